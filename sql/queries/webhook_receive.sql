@@ -1,7 +1,10 @@
 -- Keep deliveries, each once, log the notifications of Google Drive, and notify who waits for deliveries. Returns the
--- keys that were new. PostgreSQL sends equal notifications of a transaction as one.
+-- keys that are to be worked off. PostgreSQL sends equal notifications of a transaction as one.
+--
+-- Equal bytes may tell of another change: a call is a good lead, none, and one again, and CallRail's id is that of the
+-- call. So what was worked off before is due once more, at the price of a read where it was another try; and what failed.
 WITH given AS (
-    SELECT * FROM unnest(%(sources)s::text[], %(keys)s::text[], %(ids)s::text[], %(headers)s::text[], %(bodies)s::text[],
+    SELECT DISTINCT ON (dedupe_key) * FROM unnest(%(sources)s::text[], %(keys)s::text[], %(ids)s::text[], %(headers)s::text[], %(bodies)s::text[],
         %(statuses)s::text[], %(errors)s::text[]) AS g (source, dedupe_key, event_ids, headers, body, status, error)
 ), kept AS (
     INSERT INTO orchestration.webhook_inbox
@@ -9,14 +12,17 @@ WITH given AS (
     SELECT source, dedupe_key, ARRAY(SELECT jsonb_array_elements_text(event_ids::jsonb)), headers::jsonb, body, true,
         status, CASE WHEN status <> 'pending' THEN now() END, nullif(error, '')
     FROM given
-    ON CONFLICT (dedupe_key) DO NOTHING
-    RETURNING source, dedupe_key, headers
+    ON CONFLICT (dedupe_key) DO UPDATE
+        SET status = 'pending', received_at = clock_timestamp(), not_before = clock_timestamp(), attempts = 0,
+            processed_at = NULL, error_message = NULL, body = excluded.body, headers = excluded.headers
+        WHERE excluded.status = 'pending' AND webhook_inbox.status IN ('done', 'failed')
+    RETURNING source, dedupe_key, headers, xmax = 0 AS is_new
 ), logged AS (
     INSERT INTO pipedesk.drive_change_logs
         (channel_id, resource_id, resource_state, changed_resource_id, event_type, raw_headers)
     SELECT headers ->> 'x-goog-channel-id', headers ->> 'x-goog-resource-id', headers ->> 'x-goog-resource-state',
         substring(headers ->> 'x-goog-resource-uri' FROM '/files/([^/?]+)'),
         coalesce(headers ->> 'x-goog-changed', headers ->> 'x-goog-resource-state'), headers
-    FROM kept WHERE source = 'google' AND headers ->> 'x-goog-resource-uri' LIKE '%%/drive/%%'
+    FROM kept WHERE is_new AND source = 'google' AND headers ->> 'x-goog-resource-uri' LIKE '%%/drive/%%'
 )
 SELECT dedupe_key, pg_notify('webhook_inbox', '') FROM kept

@@ -7,7 +7,7 @@ import click
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import Misused, Stop, complete_crms, source_named, sources
-from warehouse_pipelines.errors import NotConfigured
+from warehouse_pipelines.errors import ActionNeeded, NotConfigured
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,8 +39,11 @@ def register(crm: str) -> None:
     push_channels.service_of(crm)
     source.require_settings()
     with warehouse.session(database_url()) as session:
-        lines = push_channels.register(session, crm)
-    click.echo("\n".join(lines) or f"Nothing to do: {crm} has channels that last.")
+        made, failed = push_channels.register(session, crm)
+    if made or not failed:
+        click.echo("\n".join(made) or f"Nothing to do: {crm} has channels that last.")
+    if failed:
+        raise ActionNeeded("\n".join(failed))
 
 
 @webhooks.command("list")

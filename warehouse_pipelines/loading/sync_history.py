@@ -108,23 +108,30 @@ def is_running(connection: "Session", source: Source, entity: Entity) -> bool:
 
 @dataclass(frozen=True)
 class Poll:
-    """A good run that asked the vendor what is new: when it began, and the ``seconds`` since, by PostgreSQL's clock."""
+    """When the last good run began that asked the vendor what is new, by the clock of its machine; None before the
+    first. And the ``seconds`` since the last one began, good or not; infinite before the first.
+    """
 
-    start_time: datetime
+    start_time: datetime | None
     seconds: float
 
 
-def last_poll(connection: "Session", source: Source, entity: Entity) -> Poll | None:
-    """Return the last one; None before there is one."""
+def last_poll(connection: "Session", source: Source, entity: Entity) -> Poll:
+    """Return when an entity was last asked for, beside reads of single keys, backfills and replays."""
     row = connection.execute(
         """
-        SELECT start_time, extract(epoch FROM clock_timestamp() - start_time)::float8 AS seconds
-        FROM orchestration.good_run
-        WHERE crm_source = %s AND sync_type = %s ORDER BY id DESC LIMIT 1
+        SELECT (SELECT g.start_time FROM orchestration.good_run AS g
+                WHERE g.crm_source = %(crm)s AND g.sync_type = %(entity)s ORDER BY g.id DESC LIMIT 1) AS start_time,
+            coalesce(extract(epoch FROM clock_timestamp() - (
+                SELECT h.start_time FROM orchestration.sync_history AS h
+                WHERE h.crm_source = %(crm)s AND h.sync_type = %(entity)s
+                    AND h.configuration ->> 'mode' IN ('delta', 'full', 'start_date')
+                ORDER BY h.id DESC LIMIT 1)), 'Infinity')::float8 AS seconds
         """,
-        [source.name, entity.name],
+        {"crm": source.name, "entity": entity.name},
     ).fetchone()
-    return Poll(**row) if row else None
+    assert row is not None  # noqa: S101  (a row of two sub-selects)
+    return Poll(**row)
 
 
 def last_good(connection: "Session", source: Source, entity: Entity) -> LastGood | None:

@@ -94,21 +94,29 @@ def rows(session: "Session", service: Service) -> list[Row]:
     return [Row(**row) for row in found]
 
 
-def register(session: "Session", crm: str) -> list[str]:
-    """Make a channel for whatever has none that lasts, stop what it replaces; return a line for each that was made.
+def register(session: "Session", crm: str) -> tuple[list[str], list[str]]:
+    """Make a channel for whatever has none that lasts, and stop what it replaces.
 
-    Raises ``NotConfigured`` without an address that Google may call, and as the client of Google does.
+    Returns a line for each that was made, and one for each that Google refused or that could not be asked for.
+
+    Raises ``NotConfigured`` without an address that Google may call, and as the client of Google does where it cannot
+    say what is watched.
     """
     service, address = service_of(crm), public_address("google")
-    lines = []
+    made: list[str] = []
+    failed: list[str] = []
     for what in service.watched():
         former = [row for row in rows(session, service) if row.what == what and row.active]
         if any(row.lasts and row.resource_id for row in former):
             continue
-        made = _make(session, service, what, address)
-        lines.append(f"{crm} {what or 'changes'}: a channel until {made.expires_at:%Y-%m-%d %H:%M} UTC")
-        _stop(session, service, former)
-    return lines
+        try:
+            channel = _make(session, service, what, address)
+            _stop(session, service, former)
+        except WarehouseError as error:
+            failed.append(f"{crm} {what or 'changes'}: {type(error).__name__}: {error}")
+        else:
+            made.append(f"{crm} {what or 'changes'}: a channel until {channel.expires_at:%Y-%m-%d %H:%M} UTC")
+    return made, failed
 
 
 def renew(session: "Session") -> tuple[list[str], list[str], int]:
@@ -123,7 +131,9 @@ def renew(session: "Session") -> tuple[list[str], list[str], int]:
     for service in SERVICES.values():
         if any(row.kept for row in _newest(rows(session, service))):
             try:
-                made += register(session, service.crm)
+                lines, refused = register(session, service.crm)
+                made += lines
+                failed += refused
             except WarehouseError as error:
                 failed.append(f"{service.crm}: {type(error).__name__}: {error}")
             except ValidationError:
@@ -174,7 +184,9 @@ def _make(session: "Session", service: Service, what: str, address: str) -> goog
     try:
         made = service.watch(what, channel_id=channel_id, token=token, address=address)
     except BaseException:
-        _mark(session, service, [channel_id])
+        session.execute(
+            sql.SQL("DELETE FROM pipedesk.{table} WHERE channel_id = %s").format(**_names(service)), [channel_id]
+        )
         raise
     session.execute(
         sql.SQL(

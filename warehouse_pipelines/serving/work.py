@@ -12,7 +12,7 @@ Two that call ``work`` at a time do not do the work twice: the second one return
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -99,15 +99,27 @@ class _Batch:
         webhook_inbox.fail(self._session, self._failed, for_good=True)
         self._count(ignored=len(ignored), failed=len(self._failed))
         self._failed.clear()
+        # Records that are named take a moment, a list that is read as a whole takes minutes.
+        lists = {target: plan for target, plan in plans.items() if not target.by_key}
         for target, plan in plans.items():
+            if target.by_key:
+                self._read(target, plan)
+        later = {key for plan in lists.values() for key in plan.rows}
+        self._close(named - later)
+        for target, plan in lists.items():
             self._read(target, plan)
-        late = {key: seconds for key, seconds in self._waiting.items() if key not in self._failed}
+        self._close(later)
+
+    def _close(self, rows: Set[int]) -> None:
+        """Close rows of which all is read, and put off the others."""
+        failed = {key: message for key, message in self._failed.items() if key in rows}
+        late = {key: seconds for key, seconds in self._waiting.items() if key in rows and key not in failed}
         for seconds in set(late.values()):
             webhook_inbox.wait(self._session, [key for key, one in late.items() if one == seconds], seconds)
-        given_up = webhook_inbox.fail(self._session, self._failed)
-        done = [key for key in named if key not in self._failed and key not in late]
+        given_up = webhook_inbox.fail(self._session, failed)
+        done = [key for key in rows if key not in failed and key not in late]
         webhook_inbox.close(self._session, done, "done")
-        self._count(done=len(done), waiting=len(late), retried=len(self._failed) - given_up, failed=given_up)
+        self._count(done=len(done), waiting=len(late), retried=len(failed) - given_up, failed=given_up)
 
     def _count(self, **counts: int) -> None:
         for name, number in counts.items():
@@ -168,13 +180,13 @@ class _Batch:
 
     def _to_do(self, source: Source, entity: Entity, target: Target, plan: _Plan) -> tuple[list[int], float]:
         """Return the rows whose records are not read yet, and the seconds that they have to wait; 0 reads them now."""
-        rows = list(plan.rows)
-        if target.by_key:
-            gap, poll = 0.0, None
-        else:
-            gap = DELTA_SECONDS if entity.cursor or entity.state_based else WHOLE_SECONDS
+        rows, wait = list(plan.rows), 0.0
+        if not target.by_key:
             poll = sync_history.last_poll(self._session, source, entity)
-            rows = [key for key, received in plan.rows.items() if poll is None or received >= poll.start_time]
+            if poll.start_time is not None:
+                rows = [key for key, received in plan.rows.items() if received >= poll.start_time]
+            gap = DELTA_SECONDS if entity.cursor or entity.state_based else WHOLE_SECONDS
+            wait = max(0.0, gap - poll.seconds)
         if rows and sync_history.is_running(self._session, source, entity):
             return rows, BUSY_SECONDS
-        return rows, 0.0 if poll is None else max(0.0, gap - poll.seconds)
+        return rows, wait

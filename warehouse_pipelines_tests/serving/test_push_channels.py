@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -10,7 +11,7 @@ from click.testing import CliRunner
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands import cli
-from warehouse_pipelines.errors import NotConfigured, WarehouseError, WrongUse
+from warehouse_pipelines.errors import NotConfigured, RequestRefused, WrongUse
 from warehouse_pipelines.orchestration.pipedesk_maintenance import jobs
 from warehouse_pipelines.serving import channels, push_channels
 from warehouse_pipelines.serving.vendors import BY_CRM
@@ -55,7 +56,9 @@ def files(serve: Serving, monkeypatch: pytest.MonkeyPatch) -> Iterator[SourceHar
 
 def register(url: str, crm: str) -> list[str]:
     with warehouse.session(url) as session:
-        return push_channels.register(session, crm)
+        made, failed = push_channels.register(session, crm)
+    assert failed == []
+    return made
 
 
 def renew(url: str) -> tuple[list[str], list[str], int]:
@@ -137,10 +140,29 @@ def test_what_google_refuses_leaves_the_old_channel(events: SourceHarness, serve
     events.simulator.configure(plain_addresses=False)
     made, failed, _ = renew(serve.url)
     assert made == []
-    assert len(failed) == 1
+    assert len(failed) == 2
     rows = calendar_rows(serve.url)
-    assert [row["active"] for row in rows] == [True, True, False]
+    assert [row["active"] for row in rows] == [True, True], "no row is left of what was not made"
     assert len(events.simulator.list_channels()) == 2
+
+
+def test_a_calendar_that_google_refuses_keeps_no_other_from_a_channel(
+    events: SourceHarness, serve: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = push_channels.SERVICES["gcalendar"]
+    first, second = service.watched()
+
+    def watch(what: str, **more: Any) -> Any:
+        if what == first:
+            raise RequestRefused("Google Calendar: 404, there is no such calendar")
+        return service.watch(what, **more)
+
+    monkeypatch.setitem(push_channels.SERVICES, "gcalendar", replace(service, watch=watch))
+    with warehouse.session(serve.url) as session:
+        made, failed = push_channels.register(session, "gcalendar")
+    assert [line.split(":")[0] for line in made] == [f"gcalendar {second}"]
+    assert [line.split(":")[0] for line in failed] == [f"gcalendar {first}"]
+    assert [row["active"] for row in calendar_rows(serve.url)] == [True]
 
 
 def test_a_refused_credential_leaves_the_channels_and_fails_the_run(events: SourceHarness, serve: Serving) -> None:
@@ -153,7 +175,7 @@ def test_a_refused_credential_leaves_the_channels_and_fails_the_run(events: Sour
         done = job.execute_in_process(instance=instance, raise_on_error=False)
         assert not done.success
         [failed] = done.get_step_failure_events()
-    assert "gcalendar: CredentialRefused" in str(failed.step_failure_data.error)
+    assert ": CredentialRefused: " in str(failed.step_failure_data.error)
     events.simulator.clear_faults()
     rows = [row for row in calendar_rows(serve.url) if row["resource_id"]]
     assert [row["active"] for row in rows] == [True, True]
@@ -167,8 +189,8 @@ def test_ended_channels_are_marked(events: SourceHarness, serve: Serving) -> Non
     events.execute("UPDATE pipedesk.calendar_sync_states SET expiration = now() - interval '1 minute'")
     events.simulator.configure(plain_addresses=False)  # so none is made in their place
     made, failed, marked = renew(serve.url)
-    assert (made, len(failed), marked) == ([], 1, 2)
-    assert [row["active"] for row in calendar_rows(serve.url)] == [False, False, False]
+    assert (made, len(failed), marked) == ([], 2, 2)
+    assert [row["active"] for row in calendar_rows(serve.url)] == [False, False]
 
 
 def test_stopped_channels_go_on_for_a_while(events: SourceHarness, serve: Serving) -> None:
@@ -306,9 +328,11 @@ def test_google_is_told_no_address_without_https(
     assert calendar_rows(serve.url) == []
     monkeypatch.setenv("WAREHOUSE_PUBLIC_URL", serve.address)
     events.simulator.configure(plain_addresses=False)
-    with pytest.raises(WarehouseError, match="HTTPS"):
-        register(serve.url, "gcalendar")
-    assert [row["active"] for row in calendar_rows(serve.url)] == [False]
+    with warehouse.session(serve.url) as session:
+        made, failed = push_channels.register(session, "gcalendar")
+    assert made == []
+    assert all("HTTPS" in line for line in failed)
+    assert calendar_rows(serve.url) == []
 
 
 def test_the_commands(events: SourceHarness, serve: Serving) -> None:

@@ -8,6 +8,11 @@ import pytest
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.loading import lease, retention, webhook_inbox
+from warehouse_pipelines.loading.options import Result
+from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.serving import work as program
 from warehouse_pipelines.serving.work import Worked, work
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.serving import contact_event, events
@@ -139,6 +144,48 @@ def test_one_entity_that_fails_holds_up_no_other(
     alone = inbox.put(events(contact_event(first, "contact.creation")))
     assert dict(inbox.work().rows) == {"done": 1, "retried": 1}
     assert (inbox.row(both)["status"], inbox.row(alone)["status"]) == ("pending", "done")
+
+
+def test_what_is_named_is_read_and_closed_before_a_list_is_read_as_a_whole(
+    contacts: SourceHarness, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *_ = contacts.simulator.ids("contacts")
+    pairs = inbox.put(
+        b'[{"eventId":1,"subscriptionType":"contact.associationChange","associationType":"CONTACT_TO_DEAL",'
+        b'"fromObjectId":1,"toObjectId":2}]'
+    )
+    named = inbox.put(events(contact_event(first)))
+    seen: list[tuple[str, str]] = []
+
+    def reading(source: Source, entity: Entity, *given: Any, **more: Any) -> Result:
+        seen.append((entity.name, inbox.row(named)["status"]))
+        return sync(source, entity, *given, **more)
+
+    monkeypatch.setattr(program, "sync", reading)
+    worked = inbox.work()
+    assert [entity.name for _, entity, _ in worked.reads] == ["contacts", "contact_to_deal_associations"]
+    assert seen == [("contact_to_deal_associations", "done")]
+    assert inbox.row(pairs)["status"] == "done"
+
+
+def test_a_list_whose_read_fails_is_not_read_again_for_each_delivery(
+    contacts: SourceHarness, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contacts.simulator.set_fault("unauthorized")
+    for number in range(3):
+        inbox.put(
+            b'[{"eventId":%d,"subscriptionType":"contact.associationChange","associationType":"CONTACT_TO_DEAL",'
+            b'"fromObjectId":1,"toObjectId":%d}]' % (number, number)
+        )
+        assert dict(inbox.work().rows) == ({"waiting": 1} if number else {"retried": 1})
+    rows = (
+        looking(inbox.url)
+        .execute(
+            "SELECT count(*) AS tries FROM orchestration.sync_history WHERE sync_type = 'contact_to_deal_associations'"
+        )
+        .fetchone()
+    )
+    assert rows == {"tries": 1}
 
 
 def test_rows_wait_while_another_run_holds_their_entity(contacts: SourceHarness, inbox: Inbox) -> None:

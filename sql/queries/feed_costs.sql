@@ -12,7 +12,7 @@ CREATE TEMP TABLE feed_spend ON COMMIT DROP AS
         END AS reason, r.rate_to_usd
     FROM (
         SELECT {key} AS source_key, crm.lead_source({channel}) AS source, {date} AS spent_on, x.written,
-            coalesce({amount}, CASE WHEN feed_text.digits ~ '^[0-9]+(\.[0-9]+)?$' THEN feed_text.digits::numeric END)
+            coalesce({amount}, CASE WHEN x.written ~ feed_text.form THEN feed_text.digits::numeric END)
                 + coalesce({event_fee}, 0) + coalesce({event_labor_cost}, 0) AS amount,
             CASE WHEN x.code IS NOT NULL THEN CASE WHEN x.code ~ '^[A-Z]{{3}}$' THEN x.code
                                                    WHEN x.code = '$' THEN 'USD' WHEN x.code = '€' THEN 'EUR'
@@ -23,7 +23,11 @@ CREATE TEMP TABLE feed_spend ON COMMIT DROP AS
                 coalesce(nullif(upper(btrim(coalesce(t.raw_data ->> 'currency', t.raw_data ->> 'Currency'))), ''),
                     CASE WHEN {amount} IS NULL THEN
                         upper(substring(t.raw_data ->> 'amount' FROM '([A-Za-z]{{3}}|[€£$])')) END) AS code) AS x,
-            LATERAL (SELECT replace(regexp_replace(x.written, '[^0-9.,-]', '', 'g'), ',', '') AS digits) AS feed_text
+            -- One amount as it is written in the US, with a currency before or behind it. What may mean two amounts, such
+            -- as 12.000, or is a sum or a product, is for a person to read.
+            LATERAL (SELECT regexp_replace(x.written, '[^0-9.]', '', 'g') AS digits, concat(
+                '^([A-Za-z]{{3}}|[$€£])? ?([0-9]{{1,3}}(,[0-9]{{3}})+|[0-9]+)(\.[0-9]{{1,2}})? ?([A-Za-z]{{3}}|[$€£])?$'
+                ) AS form) AS feed_text
         WHERE NOT t.archived
     ) AS s
         LEFT JOIN LATERAL (SELECT f.rate_to_usd FROM crm.fx_rate AS f

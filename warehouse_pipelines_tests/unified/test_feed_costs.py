@@ -50,6 +50,18 @@ def test_foreign_money_needs_a_rate(fed: FeedDatabase) -> None:
     assert costs(fed)[1] == ("google ads", "2026-01-01", "GBP", Decimal("1250.50"), Decimal("1500.60"))
 
 
+def test_an_amount_that_may_mean_two_is_for_a_person_to_read(fed: FeedDatabase) -> None:
+    """A thousand times too much or too little would change what each sale is said to cost, and nobody would see it."""
+    unclear = ("1.234,56 €", "12.000 €", "2 x 500", "$500 + $250", "5k", "1,2,3", "12,00", "-", "(500)")
+    clear = {"$1,250.50": 1250.5, "300": 300, "USD 40": 40, "7.5 USD": 7.5}
+    for number, written in enumerate((*unclear, *clear)):
+        spend(fed, number, raw_data={"amount": written})
+    fed.feed()
+    reasons = {row["source_key"]: row["reason"] for row in fed.all("SELECT * FROM marts.refused_costs")}
+    assert reasons == {str(number): "the amount cannot be read" for number in range(len(unclear))}
+    assert [float(row[3]) for row in costs(fed)] == [sum(clear.values())]
+
+
 @pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_an_amount_that_was_entered_by_hand_stays(fed: FeedDatabase) -> None:
     """Until the sheet's own sum changes; a row that the feed never wrote is never touched."""

@@ -54,6 +54,28 @@ def test_a_sale_that_was_called_off_is_lost(fed: FeedDatabase) -> None:
     assert (fed.lead(person)["status"], fed.lead(person)["value_usd"]) == ("won", 5000)
 
 
+def test_a_deal_of_two_contacts_of_one_person_is_counted_once(fed: FeedDatabase) -> None:
+    contacts = [fed.source("hubspot_contact", id=key) for key in ("1", "2")]
+    fed.source("hubspot_deal", id="d", dealstage="closedwon", amount=5600, hs_lastmodifieddate=FEB)
+    for key in ("1", "2"):
+        fed.source("hubspot_contact_to_deal_association", contact_id=key, deal_id="d", association_type_id=3)
+    person = fed.person(*contacts)
+    fed.feed()
+    assert fed.lead(person)["value_usd"] == 5600
+
+
+def test_the_value_of_a_deal_that_was_edited_later_goes_before_one_that_a_user_entered(fed: FeedDatabase) -> None:
+    contact = fed.source("hubspot_contact", id="1")
+    fed.source("hubspot_deal", id="d", dealstage="closedwon", amount=100, hs_lastmodifieddate=JAN)
+    fed.source("hubspot_contact_to_deal_association", contact_id="1", deal_id="d", association_type_id=3)
+    person = fed.person(contact)
+    fed.feed()
+    fed.edit(fed.lead(person)["id"], value_usd=777)
+    fed.source("hubspot_deal", id="d", dealstage="closedwon", amount=200, hs_lastmodifieddate="2999-01-01T00:00:00Z")
+    fed.feed()
+    assert fed.lead(person)["value_usd"] == 200
+
+
 @pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_sale_that_three_crms_tell_of_is_counted_once(fed: FeedDatabase) -> None:
     fed.source("genius_job_status", id=4, label="Finished")

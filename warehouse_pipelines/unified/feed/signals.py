@@ -125,8 +125,11 @@ def insert(signal: Signal) -> sql.Composed:
     leads: sql.Composable = sql.SQL("true" if signal.makes_lead else "false")
     if signal.lead_words:
         leads = sql.SQL("coalesce({} = ANY ({}), false)").format(word, sql.Literal(list(signal.lead_words)))
+    # Of what is joined through a table of pairs, the time is its own: a pair does not change with it.
+    alias, joined, _ = signal.origin[1].partition(".")
+    told = (signal.origin[0], alias) if joined else (signal.table, "t")
     edited = sql.SQL("coalesce({}, {}, t.sync_created_at)").format(
-        time_of(scope, signal.table, "source_updated_at"), time_of(scope, signal.table, "source_created_at")
+        time_of(*told, "source_updated_at"), time_of(*told, "source_created_at")
     )
     return sql.SQL(
         """
@@ -160,7 +163,7 @@ def insert(signal: Signal) -> sql.Composed:
         value=scope.value(signal.value, "numeric"),
         value_rank=sql.Literal(signal.value_rank),
         division=scope.value(signal.division),
-        created=time_of(scope, signal.table, "source_created_at"),
+        created=time_of(signal.table, "t", "source_created_at"),
         calls_off=sql.Literal(signal.calls_off),
         tables=scope.from_clause(),
         of=sql.Literal(of),
@@ -228,7 +231,7 @@ def _tags(scope: Scope, signal: Signal) -> sql.Composable:
     ).format(scope.column(signal.tags))
 
 
-def time_of(scope: Scope, table: str, name: str) -> sql.Composable:
-    """Return one of the times that most tables have, or the row's own where it has none."""
+def time_of(table: str, alias: str, name: str) -> sql.Composable:
+    """Return one of the times that most tables have; NULL where this one has none."""
     entity = columns.entities()[table]
-    return sql.Identifier("t", name) if name in entity.source_times else sql.SQL("NULL::timestamptz")
+    return sql.Identifier(alias, name) if name in entity.source_times else sql.SQL("NULL::timestamptz")

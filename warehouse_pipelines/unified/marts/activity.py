@@ -28,7 +28,10 @@ NOT_HELD = (
     "set|scheduled|rescheduled|confirmed|unconfirmed|new|open|pending|assigned|issued|reset|cancel.*|not home.*"
     "|no.?show.*|no demo.*|no sit.*|not covered.*"
 )
-"""A regular expression: words of an outcome, in lower case, by which a visit did not take place, or not yet."""
+"""A regular expression: words of an outcome, in lower case, by which a visit did not take place, or not yet.
+
+SalesPro puts a mark in brackets before them, such as ``[CC] Rescheduled``.
+"""
 
 COLUMNS = (
     "source_table", "source_key", "kind", "person_table", "person_key", "person_id", "household_id", "certainty",
@@ -109,7 +112,7 @@ def select(activity: Activity, rows: str = "") -> sql.Composed:
         our_id=_our_id(activity, scope),
         links=_links(scope, activity),
         may_be_held=sql.SQL("true" if activity.may_be_held else "false"),
-        not_held=sql.Literal(f"^({NOT_HELD})$"),
+        not_held=sql.Literal(rf"^\s*(\[[^]]*\]\s*)?({NOT_HELD})\s*$"),
         tables=scope.from_clause(),
         there=_there(scope, activity),
         within=within,

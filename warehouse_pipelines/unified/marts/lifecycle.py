@@ -98,7 +98,7 @@ def _said(life: Life, signal: Signal, rows: str) -> sql.Composed:
         word_source=sql.Literal(signal.word),
         word=sql.SQL(signals.FOLDED).format(signals.status_word(scope, signal)),
         said=scope.value(signal.said, "timestamptz"),
-        created=signals.time_of(scope, life.table, "source_created_at"),
+        created=signals.time_of(life.table, "t", "source_created_at"),
         loaded=sql.Identifier("t", "sync_created_at"),
         qualified=scope.value(life.qualified, "timestamptz"),
         disqualified=scope.value(life.disqualified, "timestamptz"),

@@ -116,6 +116,21 @@ def test_a_lost_deal_is_no_sale(fed: FeedDatabase) -> None:
     assert [row["kind"] for row in timeline(fed)] == ["deal", "deal_lost"]
 
 
+@pytest.mark.parametrize(
+    ("result", "held"),
+    [("Not Home", False), ("[HRE] Not Home", False), (" [CC] Rescheduled ", False), ("[HRE] Demo, no sale", True)],
+)
+def test_a_visit_took_place_or_not_whatever_mark_stands_before_its_result(
+    fed: FeedDatabase, result: str, held: bool
+) -> None:
+    fed.person(fed.source("salespro_estimate", estimate_id="e", created_at="2026-03-05T12:00:00Z"))
+    fed.source(
+        "salespro_lead_result", id="r", estimate_id="e", result_date="2026-03-06T12:00:00Z", appointment_result=result
+    )
+    (row,) = timeline(fed, kind="visit")
+    assert row["is_held"] is held
+
+
 def test_a_time_of_day_that_is_none_is_left_out(fed: FeedDatabase) -> None:
     fed.source("genius_appointment", appointment_id=1, appointment_date="2026-01-05", appointment_time="9:30:00")
     fed.source("genius_appointment", appointment_id=2, appointment_date="2026-01-05", appointment_time="afternoon")

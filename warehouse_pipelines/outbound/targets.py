@@ -125,17 +125,17 @@ PEOPLE = Target(
 
 DO_NOT_CALL = Target(
     name="hubspot_do_not_call",
-    about="Whether the warehouse's do-not-call list has a number of the contact, as a property of HubSpot's contacts.",
+    about="Whether the warehouse's do-not-call list blocks a contact, as a property of HubSpot's contacts.",
     crm="hubspot",
     object="contacts",
     source=query("outbound_do_not_call"),
-    reads=("hubspot_contact", "identity.record", "crm.dnc_list"),
+    reads=("hubspot_contact", "identity.record", "identity.member", "crm.leads", "crm.dnc_list"),
     partner=HubSpotPartner,
     subject="hubspot_contact",
     fields=(
         Field(
             name="genius_do_not_call", origin="crm.dnc_list.phone", kind="bool", owner="newest",
-            about="Yes: a number of this contact must not be called. Set by the warehouse, or by hand.",
+            about="Yes: this contact must not be called. Set by the warehouse, or by hand.",
         ),
     ),
 )  # fmt: skip

@@ -8,8 +8,8 @@ Decided:
 - A user who left is a user who is not active; the record stays, since deals and associations name it. Zip codes that
   nobody serves any more are archived, if it was us who created them.
 - HubSpot's API has no switch for "do not call": a property of ours says so, which its workflows and lists can use.
-  What a person set by hand there stays. CallRail has calls and no list of numbers, so the last call of each number
-  gets a tag.
+  CallRail has calls and no list of numbers, so the last call of each number gets a tag. What a person set by hand
+  stays, and the feed hears it as an opt-out of the person (``unified.feed.marks``).
 """
 
 from dataclasses import replace
@@ -135,7 +135,8 @@ DO_NOT_CALL = Target(
     fields=(
         Field(
             name="genius_do_not_call", origin="crm.dnc_list.phone", kind="bool", owner="newest",
-            about="Yes: this contact must not be called. Set by the warehouse, or by hand.",
+            about="Yes: this contact must not be called. Set by the warehouse, or by hand: then the warehouse lists "
+            "the person. No by hand stays here, and ends nothing there.",
         ),
     ),
 )  # fmt: skip

@@ -66,7 +66,7 @@ class Business:
         found: str = self.callrail.ids("calls")[place]
         self.database.source(
             "callrail_call", id=found, customer_phone_number_e164=phone, start_time=start_time,
-            raw_data={"tags": tags(self, found)},
+            tags=tags(self, found), raw_data={"tags": tags(self, found)},
         )  # fmt: skip
         return found
 
@@ -218,6 +218,34 @@ def test_who_must_not_be_called_is_told_and_a_hand_set_mark_stays(works: Busines
     assert done.statuses == {"written": 1}
     assert works.hubspot.record("contacts", listed)["properties"]["genius_do_not_call"] == "false"
     assert works.hubspot.record("contacts", other)["properties"]["genius_do_not_call"] == "true"
+
+
+def test_our_own_marks_keep_no_entry_alive_and_a_mark_set_by_hand_is_an_opt_out(works: Business) -> None:
+    ours, theirs = works.contact(0), works.contact(1)
+    feed = works.database
+    for contact, phone, name in ((ours, "+16145550123", "Ada"), (theirs, "+16145550124", "Ben")):
+        feed.person(("hubspot_contact", contact), phones=(phone,), first_name=name)
+    call, other = works.call("+16145550125"), works.call("+16145550126", place=-2)
+    both = (targets.DO_NOT_CALL, targets.CALLRAIL_DO_NOT_CALL)
+    for phone in ("+16145550123", "+16145550125"):
+        works.list_number(phone)
+    assert [works.apply(target).statuses for target in both] == [{"written": 1}, {"written": 1}]
+    works.contact(0)
+    works.call("+16145550125")
+    works.database.session.execute(
+        "UPDATE crm.dnc_list SET ended_at = now(), ended_by = gen_random_uuid(), end_reason = 'a test'"
+    )
+    assert feed.feed(full=True).counts["listed"] == 0
+    assert [works.apply(target).statuses for target in both] == [{"written": 1}, {"written": 1}]
+    assert (marks(works, ours, theirs), "do_not_call" in tags(works, call)) == (["false", None], False)
+    works.hubspot.edit("contacts", theirs, {"genius_do_not_call": "true"})
+    works.callrail.tag_late(other, "do_not_call")
+    works.contact(1)
+    works.call("+16145550126", place=-2)
+    assert feed.feed().counts["listed"] == 2
+    assert [feed.listed(f"+1614555012{last}", "call") for last in range(3, 7)] == [False, True, False, True]
+    assert [works.apply(target).statuses for target in both] == [{}, {}]
+    assert (marks(works, ours, theirs), "do_not_call" in tags(works, other)) == (["false", "true"], True)
 
 
 def marks(works: Business, *contacts: str) -> list[str | None]:

@@ -8,8 +8,8 @@ Decided:
 - A user who left is a user who is not active; the record stays, since deals and associations name it. Zip codes that
   nobody serves any more are archived, if it was us who created them.
 - HubSpot's API has no switch for "do not call": a property of ours says so, which its workflows and lists can use.
-  What a person set by hand there stays. CallRail has calls and no list of numbers, so the last call of each number
-  gets a tag.
+  CallRail has calls and no list of numbers, so the last call of each number gets a tag. What a person set by hand
+  stays, and the feed hears it as an opt-out of the person (``unified.feed.marks``).
 """
 
 from dataclasses import replace
@@ -125,17 +125,18 @@ PEOPLE = Target(
 
 DO_NOT_CALL = Target(
     name="hubspot_do_not_call",
-    about="Whether the warehouse's do-not-call list has a number of the contact, as a property of HubSpot's contacts.",
+    about="Whether the warehouse's do-not-call list blocks a contact, as a property of HubSpot's contacts.",
     crm="hubspot",
     object="contacts",
     source=query("outbound_do_not_call"),
-    reads=("hubspot_contact", "identity.record", "crm.dnc_list"),
+    reads=("hubspot_contact", "identity.record", "identity.member", "crm.leads", "crm.dnc_list"),
     partner=HubSpotPartner,
     subject="hubspot_contact",
     fields=(
         Field(
             name="genius_do_not_call", origin="crm.dnc_list.phone", kind="bool", owner="newest",
-            about="Yes: a number of this contact must not be called. Set by the warehouse, or by hand.",
+            about="Yes: this contact must not be called. Set by the warehouse, or by hand: then the warehouse lists "
+            "the person. No by hand stays here, and ends nothing there.",
         ),
     ),
 )  # fmt: skip

@@ -255,6 +255,34 @@ MORE_CONSENT: Mapping[str, tuple[Consent, ...]] = by_table(_MORE_CONSENT, SOURCE
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mark:
+    """A do-not-call that the warehouse writes to the records of a table, and that people set there, too.
+
+    ``name``   of the property or the tag; a field of the target that is called as the CRM and ``_do_not_call``
+    ``value``  where it stands: as a text, or in a list of tags
+    ``phone``  the column of the number that is meant, of a record that need not be anybody's
+    ``merged`` the column of the keys, apart by ``;``, of records that became part of this one, with their marks
+    """
+
+    crm: str
+    table: str
+    name: str
+    value: str
+    phone: str = ""
+    merged: str = ""
+
+
+_MARKS: tuple[Mark, ...] = (
+    Mark(
+        crm="hubspot", table="hubspot_contact", name="genius_do_not_call",
+        value="raw_data:properties.genius_do_not_call", merged="hs_merged_object_ids",
+    ),
+    Mark(crm="callrail", table="callrail_call", name="do_not_call", value="tags", phone="customer_phone_number"),
+)  # fmt: skip
+MARKS: tuple[Mark, ...] = per_account(_MARKS, SOURCES)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Contacted:
     """A table of calls and messages: to which number, when, and which rows went out from us."""
 

@@ -61,6 +61,15 @@ class Business:
         self.database.source("hubspot_contact", id=int(found), raw_data=shown, **values)
         return found
 
+    def call(self, phone: str | None, place: int = -1, start_time: str = "2026-11-01T00:00:00Z") -> str:
+        """A call of the account, with its row here."""
+        found: str = self.callrail.ids("calls")[place]
+        self.database.source(
+            "callrail_call", id=found, customer_phone_number_e164=phone, start_time=start_time,
+            tags=tags(self, found), raw_data={"tags": tags(self, found)},
+        )  # fmt: skip
+        return found
+
     def list_number(self, phone: str) -> None:
         self.database.session.execute(
             "INSERT INTO crm.dnc_list (organization_id, phone, reason, channels)"
@@ -206,9 +215,146 @@ def test_who_must_not_be_called_is_told_and_a_hand_set_mark_stays(works: Busines
     works.contact(0), works.contact(1)
     works.database.session.execute(f"UPDATE crm.dnc_list SET {ending}".encode())
     done = works.apply(targets.DO_NOT_CALL)
-    assert (done.statuses, done.kept) == ({"written": 1}, 1)
+    assert done.statuses == {"written": 1}
     assert works.hubspot.record("contacts", listed)["properties"]["genius_do_not_call"] == "false"
     assert works.hubspot.record("contacts", other)["properties"]["genius_do_not_call"] == "true"
+
+
+def test_our_own_marks_keep_no_entry_alive_and_a_mark_set_by_hand_is_an_opt_out(works: Business) -> None:
+    ours, theirs = works.contact(0), works.contact(1)
+    feed = works.database
+    for contact, phone, name in ((ours, "+16145550123", "Ada"), (theirs, "+16145550124", "Ben")):
+        feed.person(("hubspot_contact", contact), phones=(phone,), first_name=name)
+    call, other = works.call("+16145550125"), works.call("+16145550126", place=-2)
+    both = (targets.DO_NOT_CALL, targets.CALLRAIL_DO_NOT_CALL)
+    for phone in ("+16145550123", "+16145550125"):
+        works.list_number(phone)
+    assert [works.apply(target).statuses for target in both] == [{"written": 1}, {"written": 1}]
+    works.contact(0)
+    works.call("+16145550125")
+    works.database.session.execute(
+        "UPDATE crm.dnc_list SET ended_at = now(), ended_by = gen_random_uuid(), end_reason = 'a test'"
+    )
+    assert feed.feed(full=True).counts["listed"] == 0
+    assert [works.apply(target).statuses for target in both] == [{"written": 1}, {"written": 1}]
+    assert (marks(works, ours, theirs), "do_not_call" in tags(works, call)) == (["false", None], False)
+    works.hubspot.edit("contacts", theirs, {"genius_do_not_call": "true"})
+    works.callrail.tag_late(other, "do_not_call")
+    works.contact(1)
+    works.call("+16145550126", place=-2)
+    assert feed.feed().counts["listed"] == 2
+    assert [feed.listed(f"+1614555012{last}", "call") for last in range(3, 7)] == [False, True, False, True]
+    assert [works.apply(target).statuses for target in both] == [{}, {}]
+    assert (marks(works, ours, theirs), "do_not_call" in tags(works, other)) == (["false", "true"], True)
+
+
+def marks(works: Business, *contacts: str) -> list[str | None]:
+    shown = (works.hubspot.record("contacts", one)["properties"] for one in contacts)
+    return [one.get("genius_do_not_call") for one in shown]
+
+
+@pytest.mark.parametrize(("entry", "number", "other"), [
+    ("+6145550123", "+16145550123", "+16145550124"),  # without the 1
+    ("+16145550123", "+6145550123", "+6145550124"),
+    ("+2079460958", "+442079460958", "+442079460959"),  # without the country's code
+    ("+4402079460958", "+442079460958", "+442079460959"),  # with the zero that is dialled within the country
+])  # fmt: skip
+def test_a_contact_is_marked_whose_number_the_list_has_in_another_spelling(
+    works: Business, entry: str, number: str, other: str
+) -> None:
+    listed, free = works.contact(0), works.contact(1)
+    for contact, phone in ((listed, number), (free, other)):
+        works.database.record(("hubspot_contact", contact), None, phones=(phone,))
+    call = works.call(number)
+    works.list_number(entry)
+    assert works.database.listed(number, "call")
+    assert works.apply(targets.DO_NOT_CALL).statuses == {"written": 1}
+    assert marks(works, listed, free) == ["true", None]
+    assert works.apply(targets.CALLRAIL_DO_NOT_CALL).statuses == {"written": 1}
+    assert "do_not_call" in tags(works, call)
+
+
+def test_all_contacts_of_a_person_are_marked_whose_lead_is_listed_and_others_of_its_address(works: Business) -> None:
+    first, second, spouse, free = (works.contact(place) for place in range(4))
+    ada = works.database.person(("hubspot_contact", first), ("hubspot_contact", second))
+    ben = works.database.person(("hubspot_contact", spouse))
+    works.database.person(("hubspot_contact", free))
+    leads = [
+        works.database.one(
+            "INSERT INTO crm.leads (organization_id, golden_id, email) VALUES (%s, %s, 'Family@home.example')"
+            " RETURNING id",
+            [ORGANIZATION, person],
+        )["id"]
+        for person in (ada, ben)
+    ]
+    works.database.session.execute(
+        "INSERT INTO crm.dnc_list (organization_id, lead_id, reason) VALUES (%s, %s, 'opt_out')",
+        [ORGANIZATION, leads[0]],
+    )
+    blocked = works.database.all("SELECT crm.lead_block_reason(l, NULL) AS why FROM crm.leads AS l")
+    assert [row["why"] for row in blocked] == ["dnc", "dnc"]
+    assert works.apply(targets.DO_NOT_CALL).statuses == {"written": 3}
+    assert marks(works, first, second, spouse, free) == ["true", "true", "true", None]
+
+
+def test_a_contact_is_marked_of_a_person_whose_listed_lead_was_of_a_person_that_is_part_of_it(works: Business) -> None:
+    mine, theirs = works.contact(0), works.contact(1)
+    stays = works.database.person(("hubspot_contact", mine))
+    goes = works.database.person(("hubspot_contact", theirs))
+    works.database.session.execute(
+        "WITH lead AS (INSERT INTO crm.leads (organization_id, golden_id, deleted_at) VALUES (%s, %s, now())"
+        " RETURNING organization_id, id)"
+        " INSERT INTO crm.dnc_list (organization_id, lead_id, reason, channels)"
+        " SELECT organization_id, id, 'opt_out', '{call}' FROM lead",
+        [ORGANIZATION, goes],
+    )
+    works.database.join(stays, goes)
+    assert works.apply(targets.DO_NOT_CALL).statuses == {"written": 2}
+    assert marks(works, mine, theirs) == ["true", "true"]
+
+
+def test_a_number_that_an_erased_person_shared_stays_marked_and_its_next_call_is_tagged(works: Business) -> None:
+    from warehouse_pipelines.unified import erasure
+
+    phone = "+16145550123"
+    first, second = (
+        works.contact(0, email="ada@home.example", phone_e164=phone, lead_is_dnc=True),
+        works.contact(1, email="ben@home.example", phone_e164=phone),
+    )
+    feed = works.database
+    ada = feed.person(("hubspot_contact", first), phones=(phone,), first_name="Ada", email="ada@home.example")
+    feed.person(("hubspot_contact", second), phones=(phone,), first_name="Ben", email="ben@home.example")
+    feed.feed()
+    call = works.call(phone)
+    for target in (targets.DO_NOT_CALL, targets.CALLRAIL_DO_NOT_CALL):
+        works.apply(target)
+    assert marks(works, first, second) == ["true", "true"]
+    assert "do_not_call" in tags(works, call)
+    erasure.erase(feed.session, "person", str(ada), [ada], erased_by="a test")
+    works.contact(1, email="ben@home.example", phone_e164=phone)
+    works.call(phone)
+    assert feed.listed(phone, "call")
+    assert feed.all("SELECT FROM crm.dnc_list WHERE phone IS NOT NULL") == []
+    later, again = works.contact(2), works.call(phone, place=-2, start_time="2026-11-02T00:00:00Z")
+    feed.person(("hubspot_contact", later), phones=(phone,), first_name="Cy")
+    assert works.apply(targets.DO_NOT_CALL).statuses == {"written": 1}
+    assert marks(works, second, later) == ["true", "true"]
+    assert works.apply(targets.CALLRAIL_DO_NOT_CALL).statuses == {"written": 1}
+    assert "do_not_call" in tags(works, call)
+    assert "do_not_call" in tags(works, again)
+
+
+def test_the_tag_goes_when_a_number_may_be_called_again_and_stays_while_the_number_is_unknown(works: Business) -> None:
+    calls = [works.call("+16145550123"), works.call("+16145550124", place=-2)]
+    for phone in ("+16145550123", "+16145550124"):
+        works.list_number(phone)
+    assert works.apply(targets.CALLRAIL_DO_NOT_CALL).statuses == {"written": 2}
+    works.database.session.execute(
+        "UPDATE crm.dnc_list SET ended_at = now(), ended_by = gen_random_uuid(), end_reason = 'a test'"
+    )
+    works.call("+16145550123"), works.call(None, place=-2)
+    assert works.apply(targets.CALLRAIL_DO_NOT_CALL).statuses == {"written": 1}
+    assert ["do_not_call" in tags(works, call) for call in calls] == [False, True]
 
 
 def test_the_last_call_of_a_listed_number_gets_a_tag_beside_those_of_people(works: Business) -> None:

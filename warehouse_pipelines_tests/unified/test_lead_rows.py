@@ -2,9 +2,10 @@
 
 import pytest
 
+from warehouse_pipelines.outbound import targets
 from warehouse_pipelines.unified.feed import columns, consent, signals
 from warehouse_pipelines.unified.feed.columns import Scope
-from warehouse_pipelines.unified.lead_rows import CONTACTED, MORE_CONSENT, SIGNALS, Signal
+from warehouse_pipelines.unified.lead_rows import CONTACTED, MARKS, MORE_CONSENT, SIGNALS, Signal
 from warehouse_pipelines.unified.people import BY_TABLE, PEOPLE
 from warehouse_pipelines_tests.harness.feed_database import FeedDatabase
 
@@ -33,6 +34,9 @@ def test_rows_name_people_and_staff_that_there_are() -> None:
     assert set(MORE_CONSENT) <= set(BY_TABLE)
     assert set(consent.people_with_flags()) <= set(consent.CRM_OF)
     assert {row.table for row in CONTACTED} <= set(columns.entities())
+    for mark in MARKS:
+        target = targets.BY_NAME[f"{mark.crm}_do_not_call"]
+        assert (target.crm, target.subject, list(target.by_name)) == (mark.crm, mark.table, [mark.name])
 
 
 def test_words_have_mappings(fed: FeedDatabase) -> None:

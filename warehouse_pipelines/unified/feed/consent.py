@@ -6,7 +6,8 @@ Decided:
   lifts no opt-out: ``crm.end_dnc_entry`` does, by a person with a reason.
 - An opt-out holds for all numbers of the person, whichever CRM has them, for the channels that it names. A flag about
   calls is one about text messages too. Numbers of the business and of its reps are never listed.
-- A text message that says STOP is an opt-out, and so is a status that ``crm.status_mapping`` gives channels for.
+- A text message that says STOP is an opt-out, and so is a status that ``crm.status_mapping`` gives channels for, and a
+  do-not-call that a person set where the warehouse writes it too (``marks``).
 """
 
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from psycopg import sql
 from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines.unified.feed import columns
+from warehouse_pipelines.unified.feed import columns, marks
 from warehouse_pipelines.unified.feed.columns import RAW, Scope
 from warehouse_pipelines.unified.feed.script import run_script
 from warehouse_pipelines.unified.feed.signals import concerned_tables
@@ -58,6 +59,7 @@ def read(session: "Session", organization: UUID, *, full: bool) -> None:
             session.execute(_stage(row.table, consents), given)
     session.execute(query("feed_consent_words"))
     _read_stops(session, organization, full=full)
+    marks.read(session, organization, full=full)
     session.execute(query("feed_consent_kept"))
     for table, column in OWN_NUMBERS:
         number = columns.e164("t", table, column)

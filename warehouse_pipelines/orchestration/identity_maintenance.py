@@ -1,4 +1,4 @@
-"""The jobs of the schema ``identity``: erasures that vendors start (``unified.erasure_proposals``).
+"""The jobs of the schema ``identity``: erasures that vendors start (``unified.erasure_proposals``), all leads again.
 
 With ``WAREHOUSE_ERASE_AT_ONCE`` Dagster's storage and the folders of the job's machine are looked through.
 """
@@ -33,7 +33,18 @@ def propose_erasures(connection: "Session") -> Report:
     )
 
 
-TASKS = [Task("daily_propose_erasures", "20 4 * * *", propose_erasures)]
+def feed_everything(connection: "Session") -> Report:
+    """Compute all leads, consent and do-not-call again: runs in between compute what they know to have changed."""
+    from warehouse_pipelines.unified import feed
+
+    summary = feed.run(connection, full=True)
+    return Report({"people": summary.people, **summary.counts})
+
+
+TASKS = [
+    Task("daily_feed_everything", "40 2 * * *", feed_everything),
+    Task("daily_propose_erasures", "20 4 * * *", propose_erasures),
+]
 
 
 def jobs(url: Callable[[], str]) -> list[dg.JobDefinition]:

@@ -1064,6 +1064,40 @@ $$;
 CREATE OR REPLACE TRIGGER check_consent BEFORE INSERT OR UPDATE OF consent ON crm.leads
     FOR EACH ROW WHEN (NEW.consent <> '[]') EXECUTE FUNCTION crm.check_consent();
 
+-- What was taken back stays so: who writes the consent anew, as an application that read it before, can neither leave an
+-- element with revoked_at out nor have it without. A consent that is given later is another element. Who speaks for a
+-- source or a file, and erasure, are left alone.
+CREATE OR REPLACE FUNCTION crm.keep_revocations() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NEW.erased_at IS NOT NULL OR jsonb_typeof(NEW.consent) <> 'array'
+        OR current_setting('app.triggered_by', true) = 'import' AND pg_has_role(session_user, 'crm_owner', 'MEMBER')
+    THEN
+        RETURN NEW;
+    END IF;
+    NEW.consent := (
+        WITH revoked AS (
+            SELECT o.this, o.place FROM jsonb_array_elements(OLD.consent) WITH ORDINALITY AS o (this, place)
+            WHERE o.this ? 'revoked_at'
+        ), written AS (
+            SELECT n.this, n.place, (
+                SELECT min(r.place) FROM revoked AS r
+                WHERE r.this @> CASE WHEN crm.is_consent(jsonb_build_array(n.this)) THEN n.this - 'revoked_at' END
+                    AND coalesce(n.this -> 'revoked_at' = r.this -> 'revoked_at', true)) AS same_as
+            FROM jsonb_array_elements(NEW.consent) WITH ORDINALITY AS n (this, place)
+        )
+        SELECT coalesce(jsonb_agg(e.this ORDER BY e.place, e.of_old), '[]')
+        FROM (SELECT w.this, w.place, 0 AS of_old FROM written AS w WHERE w.same_as IS NULL
+              UNION ALL
+              SELECT r.this, coalesce((SELECT min(w.place) FROM written AS w WHERE w.same_as = r.place), 0), r.place
+              FROM revoked AS r) AS e);
+    RETURN NEW;
+END
+$$;
+-- After check_consent, which asks what is written.
+CREATE OR REPLACE TRIGGER keep_revocations BEFORE UPDATE OF consent ON crm.leads
+    FOR EACH ROW WHEN (OLD.consent <> '[]' AND OLD.consent <> NEW.consent) EXECUTE FUNCTION crm.keep_revocations();
+
 -- Why a step over this channel must not reach the lead: dnc, consent, or null. dnc: its number, the lead itself, or a
 -- lead with the same e-mail address is listed for the channel, or the channel needs a phone and there is none. Any
 -- entry blocks post and tasks.

@@ -621,6 +621,60 @@ def test_a_consent_has_a_source_and_was_given(app: Connection) -> None:
     assert sqlstate(app, insert, A, json.dumps([given_("sms", "2024-01-01T08:00:00+01:00")])) == "accepted"
 
 
+REVOKED = given_("sms", "2024-01-01", revoked_at="2024-03-01T00:00:00Z", record="hubspot_contact 1", flag="optin")
+
+
+@pytest.mark.parametrize(
+    ("written", "stays"),
+    [
+        # The array as it was read before the consent was taken back, and one more.
+        ([given_("sms", "2024-01-01", record="hubspot_contact 1", flag="optin"), given_("email", "2024-04-01")],
+         [REVOKED, given_("email", "2024-04-01")]),
+        # As the API writes it, without what only the feed knows.
+        ([given_("email", "2024-04-01"), given_("sms", "2024-01-01")], [given_("email", "2024-04-01"), REVOKED]),
+        ([given_("sms", "2024-01-01", revoked_at="2024-03-01T00:00:00Z")], [REVOKED]),
+        ([given_("email", "2024-04-01")], [REVOKED, given_("email", "2024-04-01")]),
+        ([], [REVOKED]),
+        # Taken back at another time: both stay, and the later one counts.
+        ([given_("sms", "2024-01-01", revoked_at="2023-01-01")],
+         [REVOKED, given_("sms", "2024-01-01", revoked_at="2023-01-01")]),
+        # Given anew after it was taken back.
+        ([given_("sms", "2024-05-01")], [REVOKED, given_("sms", "2024-05-01")]),
+        ([REVOKED, given_("sms", "2024-05-01", revoked_at="2024-06-01")],
+         [REVOKED, given_("sms", "2024-05-01", revoked_at="2024-06-01")]),
+    ],
+)  # fmt: skip
+def test_an_application_neither_drops_nor_undoes_that_a_consent_was_taken_back(
+    app: Connection, written: list[Any], stays: list[Any]
+) -> None:
+    lead = add(app, "leads", consent=json.dumps([REVOKED]))
+    for _ in range(2):
+        app.execute("UPDATE crm.leads SET consent = %s WHERE id = %s", [json.dumps(written), lead])
+        found = one(app, "SELECT consent FROM crm.leads WHERE id = %s", lead)
+        assert found == stays
+    anew = any(one.get("at") == "2024-05-01" and "revoked_at" not in one for one in written)
+    assert one(app, "SELECT crm.has_consent(consent, 'sms') FROM crm.leads WHERE id = %s", lead) is anew
+
+
+def test_what_is_no_consent_is_refused_as_before(app: Connection) -> None:
+    lead = add(app, "leads", consent=json.dumps([REVOKED]))
+    for wrong in ("[1]", "[[]]", "{}", '"x"', '[{"channel": "sms"}]', "[null]"):
+        assert sqlstate(app, "UPDATE crm.leads SET consent = %s WHERE id = %s", wrong, lead) == "23514", wrong
+
+
+def test_a_source_and_erasure_write_what_was_taken_back_as_it_is(app: Connection, crm_url: str) -> None:
+    update = "UPDATE crm.leads SET consent = '[]' WHERE id = %s RETURNING jsonb_array_length(consent)"
+    with session(crm_url, role=None) as feed:
+        lead = add(feed, "leads", consent=json.dumps([REVOKED]))
+        assert one(feed, update, lead) == 1
+        feed.execute("SELECT set_config('app.triggered_by', 'import', true)")
+        assert one(feed, update, lead) == 0
+        feed.execute("UPDATE crm.leads SET consent = %s WHERE id = %s", [json.dumps([REVOKED]), lead])
+        feed.execute("SELECT set_config('app.triggered_by', '', true)")
+        feed.execute("SELECT crm.erase_lead(%s)", [lead])
+        assert one(feed, "SELECT consent FROM crm.leads WHERE id = %s", lead) == []
+
+
 def test_what_was_there_before_consents_were_checked_can_be_changed(crm_url: str) -> None:
     with session(crm_url, role=None) as connection:
         connection.execute("ALTER TABLE crm.leads DISABLE TRIGGER check_consent")

@@ -366,6 +366,33 @@ def test_a_lead_on_the_list_is_there_with_all_numbers_and_leads_of_its_person(
     assert (row["permanent"], row["n"]) == (0, row["by_letter"])
 
 
+def test_a_patch_with_consents_as_they_were_read_before_one_was_taken_back_leaves_it_so(
+    serve: Serving, admin: httpx.Client
+) -> None:
+    lead = made(admin, consent=json.loads(CONSENT))
+    address = f"/api/leads/{lead['id']}"
+    read = admin.get(address).json()["consent"]
+    with warehouse.session(serve.url) as session:
+        session.execute(
+            "UPDATE crm.leads SET consent = (SELECT jsonb_agg(e || CASE e ->> 'channel' WHEN 'sms'"
+            " THEN jsonb_build_object('revoked_at', '2026-06-01T00:00:00Z', 'record', 'x 1') ELSE '{}' END)"
+            " FROM jsonb_array_elements(consent) AS e) WHERE id = %s", [lead["id"]],
+        )  # fmt: skip
+    more = {"channel": "mail", "at": "2026-06-02T00:00:00Z", "source": "phone", "text_version": "1"}
+    answer = admin.patch(address, json={"consent": [*read, more]})
+    assert answer.status_code == 200
+    found = answer.json()["consent"]
+    assert [(one["channel"], one.get("revoked_at")) for one in found] == [
+        *((one["channel"], "2026-06-01T00:00:00Z" if one["channel"] == "sms" else None) for one in read), ("mail", None)
+    ]  # fmt: skip
+    anew = {"channel": "sms", "at": "2026-06-03T00:00:00Z", "source": "form", "text_version": "2"}
+    answer = admin.patch(address, json={"consent": [anew]})
+    assert [(one["at"], "revoked_at" in one) for one in answer.json()["consent"] if one["channel"] == "sms"][-1] == (
+        "2026-06-03T00:00:00Z", False,
+    )  # fmt: skip
+    assert sum("revoked_at" in one for one in answer.json()["consent"]) == 1
+
+
 def test_story_3_5_a_lead_is_enrolled_once_and_not_when_it_is_listed(admin: httpx.Client) -> None:
     steps = [{"channel": "sms", "text": "Hello"}, {"channel": "email", "delay_minutes": 60}]
     sequence = admin.post("/api/nurture_sequences", json={"name": "Welcome", "steps": steps})

@@ -216,3 +216,30 @@ def test_what_was_ended_after_somebody_said_it_stays_ended(fed: FeedDatabase) ->
     assert not fed.listed(SECOND, "call")
     opt_out(fed, lead)
     assert fed.listed(SECOND, "call")
+
+
+def test_who_writes_consents_as_they_were_before_a_source_took_them_back_revives_none(fed: FeedDatabase) -> None:
+    given = {"lead_is_express_consent": True, "lead_express_consent_set_on": "2026-01-10T00:00:00Z"}
+    person = fed.person(contact(fed, 1, **given), phones=(PHONE,), first_name="Ada")
+    fed.feed()
+    lead = fed.lead(person)
+    assert has_consent(fed, person)
+    contact(fed, 1, lead_is_express_consent=False, lastmodifieddate="2026-06-01T00:00:00Z")
+    fed.feed(full=True)
+    taken_back = fed.lead(person)["consent"]
+    mail = {"channel": "email", "at": "2026-06-02T00:00:00Z", "source": "phone", "text_version": "1"}
+    fed.edit(lead["id"], consent=json.dumps([*lead["consent"], mail]))
+    assert fed.lead(person)["consent"] == [*taken_back, mail]
+    assert not has_consent(fed, person)
+    fed.edit(lead["id"], consent="[]")
+    assert fed.lead(person)["consent"] == taken_back
+    # The source may say it anew, and its record may be another person's.
+    contact(fed, 1, **given, lastmodifieddate="2026-07-01T00:00:00Z")
+    fed.feed(full=True)
+    assert has_consent(fed, person)
+    assert fed.feed(full=True).counts["consent"] == 0
+
+
+def has_consent(fed: FeedDatabase, person: UUID) -> bool:
+    row = fed.one("SELECT crm.has_consent(consent, 'sms') AS holds FROM crm.leads WHERE golden_id = %s", [person])
+    return bool(row["holds"])

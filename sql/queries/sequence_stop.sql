@@ -1,19 +1,12 @@
--- Stops the sequences of a person that have a step over one of these channels before them.
+-- Stops the sequences of the person of a lead, and of leads with its e-mail address, that have a step over one of these
+-- channels before them.
 --
 -- organization, lead, channels
-WITH theirs AS (
-    SELECT o.id FROM crm.leads AS l JOIN crm.leads AS o ON o.organization_id = l.organization_id AND o.golden_id = l.golden_id
-    WHERE l.organization_id = %(organization)s AND l.id = %(lead)s
-    UNION SELECT o.id FROM crm.leads AS l JOIN crm.leads AS o ON o.organization_id = l.organization_id
-        AND lower(o.email) = lower(l.email)
-    WHERE l.organization_id = %(organization)s AND l.id = %(lead)s
-    UNION SELECT %(lead)s::uuid
-)
 UPDATE crm.lead_sequence_enrollments AS e
 SET status = 'stopped', stop_reason = 'dnc', completed_at = clock_timestamp(), next_run_at = NULL,
     execution_log = e.execution_log || jsonb_build_object(
         'step', e.current_step, 'event', 'stopped', 'at', clock_timestamp(), 'reason', 'dnc')
-FROM crm.nurture_sequences AS s, theirs AS t
+FROM crm.nurture_sequences AS s, crm.leads_of_person(%(lead)s, true) AS t (id)
 WHERE s.organization_id = e.organization_id AND s.id = e.sequence_id AND t.id = e.lead_id
     AND e.organization_id = %(organization)s AND e.status IN ('active', 'paused')
     AND EXISTS (SELECT FROM jsonb_array_elements(s.steps) WITH ORDINALITY AS x (step, place)

@@ -16,6 +16,10 @@
 -- Behind a pooler that gives a connection to another client after each transaction, they must end with the
 -- transaction: set_config(name, value, true) after BEGIN, never SET, which the next client would inherit.
 
+-- Whether there are opt-outs of a time in which they held for one lead and one number; the end of this file sees to them.
+SELECT set_config('crm.list_persons_anew', (to_regprocedure(
+    'crm.add_person_to_dnc_list(uuid, text[], text, text, timestamptz, timestamptz)') IS NULL)::text, true);
+
 GRANT CREATE ON SCHEMA crm TO crm_definer;
 
 SET LOCAL ROLE crm_definer;
@@ -165,9 +169,9 @@ BEGIN
 END
 $$;
 
--- Whether a lead of the organization with this e-mail address, in any case, is on the do-not-call list as a lead, or was
--- until it was erased: then email_hash of the entry says so. It runs as crm_definer, for which lower() is found by
--- leads_address.
+-- Whether an e-mail address is on the do-not-call list of the organization: an entry keeps the hash of the one that its
+-- lead had, in whatever spelling and whosever it is now, and a lead with this address, in any case, may be listed as a
+-- lead. It runs as crm_definer, for which lower() is found by leads_address.
 CREATE OR REPLACE FUNCTION crm.is_address_listed(email text, organization_id uuid, channel text) RETURNS boolean
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -206,6 +210,192 @@ BEGIN
                 AND (contact IS NULL OR contact = ANY (d.channels)));
     END IF;
     RETURN false;
+END
+$$;
+
+-- The key of the hashes in the do-not-call list of an organization, made when it is asked for first.
+CREATE OR REPLACE FUNCTION crm.dnc_hash_key(organization_id uuid) RETURNS bytea
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    org   CONSTANT uuid := organization_id;
+    found jsonb := (SELECT c.value FROM crm.system_config AS c WHERE c.organization_id = org AND c.key = 'dnc.hash_key');
+BEGIN
+    IF found IS NULL THEN
+        INSERT INTO crm.system_config (organization_id, key, value)
+            VALUES (org, 'dnc.hash_key', to_jsonb(
+                encode(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 'hex')))
+            ON CONFLICT DO NOTHING;
+        found := (SELECT c.value FROM crm.system_config AS c WHERE c.organization_id = org AND c.key = 'dnc.hash_key');
+    END IF;
+    RETURN decode(found #>> '{}', 'hex');
+END
+$$;
+
+-- An entry about e-mails belongs to the mailbox, as one about calls to the number: it keeps the hash of the address that
+-- its lead has then. As crm_definer, because the key is nobody's to read.
+CREATE OR REPLACE FUNCTION crm.keep_dnc_address() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    address text;
+BEGIN
+    IF NEW.email_hash IS NULL AND NEW.lead_id IS NOT NULL AND 'email' = ANY (NEW.channels) THEN
+        address := (SELECT l.email FROM crm.leads AS l
+                    WHERE l.organization_id = NEW.organization_id AND l.id = NEW.lead_id);
+        IF address <> '' THEN
+            NEW.email_hash := crm.email_hash(address, crm.dnc_hash_key(NEW.organization_id));
+        END IF;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+-- The ids that the person of a lead has in identity, or had: of the lead, and of the one that it became part of. One that
+-- identity has as a person of its own again is part of no other.
+CREATE OR REPLACE FUNCTION crm.lead_person_ids(lead_id uuid, organization_id uuid) RETURNS SETOF uuid
+LANGUAGE plpgsql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    wanted CONSTANT uuid := lead_id;
+    org    CONSTANT uuid := organization_id;
+BEGIN
+    RETURN QUERY
+    WITH RECURSIVE part AS (
+        SELECT l.golden_id, l.deleted_at, l.source_metadata ->> 'merged_into' AS merged_into
+        FROM crm.leads AS l WHERE l.organization_id = org AND l.id = wanted
+        UNION
+        SELECT l.golden_id, l.deleted_at, l.source_metadata ->> 'merged_into'
+        FROM part AS p
+            JOIN crm.leads AS l ON l.organization_id = org AND l.id = CASE
+                WHEN p.merged_into ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN p.merged_into::uuid END
+        WHERE p.deleted_at IS NOT NULL
+            AND NOT EXISTS (SELECT FROM identity.person AS o WHERE o.person_id = p.golden_id)
+    ), ids AS (
+        SELECT p.golden_id AS id FROM part AS p WHERE p.golden_id IS NOT NULL
+        UNION
+        SELECT a.id FROM ids AS i, LATERAL (
+            SELECT x.person_id AS id FROM identity.alias AS x WHERE x.alias_id = i.id
+            UNION ALL SELECT x.alias_id FROM identity.alias AS x WHERE x.person_id = i.id) AS a
+    )
+    SELECT i.id FROM ids AS i;
+END
+$$;
+
+-- The leads of the person of a lead, that one first of all, also those that were deleted; and, if asked for, all with an
+-- e-mail address of one of them. Of the session's organization. It runs as crm_definer, which reads the aliases of
+-- identity, and for which lower() is found by leads_address.
+CREATE OR REPLACE FUNCTION crm.leads_of_person(lead_id uuid, with_address boolean DEFAULT false) RETURNS SETOF uuid
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 3 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    wanted CONSTANT uuid := lead_id;
+    org    CONSTANT uuid := (crm.session_context()).organization_id;
+    found_ CONSTANT uuid[] := ARRAY(
+        SELECT l.id FROM crm.leads AS l WHERE l.organization_id = org AND l.id = wanted
+        UNION SELECT l.id FROM crm.leads AS l
+            WHERE l.organization_id = org AND l.golden_id = ANY (ARRAY(SELECT crm.lead_person_ids(wanted, org))));
+BEGIN
+    RETURN QUERY SELECT unnest(found_);
+    IF with_address THEN
+        RETURN QUERY SELECT DISTINCT o.id
+            FROM crm.leads AS l JOIN crm.leads AS o ON o.organization_id = org AND lower(o.email) = lower(l.email)
+            WHERE l.organization_id = org AND l.id = ANY (found_) AND l.email <> '' AND o.id <> ALL (found_);
+    END IF;
+END
+$$;
+
+-- Puts the person of a lead on the do-not-call list, for what is not listed for these channels yet, and returns how many
+-- entries that took: each lead of the person; for calls and texts each number that is known of the person, and each that
+-- a message of the lead went to; for e-mails each such address. Numbers of people of the business are left out. What
+-- somebody ended after `since` stays ended. Where the reason is one number's, nothing is added.
+CREATE OR REPLACE FUNCTION crm.add_person_to_dnc_list(
+    lead_id uuid, channels text[], reason text DEFAULT 'opt_out', evidence text DEFAULT NULL,
+    expires_at timestamptz DEFAULT NULL, since timestamptz DEFAULT now()
+) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    wanted  CONSTANT uuid := lead_id;
+    why     CONSTANT text := reason;
+    over    CONSTANT text[] := channels;
+    proof   CONSTANT text := evidence;
+    ends    CONSTANT timestamptz := expires_at;
+    said    CONSTANT timestamptz := since;
+    org     CONSTANT uuid := (crm.session_context()).organization_id;
+    leads   CONSTANT uuid[] := ARRAY(SELECT crm.leads_of_person(wanted));
+    by_call CONSTANT text[] := ARRAY(SELECT c FROM unnest(over) AS c WHERE c IN ('call', 'sms'));
+    hashkey bytea;
+    changed bigint;
+    done    bigint := 0;
+BEGIN
+    IF leads = '{}' THEN
+        RAISE no_data_found USING
+            MESSAGE = format('Listing the person of lead %s: the organization of this session has no such lead.', wanted),
+            HINT = 'Set app.organization_id within the transaction.';
+    ELSIF why IN ('national_list', 'state_list', 'wrong_number') THEN
+        RETURN 0;
+    END IF;
+    INSERT INTO crm.dnc_list (organization_id, lead_id, reason, channels, evidence, expires_at)
+        SELECT org, l, why, over, proof, ends FROM unnest(leads) AS l
+        WHERE NOT EXISTS (
+            SELECT FROM crm.dnc_list AS d
+            WHERE d.organization_id = org AND d.lead_id = l AND d.channels @> over
+                AND (d.ended_at IS NULL AND (d.expires_at IS NULL OR d.expires_at >= ends) OR d.ended_at > said));
+    GET DIAGNOSTICS done = ROW_COUNT;
+
+    IF by_call <> '{}' THEN
+        INSERT INTO crm.dnc_list (organization_id, phone, lead_id, reason, channels, evidence, expires_at)
+            SELECT DISTINCT org, n.phone, wanted, why, by_call, proof, ends
+            FROM (SELECT l.phone FROM crm.leads AS l WHERE l.organization_id = org AND l.id = ANY (leads)
+                  UNION ALL
+                  SELECT jsonb_array_elements_text(CASE jsonb_typeof(more.phones) WHEN 'array' THEN more.phones ELSE '[]' END)
+                  FROM crm.leads AS l, LATERAL (VALUES (l.source_metadata -> 'shared_phones'),
+                                                       (l.source_metadata -> 'other_phones')) AS more (phones)
+                  WHERE l.organization_id = org AND l.id = ANY (leads)
+                  UNION ALL
+                  SELECT unnest(p.phones) FROM identity.person AS p
+                  WHERE p.person_id = ANY (ARRAY(SELECT crm.lead_person_ids(wanted, org)))
+                  UNION ALL
+                  SELECT m.recipient FROM crm.sequence_message AS m
+                  WHERE m.organization_id = org AND m.lead_id = wanted AND m.channel IN ('sms', 'call', 'voicemail')
+                 ) AS n (phone)
+            WHERE n.phone ~ '^\+[1-9][0-9]{6,14}$'
+                AND NOT EXISTS (SELECT FROM identity.record AS r
+                                WHERE r.phones @> ARRAY[n.phone] AND r.kind = 'staff' AND NOT r.deleted)
+                AND NOT EXISTS (
+                    SELECT FROM crm.dnc_list AS d
+                    WHERE d.organization_id = org AND d.phone = n.phone AND d.channels @> by_call AND d.ended_at IS NULL
+                        AND (d.expires_at IS NULL OR d.expires_at >= ends))
+                AND NOT EXISTS (
+                    SELECT FROM crm.dnc_list AS d
+                    WHERE d.organization_id = org AND d.lead_id = ANY (leads) AND d.phone = n.phone
+                        AND d.channels @> by_call AND d.ended_at > said);
+        GET DIAGNOSTICS changed = ROW_COUNT;
+        done := done + changed;
+    END IF;
+
+    IF 'email' = ANY (over) THEN
+        hashkey := crm.dnc_hash_key(org);
+        INSERT INTO crm.dnc_list (organization_id, email_hash, lead_id, reason, channels, evidence, expires_at)
+            SELECT DISTINCT org, a.hash, wanted, why, '{email}'::text[], proof, ends
+            FROM (SELECT crm.email_hash(l.email, hashkey) FROM crm.leads AS l
+                  WHERE l.organization_id = org AND l.id = ANY (leads)
+                  UNION ALL
+                  SELECT crm.email_hash(m.recipient, hashkey) FROM crm.sequence_message AS m
+                  WHERE m.organization_id = org AND m.lead_id = wanted AND m.channel = 'email') AS a (hash)
+            WHERE a.hash IS NOT NULL
+                AND NOT EXISTS (
+                    SELECT FROM crm.dnc_list AS d
+                    WHERE d.organization_id = org AND d.email_hash = a.hash AND 'email' = ANY (d.channels)
+                        AND d.ended_at IS NULL AND (d.expires_at IS NULL OR d.expires_at >= ends))
+                AND NOT EXISTS (
+                    SELECT FROM crm.dnc_list AS d
+                    WHERE d.organization_id = org AND d.lead_id = ANY (leads) AND d.email_hash = a.hash
+                        AND 'email' = ANY (d.channels) AND d.ended_at > said);
+        GET DIAGNOSTICS changed = ROW_COUNT;
+        done := done + changed;
+    END IF;
+    RETURN done;
 END
 $$;
 
@@ -296,21 +486,26 @@ BEGIN
     tails := ARRAY(SELECT right(ltrim(t, '+'), 9) FROM unnest(tokens) AS t WHERE t ~ '^\+[0-9]{7,}$');
     IF EXISTS (SELECT FROM crm.dnc_list AS d WHERE d.organization_id = org
                AND (right(ltrim(d.phone, '+'), 9) = ANY (tails) OR d.lead_id = ANY (ids))) THEN
-        INSERT INTO crm.system_config (organization_id, key, value)
-            VALUES (org, 'dnc.hash_key', to_jsonb(
-                encode(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 'hex')))
-            ON CONFLICT DO NOTHING;
-        hashkey := (SELECT decode(c.value #>> '{}', 'hex') FROM crm.system_config AS c
-                    WHERE c.organization_id = org AND c.key = 'dnc.hash_key');
+        hashkey := crm.dnc_hash_key(org);
+        -- An entry that keeps another address than its lead has now goes on keeping that one.
+        INSERT INTO crm.dnc_list (organization_id, email_hash, lead_id, reason, channels, detected_by, expires_at, since)
+            SELECT DISTINCT org, n.hash, d.lead_id, d.reason, d.channels, d.detected_by, d.expires_at,
+                coalesce(d.since, d.created_at)
+            FROM crm.leads AS l JOIN crm.dnc_list AS d ON d.organization_id = org AND d.lead_id = l.id,
+                LATERAL (SELECT crm.email_hash(l.email, hashkey) AS hash) AS n
+            WHERE l.organization_id = org AND l.id = ANY (ids) AND d.ended_at IS NULL AND d.email_hash <> n.hash
+                AND NOT EXISTS (SELECT FROM crm.dnc_list AS o
+                                WHERE o.organization_id = org AND o.email_hash = n.hash AND o.channels @> d.channels
+                                    AND o.ended_at IS NULL AND (o.expires_at IS NULL OR o.expires_at >= d.expires_at));
         UPDATE crm.dnc_list AS d
             SET phone = NULL, evidence = NULL,
                 end_reason = CASE WHEN d.end_reason IS NOT NULL THEN '[erased]' END,
                 phone_hash = coalesce(crm.phone_tail_hash(d.phone, hashkey), d.phone_hash,
                     (SELECT crm.phone_tail_hash(l.phone, hashkey) FROM crm.leads AS l
                      WHERE l.organization_id = org AND l.id = d.lead_id)),
-                email_hash = coalesce(
+                email_hash = coalesce(d.email_hash,
                     (SELECT crm.email_hash(l.email, hashkey) FROM crm.leads AS l
-                     WHERE l.organization_id = org AND l.id = d.lead_id AND l.id = ANY (ids)), d.email_hash)
+                     WHERE l.organization_id = org AND l.id = d.lead_id AND l.id = ANY (ids)))
             WHERE d.organization_id = org AND (right(ltrim(d.phone, '+'), 9) = ANY (tails) OR d.lead_id = ANY (ids));
         GET DIAGNOSTICS changed = ROW_COUNT;
         done := done || jsonb_build_object('dnc_list', changed);
@@ -606,7 +801,7 @@ $$;
 
 RESET ROLE;
 REVOKE CREATE ON SCHEMA crm FROM crm_definer;
-GRANT EXECUTE ON FUNCTION crm.session_context() TO crm_owner;
+GRANT EXECUTE ON FUNCTION crm.session_context(), crm.keep_dnc_address() TO crm_owner;
 SET LOCAL ROLE crm_owner;
 
 -- What of a lead may change. Its feed says what a vendor says: an administrator's session with app.triggered_by = import
@@ -754,6 +949,9 @@ $$;
 CREATE OR REPLACE TRIGGER check_entry BEFORE INSERT OR UPDATE OF reason, expires_at ON crm.dnc_list
     FOR EACH ROW EXECUTE FUNCTION crm.check_dnc_entry();
 
+CREATE OR REPLACE TRIGGER keep_address BEFORE INSERT ON crm.dnc_list
+    FOR EACH ROW EXECUTE FUNCTION crm.keep_dnc_address();
+
 -- Per statement, so that it holds for an empty table too, and for the owner, who has every privilege.
 CREATE OR REPLACE FUNCTION crm.refuse_dnc_delete() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -808,7 +1006,7 @@ BEGIN
 END
 $$;
 
--- What stays of an erased e-mail address: the same hash of what all its spellings share. identity compares addresses so,
+-- What an entry keeps of an e-mail address: the same hash of what all its spellings share. identity compares addresses so,
 -- too: in lower case, without mailto: and what a sentence puts behind one; of a mailbox at Gmail without its dots and
 -- what follows a +.
 CREATE OR REPLACE FUNCTION crm.email_hash(email text, hashkey bytea) RETURNS bytea
@@ -865,6 +1063,40 @@ END
 $$;
 CREATE OR REPLACE TRIGGER check_consent BEFORE INSERT OR UPDATE OF consent ON crm.leads
     FOR EACH ROW WHEN (NEW.consent <> '[]') EXECUTE FUNCTION crm.check_consent();
+
+-- What was taken back stays so: who writes the consent anew, as an application that read it before, can neither leave an
+-- element with revoked_at out nor have it without. A consent that is given later is another element. Who speaks for a
+-- source or a file, and erasure, are left alone.
+CREATE OR REPLACE FUNCTION crm.keep_revocations() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NEW.erased_at IS NOT NULL OR jsonb_typeof(NEW.consent) <> 'array'
+        OR current_setting('app.triggered_by', true) = 'import' AND pg_has_role(session_user, 'crm_owner', 'MEMBER')
+    THEN
+        RETURN NEW;
+    END IF;
+    NEW.consent := (
+        WITH revoked AS (
+            SELECT o.this, o.place FROM jsonb_array_elements(OLD.consent) WITH ORDINALITY AS o (this, place)
+            WHERE o.this ? 'revoked_at'
+        ), written AS (
+            SELECT n.this, n.place, (
+                SELECT min(r.place) FROM revoked AS r
+                WHERE r.this @> CASE WHEN crm.is_consent(jsonb_build_array(n.this)) THEN n.this - 'revoked_at' END
+                    AND coalesce(n.this -> 'revoked_at' = r.this -> 'revoked_at', true)) AS same_as
+            FROM jsonb_array_elements(NEW.consent) WITH ORDINALITY AS n (this, place)
+        )
+        SELECT coalesce(jsonb_agg(e.this ORDER BY e.place, e.of_old), '[]')
+        FROM (SELECT w.this, w.place, 0 AS of_old FROM written AS w WHERE w.same_as IS NULL
+              UNION ALL
+              SELECT r.this, coalesce((SELECT min(w.place) FROM written AS w WHERE w.same_as = r.place), 0), r.place
+              FROM revoked AS r) AS e);
+    RETURN NEW;
+END
+$$;
+-- After check_consent, which asks what is written.
+CREATE OR REPLACE TRIGGER keep_revocations BEFORE UPDATE OF consent ON crm.leads
+    FOR EACH ROW WHEN (OLD.consent <> '[]' AND OLD.consent <> NEW.consent) EXECUTE FUNCTION crm.keep_revocations();
 
 -- Why a step over this channel must not reach the lead: dnc, consent, or null. dnc: its number, the lead itself, or a
 -- lead with the same e-mail address is listed for the channel, or the channel needs a phone and there is none. Any
@@ -1324,6 +1556,14 @@ GRANT UPDATE (first_name, last_name, email, phone, source_metadata, tags, timezo
 GRANT SELECT, INSERT ON crm.lead_score_history TO crm_definer;
 GRANT UPDATE (factors, model_version) ON crm.lead_score_history TO crm_definer;
 GRANT UPDATE (phone, phone_hash, email_hash, evidence, end_reason) ON crm.dnc_list TO crm_definer;
+GRANT INSERT (organization_id, phone, email_hash, lead_id, reason, channels, detected_by, evidence, expires_at, since)
+    ON crm.dnc_list TO crm_definer;
+GRANT SELECT ON crm.dnc_reasons TO crm_definer;
+-- Whose each lead is, by what ids and numbers: an opt-out is the person's.
+GRANT USAGE ON SCHEMA identity TO crm_definer;
+GRANT SELECT (alias_id, person_id) ON identity.alias TO crm_definer;
+GRANT SELECT (person_id, phones) ON identity.person TO crm_definer;
+GRANT SELECT (kind, phones, deleted) ON identity.record TO crm_definer;
 GRANT UPDATE (execution_log, status, stop_reason, completed_at, next_run_at) ON crm.lead_sequence_enrollments
     TO crm_definer;
 GRANT UPDATE (name, filter_criteria) ON crm.segments TO crm_definer;
@@ -1348,7 +1588,9 @@ GRANT EXECUTE ON FUNCTION crm.normalize_phone(text), crm.segment_condition(jsonb
     crm.funnel(timestamptz, timestamptz), crm.source_roi(date, date), crm.lead_source(text) TO crm_app, crm_read;
 GRANT EXECUTE ON FUNCTION crm.is_iana_timezone(text), crm.is_consent(jsonb), crm.are_steps(jsonb),
     crm.next_statuses(text), crm.has_consent(jsonb, text), crm.lead_block_reason(crm.leads, text),
-    crm.is_address_listed(text, uuid, text), crm.enroll_lead(uuid, uuid), crm.advance_enrollment(uuid, integer, jsonb, interval),
+    crm.is_address_listed(text, uuid, text), crm.leads_of_person(uuid, boolean),
+    crm.add_person_to_dnc_list(uuid, text[], text, text, timestamptz, timestamptz),
+    crm.enroll_lead(uuid, uuid), crm.advance_enrollment(uuid, integer, jsonb, interval),
     crm.calculate_lead_score(uuid), crm.assign_lead(uuid, text), crm.erase_lead(uuid),
     crm.end_dnc_entry(uuid, text), crm.delete_row(text, text) TO crm_app;
 -- What crm_definer calls of the owner's.
@@ -1357,6 +1599,41 @@ GRANT EXECUTE ON FUNCTION crm.is_utc_time(text), crm.utc_time(text), crm.has_con
 -- The owner runs these below the policies: in maintenance, in imports, and in functions that are its own.
 GRANT EXECUTE ON FUNCTION crm.is_on_dnc_list(text, uuid, text), crm.evaluate_filter(jsonb), crm.erase_lead(uuid),
     crm.list_leads(jsonb, integer, timestamptz, uuid), crm.is_address_listed(text, uuid, text) TO crm_owner;
+
+-- Entries of before keep the address of their lead too, and opt-outs that named one lead or one number hold for the
+-- person: where there is another lead or number, and once.
+SET LOCAL ROLE crm_definer;
+UPDATE crm.dnc_list AS d SET email_hash = crm.email_hash(l.email, crm.dnc_hash_key(d.organization_id))
+    FROM crm.leads AS l
+    WHERE l.organization_id = d.organization_id AND l.id = d.lead_id AND l.email <> '' AND d.email_hash IS NULL
+        AND d.ended_at IS NULL AND 'email' = ANY (d.channels);
+DO $$
+DECLARE
+    acting CONSTANT text := current_setting('app.organization_id', true);
+    entry  record;
+BEGIN
+    IF current_setting('crm.list_persons_anew', true) IS DISTINCT FROM 'true' THEN
+        RETURN;
+    END IF;
+    FOR entry IN
+        SELECT d.* FROM crm.dnc_list AS d JOIN crm.leads AS l ON l.organization_id = d.organization_id AND l.id = d.lead_id
+        WHERE d.ended_at IS NULL AND (d.expires_at IS NULL OR d.expires_at > now()) AND d.detected_by = 'user'
+            AND (l.deleted_at IS NOT NULL AND l.erased_at IS NULL OR l.phone IS NULL
+                 OR l.source_metadata ? 'shared_phones'
+                 OR EXISTS (SELECT FROM identity.person AS p
+                            WHERE p.person_id = l.golden_id AND p.phones <> ARRAY[l.phone])
+                 OR EXISTS (SELECT FROM identity.alias AS a WHERE a.alias_id = l.golden_id)
+                 OR EXISTS (SELECT FROM crm.leads AS o
+                            WHERE o.organization_id = l.organization_id AND o.golden_id = l.golden_id AND o.id <> l.id))
+    LOOP
+        PERFORM set_config('app.organization_id', entry.organization_id::text, true);
+        PERFORM crm.add_person_to_dnc_list(entry.lead_id, entry.channels, entry.reason, entry.evidence,
+                                           entry.expires_at, entry.created_at);
+    END LOOP;
+    PERFORM set_config('app.organization_id', coalesce(acting, ''), true);
+END
+$$;
+RESET ROLE;
 
 -- What the columns mean, where the migrations do not say it.
 COMMENT ON COLUMN crm.budget_transactions.id IS 'Key.';
@@ -1374,6 +1651,8 @@ COMMENT ON COLUMN crm.dnc_list.organization_id IS 'The organization that the row
 COMMENT ON COLUMN crm.dnc_list.phone IS 'The number, in E.164.';
 COMMENT ON COLUMN crm.dnc_list.detection_confidence IS 'How sure the detection is, from 0 to 1.';
 COMMENT ON COLUMN crm.dnc_list.evidence IS 'What the entry rests on.';
+COMMENT ON COLUMN crm.dnc_list.email_hash IS
+    'The e-mail address that the lead had when the entry was made, hashed: see email_hash.';
 COMMENT ON COLUMN crm.dnc_list.lead_id IS 'The lead by whom it came about.';
 COMMENT ON COLUMN crm.dnc_list.expires_at IS 'When it ends by itself; null is never.';
 COMMENT ON COLUMN crm.dnc_list.channels IS 'What it forbids: call, sms, email, mail.';

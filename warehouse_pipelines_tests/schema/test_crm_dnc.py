@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from warehouse_pipelines.settings import sql_folder
 from warehouse_pipelines_tests.harness.crm_database import (
     CONSENT,
     OTHER_USER,
@@ -491,6 +492,90 @@ def test_an_address_that_opted_out_is_not_written_to_as_another_lead(app: Connec
     assert sqlstate(app, "SELECT crm.is_address_listed('mail@x.example', %s, 'email')", B) == "42501"
 
 
+def test_an_opt_out_by_e_mail_holds_for_the_mailbox_in_every_spelling(app: Connection) -> None:
+    lead = add(app, "leads", email="Una.Love@gmail.com", consent=CONSENT)
+    add(app, "dnc_list", phone=None, lead_id=lead, channels=["email"])
+    listed = "SELECT crm.is_address_listed(%s, %s, %s)"
+    for spelled in ("una.love@gmail.com", "unalove@gmail.com", "una.love+x@gmail.com", "UnaLove@GoogleMail.com"):
+        other = add(app, "leads", email=spelled, consent=CONSENT)
+        assert one(app, "SELECT crm.lead_block_reason(l, 'email') FROM crm.leads AS l WHERE id = %s", other) == "dnc"
+        assert one(app, listed, spelled, A, "sms") is False
+    assert one(app, listed, "una.dove@gmail.com", A, "email") is False
+    app.execute("UPDATE crm.leads SET email = 'una@example.com' WHERE id = %s", [lead])
+    for address in ("una.love@gmail.com", "una@example.com"):
+        assert one(app, listed, address, A, "email") is True, "the mailbox that opted out, and the lead that did"
+    entry = one(app, "SELECT id FROM crm.dnc_list WHERE lead_id = %s", lead)
+    app.execute("SELECT crm.end_dnc_entry(%s, 'she asked for it')", [entry])
+    assert one(app, listed, "unalove@gmail.com", A, "email") is False
+
+
+def test_the_mailbox_of_an_entry_is_the_organizations_own(app: Connection, crm_url: str) -> None:
+    lead = add(app, "leads", email="ike@example.com")
+    add(app, "dnc_list", phone=None, lead_id=lead, channels=["email"])
+    assert one(app, "SELECT email_hash IS NOT NULL FROM crm.dnc_list WHERE lead_id = %s", lead) is True
+    assert one(app, "SELECT count(*) FROM crm.system_config WHERE key = 'dnc.hash_key'") == 0, "the key is nobody's"
+    mine = "INSERT INTO crm.dnc_list (organization_id, lead_id, reason, email_hash) VALUES (%s, %s, 'opt_out', '')"
+    assert sqlstate(app, mine, A, lead) == "42501"
+
+
+def test_erasure_keeps_the_mailbox_of_an_entry_whose_lead_has_another_now(app: Connection) -> None:
+    """Of a lead that another person has since two were told apart."""
+    lead = add(app, "leads", email="ivy@example.com")
+    add(app, "dnc_list", phone=None, lead_id=lead, channels=["email"])
+    app.execute("UPDATE crm.leads SET email = 'max@example.com' WHERE id = %s", [lead])
+    for _ in range(2):
+        app.execute("SELECT crm.erase_lead(%s)", [lead])
+        for address in ("ivy@example.com", "max@example.com"):
+            assert one(app, "SELECT crm.is_address_listed(%s, %s, 'email')", address, A) is True, address
+    assert one(app, "SELECT count(*) FROM crm.dnc_list WHERE lead_id = %s", lead) == 2
+
+
+@pytest.mark.parametrize("reason", ["wrong_number", "national_list", "state_list"])
+def test_a_reason_that_is_one_numbers_is_not_the_persons(app: Connection, reason: str) -> None:
+    lead = add(app, "leads", phone="+12065550144", source_metadata='{"shared_phones": ["+12065550145"]}')
+    assert one(app, "SELECT crm.add_person_to_dnc_list(%s, '{call}', %s)", lead, reason) == 0
+    assert one(app, "SELECT crm.add_person_to_dnc_list(%s, '{call}')", lead) == 2
+    assert one(app, "SELECT crm.is_on_dnc_list('+12065550145', %s, 'call')", A) is True
+
+
+def test_only_an_own_leads_person_is_listed(app: Connection, crm_url: str) -> None:
+    lead = add(app, "leads", golden_id=OTHER_USER)
+    with session(crm_url, organization=B) as other:
+        add(other, "leads", organization_id=B, golden_id=OTHER_USER)
+        assert sqlstate(other, "SELECT crm.add_person_to_dnc_list(%s, '{call}')", lead) == "P0002"
+        assert other.execute("SELECT crm.leads_of_person(%s, true)", [lead]).fetchall() == []
+    assert app.execute("SELECT crm.leads_of_person(%s, true)", [lead]).fetchall() == [(lead,)]
+
+
+def test_an_upgrade_has_opt_outs_of_before_hold_for_the_person_once(database_url: str) -> None:
+    """And for the mailbox. What somebody ended since stays ended."""
+    script = (sql_folder() / "schemas" / "crm.sql").read_text()
+    person = USER
+    with session(database_url, role=None) as connection:
+        connection.execute(
+            "INSERT INTO identity.person (person_id, kind, phones, record_count, source_tables)"
+            " VALUES (%s, 'customer', '{+12065550146,+12065550147,+12065550148}', 1, '{}')", [person],
+        )  # fmt: skip
+        lead = add(connection, "leads", phone="+12065550146", email="Zoe.Moe@gmail.com", golden_id=person)
+        connection.execute("ALTER TABLE crm.dnc_list DISABLE TRIGGER keep_address")
+        add(connection, "dnc_list", phone=None, lead_id=lead, created_at="2026-01-01T00:00:00Z")
+        add(connection, "dnc_list", phone="+12065550148", lead_id=lead, created_at="2026-01-01T00:00:00Z",
+            ended_at="2026-02-01T00:00:00Z", ended_by=USER, end_reason="asked")  # fmt: skip
+        connection.execute("ALTER TABLE crm.dnc_list ENABLE TRIGGER keep_address")
+        listed = "SELECT array_agg(crm.is_on_dnc_list(p, %s, 'call') ORDER BY p) FROM unnest(%s::text[]) AS p"
+        numbers = [f"+1206555014{n}" for n in (6, 7, 8)]
+        assert one(connection, listed, A, numbers) == [True, False, False]
+        connection.execute(script.encode())
+        assert one(connection, listed, A, numbers) == [True, False, False], "it is done once"
+        connection.execute(
+            "DROP FUNCTION crm.add_person_to_dnc_list(uuid, text[], text, text, timestamptz, timestamptz)"
+        )
+        connection.execute(script.encode())
+        assert one(connection, listed, A, numbers) == [True, True, False]
+        assert one(connection, "SELECT crm.is_address_listed('zoemoe+x@gmail.com', %s, 'email')", A) is True
+        assert one(connection, "SELECT current_setting('app.organization_id')") == A
+
+
 @pytest.mark.parametrize(
     ("listed_as", "asked"),
     [
@@ -534,6 +619,60 @@ def test_a_consent_has_a_source_and_was_given(app: Connection) -> None:
         lead = add(app, "leads")
         assert sqlstate(app, "UPDATE crm.leads SET consent = %s WHERE id = %s", json.dumps([wrong]), lead) == "23514"
     assert sqlstate(app, insert, A, json.dumps([given_("sms", "2024-01-01T08:00:00+01:00")])) == "accepted"
+
+
+REVOKED = given_("sms", "2024-01-01", revoked_at="2024-03-01T00:00:00Z", record="hubspot_contact 1", flag="optin")
+
+
+@pytest.mark.parametrize(
+    ("written", "stays"),
+    [
+        # The array as it was read before the consent was taken back, and one more.
+        ([given_("sms", "2024-01-01", record="hubspot_contact 1", flag="optin"), given_("email", "2024-04-01")],
+         [REVOKED, given_("email", "2024-04-01")]),
+        # As the API writes it, without what only the feed knows.
+        ([given_("email", "2024-04-01"), given_("sms", "2024-01-01")], [given_("email", "2024-04-01"), REVOKED]),
+        ([given_("sms", "2024-01-01", revoked_at="2024-03-01T00:00:00Z")], [REVOKED]),
+        ([given_("email", "2024-04-01")], [REVOKED, given_("email", "2024-04-01")]),
+        ([], [REVOKED]),
+        # Taken back at another time: both stay, and the later one counts.
+        ([given_("sms", "2024-01-01", revoked_at="2023-01-01")],
+         [REVOKED, given_("sms", "2024-01-01", revoked_at="2023-01-01")]),
+        # Given anew after it was taken back.
+        ([given_("sms", "2024-05-01")], [REVOKED, given_("sms", "2024-05-01")]),
+        ([REVOKED, given_("sms", "2024-05-01", revoked_at="2024-06-01")],
+         [REVOKED, given_("sms", "2024-05-01", revoked_at="2024-06-01")]),
+    ],
+)  # fmt: skip
+def test_an_application_neither_drops_nor_undoes_that_a_consent_was_taken_back(
+    app: Connection, written: list[Any], stays: list[Any]
+) -> None:
+    lead = add(app, "leads", consent=json.dumps([REVOKED]))
+    for _ in range(2):
+        app.execute("UPDATE crm.leads SET consent = %s WHERE id = %s", [json.dumps(written), lead])
+        found = one(app, "SELECT consent FROM crm.leads WHERE id = %s", lead)
+        assert found == stays
+    anew = any(one.get("at") == "2024-05-01" and "revoked_at" not in one for one in written)
+    assert one(app, "SELECT crm.has_consent(consent, 'sms') FROM crm.leads WHERE id = %s", lead) is anew
+
+
+def test_what_is_no_consent_is_refused_as_before(app: Connection) -> None:
+    lead = add(app, "leads", consent=json.dumps([REVOKED]))
+    for wrong in ("[1]", "[[]]", "{}", '"x"', '[{"channel": "sms"}]', "[null]"):
+        assert sqlstate(app, "UPDATE crm.leads SET consent = %s WHERE id = %s", wrong, lead) == "23514", wrong
+
+
+def test_a_source_and_erasure_write_what_was_taken_back_as_it_is(app: Connection, crm_url: str) -> None:
+    update = "UPDATE crm.leads SET consent = '[]' WHERE id = %s RETURNING jsonb_array_length(consent)"
+    with session(crm_url, role=None) as feed:
+        lead = add(feed, "leads", consent=json.dumps([REVOKED]))
+        assert one(feed, update, lead) == 1
+        feed.execute("SELECT set_config('app.triggered_by', 'import', true)")
+        assert one(feed, update, lead) == 0
+        feed.execute("UPDATE crm.leads SET consent = %s WHERE id = %s", [json.dumps([REVOKED]), lead])
+        feed.execute("SELECT set_config('app.triggered_by', '', true)")
+        feed.execute("SELECT crm.erase_lead(%s)", [lead])
+        assert one(feed, "SELECT consent FROM crm.leads WHERE id = %s", lead) == []
 
 
 def test_what_was_there_before_consents_were_checked_can_be_changed(crm_url: str) -> None:

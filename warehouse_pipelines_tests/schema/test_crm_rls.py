@@ -221,7 +221,8 @@ def test_definer_functions_are_fixed(superuser: Connection) -> None:
     assert {name for name, *_ in found} == {
         "is_on_dnc_list", "erase_lead", "evaluate_filter", "list_leads", "record_new_leads", "record_changed_leads",
         "record_deleted_leads", "session_context", "ensure_partitions", "archive_partitions", "end_dnc_entry",
-        "delete_row", "is_address_listed", "calculate_lead_score", "erase_dnc_numbers",
+        "delete_row", "is_address_listed", "calculate_lead_score", "erase_dnc_numbers", "keep_dnc_address",
+        "leads_of_person", "add_person_to_dnc_list",
     }  # fmt: skip
     for name, config, owner in found:
         assert "search_path=pg_catalog, pg_temp" in config, name

@@ -328,6 +328,71 @@ def test_numbers_are_put_on_the_list_and_asked_for(admin: httpx.Client) -> None:
     problem(admin.post("/api/dnc", json={"phone": number, "reason": "opt_out", "created_by": str(uuid4())}), 422)
 
 
+def test_a_lead_on_the_list_is_there_with_all_numbers_and_leads_of_its_person(
+    serve: Serving, admin: httpx.Client
+) -> None:
+    """One that was merged too. A reason that is one number's stays with the number."""
+    person, numbers = str(uuid4()), [phone() for _ in range(4)]
+    gone, lead = (made(admin, phone=number, email=f"{number[2:]}@example.test") for number in numbers[:2])
+    with warehouse.session(serve.url) as session:
+        session.execute(
+            "INSERT INTO identity.person (person_id, kind, phones, record_count, source_tables)"
+            " VALUES (%s, 'customer', %s, 1, '{}')", [person, numbers[1:3]],
+        )  # fmt: skip
+        session.execute("UPDATE crm.leads SET golden_id = %s WHERE id = %s", [person, lead["id"]])
+        session.execute(
+            "UPDATE crm.leads SET deleted_at = now(), source_metadata = jsonb_build_object('merged_into', %s::text)"
+            " WHERE id = %s", [lead["id"], gone["id"]],
+        )  # fmt: skip
+
+    def listed() -> list[bool]:
+        found = (admin.get("/api/dnc/check", params={"phone": number, "channel": "call"}) for number in numbers)
+        return [answer.json()["listed"] for answer in found]
+
+    admin.post("/api/dnc", json={"lead_id": gone["id"], "reason": "wrong_number"})
+    assert listed() == [True, False, False, False]
+    answer = admin.post("/api/dnc", json={"lead_id": gone["id"], "phone": numbers[3], "reason": "complaint",
+                                          "expires_at": "2999-01-01T00:00:00Z", "evidence": "by letter"})  # fmt: skip
+    assert answer.status_code == 201
+    assert (answer.json()["lead_id"], answer.json()["phone"]) == (gone["id"], numbers[3])
+    assert listed() == [True, True, True, True]
+    with warehouse.session(serve.url) as session:
+        row = session.execute(
+            "SELECT count(*) AS n, count(*) FILTER (WHERE expires_at IS NULL) AS permanent,"
+            " count(*) FILTER (WHERE evidence = 'by letter') AS by_letter"
+            " FROM crm.dnc_list WHERE lead_id = ANY(%s) AND reason = 'complaint'", [[gone["id"], lead["id"]]],
+        ).fetchone()  # fmt: skip
+    assert row is not None
+    assert (row["permanent"], row["n"]) == (0, row["by_letter"])
+
+
+def test_a_patch_with_consents_as_they_were_read_before_one_was_taken_back_leaves_it_so(
+    serve: Serving, admin: httpx.Client
+) -> None:
+    lead = made(admin, consent=json.loads(CONSENT))
+    address = f"/api/leads/{lead['id']}"
+    read = admin.get(address).json()["consent"]
+    with warehouse.session(serve.url) as session:
+        session.execute(
+            "UPDATE crm.leads SET consent = (SELECT jsonb_agg(e || CASE e ->> 'channel' WHEN 'sms'"
+            " THEN jsonb_build_object('revoked_at', '2026-06-01T00:00:00Z', 'record', 'x 1') ELSE '{}' END)"
+            " FROM jsonb_array_elements(consent) AS e) WHERE id = %s", [lead["id"]],
+        )  # fmt: skip
+    more = {"channel": "mail", "at": "2026-06-02T00:00:00Z", "source": "phone", "text_version": "1"}
+    answer = admin.patch(address, json={"consent": [*read, more]})
+    assert answer.status_code == 200
+    found = answer.json()["consent"]
+    assert [(one["channel"], one.get("revoked_at")) for one in found] == [
+        *((one["channel"], "2026-06-01T00:00:00Z" if one["channel"] == "sms" else None) for one in read), ("mail", None)
+    ]  # fmt: skip
+    anew = {"channel": "sms", "at": "2026-06-03T00:00:00Z", "source": "form", "text_version": "2"}
+    answer = admin.patch(address, json={"consent": [anew]})
+    assert [(one["at"], "revoked_at" in one) for one in answer.json()["consent"] if one["channel"] == "sms"][-1] == (
+        "2026-06-03T00:00:00Z", False,
+    )  # fmt: skip
+    assert sum("revoked_at" in one for one in answer.json()["consent"]) == 1
+
+
 def test_story_3_5_a_lead_is_enrolled_once_and_not_when_it_is_listed(admin: httpx.Client) -> None:
     steps = [{"channel": "sms", "text": "Hello"}, {"channel": "email", "delay_minutes": 60}]
     sequence = admin.post("/api/nurture_sequences", json={"name": "Welcome", "steps": steps})

@@ -125,6 +125,24 @@ def test_all_leads_of_the_person_are_meant_and_nobody_else(rows: SequenceRows, s
         assert rows.one("SELECT crm.lead_block_reason(l, 'email') AS why FROM crm.leads AS l WHERE id = %s", one)["why"]
 
 
+def test_the_link_of_a_lead_that_became_part_of_another_ends_what_that_one_gets(
+    rows: SequenceRows, serve: Serving
+) -> None:
+    gone, lead, stranger = rows.lead(), rows.lead(), rows.lead()
+    rows.person(lead)
+    rows.rows(
+        "UPDATE crm.leads SET deleted_at = now(), source_metadata = jsonb_build_object('merged_into', %s::text,"
+        " 'feed_deleted', 'merged') WHERE id = %s RETURNING id", lead, gone,
+    )  # fmt: skip
+    enrolled = {one: rows.enrolled(EMAIL, lead=one) for one in (lead, stranger)}
+    assert serve.client.post(path(gone), data={"what": "everything"}).status_code == 200
+    stands = {one: rows.enrollment(key)["status"] for one, key in enrolled.items()}
+    assert stands == {lead: "stopped", stranger: "active"}
+    for channel in ("email", "sms", "call"):
+        blocked = "SELECT crm.lead_block_reason(l, %s) AS why FROM crm.leads AS l WHERE id = %s"
+        assert [rows.one(blocked, channel, one)["why"] for one in (lead, stranger)] == ["dnc", None]
+
+
 def test_a_link_that_we_did_not_sign_does_nothing(rows: SequenceRows, serve: Serving) -> None:
     lead = rows.lead()
     good = path(lead)

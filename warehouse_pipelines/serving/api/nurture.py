@@ -40,11 +40,13 @@ async def _made(session: "Session", statement: str, given: Mapping[str, Any]) ->
 @routes.post("/dnc", status_code=201, tags=["do not call"])
 @needs(Right.DNC_WRITE)
 async def add_to_dnc(request: Request, entry: NewDncEntry) -> Response:
-    """Add a number or a lead to the do-not-call list. Entries are never deleted."""
+    """Add a number, or the person of a lead, to the do-not-call list. Entries are never deleted."""
 
     async def write(session: "Session") -> str:
         given = {**entry.model_dump(), "organization": visitor(request).organization_id}
-        return await _made(session, query("api_add_dnc"), given)
+        made = await _made(session, query("api_add_dnc"), given)
+        await session.execute(query("api_add_dnc_person").encode(), {"id": made})
+        return made
 
     async def show(session: "Session", made: str) -> Response:
         return reply(await _shown(session, query("api_dnc_entry"), made), 201)

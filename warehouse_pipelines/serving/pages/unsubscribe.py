@@ -3,9 +3,10 @@
     GET  /unsubscribe/<link>   a page with a button; it changes nothing, since programs that check mail follow links
     POST /unsubscribe/<link>   ends it: the button, or a mail program's own one (``List-Unsubscribe-Post``, RFC 8058)
 
-The link says which lead and which channel, and its signature that we wrote it (``sequences.links``). An opt-out is an
-entry of ``crm.dnc_list``, written by the role that the API writes by, for all leads of the person; the sequences that
-would reach the person over these channels are stopped at once. Whoever asks again changes nothing more.
+The link says which lead and which channel, and its signature that we wrote it (``sequences.links``). An opt-out is
+entries of ``crm.dnc_list``, made by the role that the API writes by, for all leads, numbers and addresses of whoever's
+the lead is now (``crm.add_person_to_dnc_list``); the sequences that would reach the person over these channels are
+stopped at once. Whoever asks again changes nothing more.
 
 The page tells nothing of the person, and is the same for a lead that is there no more.
 """

@@ -87,8 +87,15 @@ TAG_QUERIES: Mapping[str, str] = {
     "<pipedesk>": "ARRAY(SELECT tag.name FROM pipedesk.lead_tags AS given JOIN pipedesk.tags AS tag ON tag.id ="
     " given.tag_id WHERE given.lead_id = t.id AND NOT given.archived AND NOT tag.archived)",
 }
-TAG_TABLES: Mapping[str, tuple[str, str]] = {"<pipedesk>": ("pipedesk.lead_tags", "lead_id")}
-"""The table whose changes are changes of the tags, and its column with the key of the row."""
+TAG_TABLES: Mapping[str, Mapping[str, str]] = {
+    "<pipedesk>": {
+        "pipedesk.lead_tags": "INSERT INTO feed_changed SELECT %(of)s, t.lead_id::text FROM pipedesk.lead_tags AS t"
+        " WHERE t.sync_updated_at > %(since)s",
+        "pipedesk.tags": "INSERT INTO feed_changed SELECT %(of)s, given.lead_id::text FROM pipedesk.tags AS t"
+        " JOIN pipedesk.lead_tags AS given ON given.tag_id = t.id WHERE t.sync_updated_at > %(since)s",
+    }
+}
+"""The tables whose changes are changes of the tags, and what notes the rows that have these."""
 
 
 def _join(name: str, table: str, equals: str, column: str = "id") -> Join:

@@ -1,9 +1,13 @@
 """``feed.leads``: one lead per person, what becomes of its fields, merges and their undoing, who may write what."""
 
+import uuid
+
 import pytest
 from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.unified import marts
 from warehouse_pipelines.unified.feed import consent, signals
 from warehouse_pipelines.unified.lead_rows import MORE_CONSENT, SIGNALS
 from warehouse_pipelines.unified.people import PEOPLE
@@ -136,6 +140,13 @@ def test_tags_of_the_sources_and_of_users_live_side_by_side(fed: FeedDatabase) -
     fed.source("callrail_form_submission", id="f", tags=["Quote", "Metal"])
     fed.feed()
     assert fed.lead(person)["tags"] == ["hot", "metal", "quote"]
+    fed.source("pipedesk.lead_tags", lead_id=lead, tag_id=tags[0])
+    fed.feed()
+    fed.source("pipedesk.tags", id=tags[0], name="Gold")
+    fed.feed()
+    assert fed.lead(person)["tags"] == ["gold", "hot", "metal", "quote"], "a tag that was renamed"
+    fed.source("pipedesk.lead_tags", lead_id=lead, tag_id=tags[0], archived=True)
+    fed.feed()
     fed.feed(full=True)
     assert fed.lead(person)["tags"] == ["hot", "metal", "quote"]
 
@@ -360,3 +371,30 @@ def test_each_signal_and_consent_can_be_planned_although_nobody_has_its_records(
         for row in PEOPLE:
             if consents := (*row.consent, *MORE_CONSENT.get(row.table, ())):
                 fed.session.execute(sql.SQL("EXPLAIN {}").format(consent._stage(row.table, consents)), given)
+
+
+def test_a_transaction_whose_beginning_is_hidden_holds_the_positions(
+    fed: FeedDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user without pg_read_all_stats does not see since when others' transactions run, but sees that they do."""
+    role = f"plain_{uuid.uuid4().hex[:12]}"
+    fed.session.execute(f"CREATE ROLE {role}".encode())
+    with warehouse.connect(fed.url) as application:
+        application.execute("BEGIN; SELECT pg_current_xact_id()")
+        fed.session.execute(f"SET ROLE {role}".encode())
+        seen = fed.one(query("feed_until"))
+        fed.session.execute("RESET ROLE")
+        fed.session.execute(f"DROP ROLE {role}".encode())
+        application.execute("ROLLBACK")
+    assert seen == {"read_until": None}
+    hidden = "SELECT NULL::timestamptz AS read_until"
+    for module in ("feed", "marts.refresh"):
+        monkeypatch.setattr(
+            f"warehouse_pipelines.unified.{module}.query", lambda name: hidden if name == "feed_until" else query(name)
+        )
+    fed.person(ada(fed, division="Dayton"))
+    fed.feed()
+    marts.run(fed.session, ["activity_timeline"])
+    for table in ("crm.feed_position", "marts.position"):
+        rows = fed.all(f"SELECT DISTINCT read_until = '-infinity' AS held FROM {table}")
+        assert rows == [{"held": True}], table

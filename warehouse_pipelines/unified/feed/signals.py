@@ -31,8 +31,7 @@ def tables() -> dict[str, list[Signal]]:
     found: dict[str, list[Signal]] = {}
     for signal in SIGNALS:
         read = [signal.table, *(join.table for join in signal.joins)]
-        if signal.tags in TAG_TABLES:
-            read.append(TAG_TABLES[signal.tags][0])
+        read += TAG_TABLES.get(signal.tags, ())
         for name in dict.fromkeys(read):
             found.setdefault(name, []).append(signal)
     for row in PEOPLE:
@@ -70,13 +69,8 @@ def _add_changed(session: "Session", name: str, signals: list[Signal]) -> None:
         scope = Scope(signal.table, signal.joins)
         of = signal.of or signal.table
         key = scope.value(signal.key) if signal.key else columns.key("t", signal.table)
-        if signal.tags in TAG_TABLES and TAG_TABLES[signal.tags][0] == name:
-            session.execute(
-                sql.SQL(
-                    "INSERT INTO feed_changed SELECT %s, {}::text FROM {} AS t WHERE t.sync_updated_at > %s"
-                ).format(columns.one("t", name, TAG_TABLES[signal.tags][1]), columns.table(name)),
-                [of, since],
-            )
+        if changed_tags := TAG_TABLES.get(signal.tags, {}).get(name):
+            session.execute(changed_tags.encode(), {"of": of, "since": since})
             continue
         aliases = ["t"] if signal.table == name else []
         aliases += [join.name for join in signal.joins if join.table == name]

@@ -10,7 +10,9 @@ CREATE TEMP TABLE feed_number ON COMMIT DROP AS
     FROM (SELECT m.person_id, unnest(r.phones) AS phone
           FROM feed_member AS m
               JOIN identity.record AS r ON r.source_table = m.source_table AND r.source_key = m.source_key
-          WHERE m.person_id IN (SELECT f.person_id FROM feed_fact AS f WHERE f.says <> 'consent')) AS n
+          WHERE m.person_id IN (SELECT f.person_id FROM feed_fact AS f WHERE f.says <> 'consent')
+          UNION ALL
+          SELECT f.person_id, f.phone FROM feed_fact AS f WHERE f.person_id IS NOT NULL AND f.phone IS NOT NULL) AS n
     WHERE n.phone NOT IN (SELECT o.phone FROM feed_own AS o);
 ANALYZE feed_number;
 INSERT INTO crm.dnc_list (organization_id, phone, reason, channels, detected_by, evidence, lead_id, expires_at, since)

@@ -1,14 +1,29 @@
 -- feed_fact: what is said of how people of the organization may be reached. feed_computed: the same as elements of
 -- leads.consent; an opt-out is one that was taken back when it was given.
 CREATE TEMP TABLE feed_fact ON COMMIT DROP AS
-    SELECT f.*, coalesce(m.person_id, t.person_id) AS person_id
+    SELECT f.*, m.person_id
     FROM crm.consent_fact AS f
-        LEFT JOIN feed_member AS m ON m.source_table = f.source_table AND m.source_key = f.source_key
-        LEFT JOIN identity.touch AS t ON t.source_table = f.source_table AND t.source_key = f.source_key
-            AND t.certainty = 'certain' AND m.person_id IS NULL
+        JOIN feed_member AS m ON m.source_table = f.source_table AND m.source_key = f.source_key
     WHERE f.organization_id = %(organization)s
-        AND (m.person_id IS NOT NULL OR t.person_id IN (SELECT p.person_id FROM feed_person AS p)
-             OR f.phone IS NOT NULL AND t.person_id IS NULL);
+    UNION ALL
+    SELECT f.*, t.person_id
+    FROM feed_person AS p
+        JOIN identity.touch AS t ON t.person_id = p.person_id AND t.certainty = 'certain'
+        JOIN crm.consent_fact AS f ON f.organization_id = %(organization)s
+            AND f.source_table = t.source_table AND f.source_key = t.source_key
+    WHERE NOT EXISTS (SELECT FROM identity.member AS m
+                      WHERE m.source_table = f.source_table AND m.source_key = f.source_key)
+    UNION ALL
+    -- Of who is no known customer, what was said from a number is about that number.
+    SELECT f.*, NULL
+    FROM crm.consent_fact AS f
+    WHERE f.organization_id = %(organization)s AND f.phone IS NOT NULL
+        AND NOT EXISTS (
+            SELECT FROM identity.member AS m JOIN identity.person AS p ON p.person_id = m.person_id AND p.kind = 'customer'
+            WHERE m.source_table = f.source_table AND m.source_key = f.source_key)
+        AND NOT EXISTS (
+            SELECT FROM identity.touch AS t JOIN identity.person AS p ON p.person_id = t.person_id AND p.kind = 'customer'
+            WHERE t.source_table = f.source_table AND t.source_key = f.source_key AND t.certainty = 'certain');
 ANALYZE feed_fact;
 CREATE TEMP TABLE feed_computed ON COMMIT DROP AS
     SELECT f.person_id, jsonb_agg(jsonb_strip_nulls(jsonb_build_object(

@@ -1,9 +1,12 @@
 """``feed.consent``: opt-outs and consents of all sources, on the do-not-call list and in ``leads.consent``."""
 
+import json
 from typing import Any
 
 import pytest
 
+from warehouse_pipelines.unified import resolve
+from warehouse_pipelines.unified.feed import signals
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
 
 PHONE, SECOND, OWN, REP = "+12165550101", "+12165550102", "+12165550103", "+12165550104"
@@ -111,6 +114,91 @@ def test_a_text_message_that_says_stop_and_a_status_that_does(fed: FeedDatabase)
     conflict = fed.one("SELECT * FROM marts.dnc_conflicts")
     assert (conflict["channel"], conflict["source_key"], conflict["phone"]) == ("sms", "t", PHONE)
     assert fed.feed(full=True).counts["listed"] == 0
+
+
+STOP = {"direction": "incoming", "content": "STOP", "created_at": "2026-03-01T10:00:00.000-05:00"}
+
+
+def text(fed: FeedDatabase, *said: Any, key: str = "t", phone: str = PHONE, **values: Any) -> tuple[str, str]:
+    """Write a conversation by text messages."""
+    return fed.source(
+        "callrail_text_message", id=key, customer_phone_number_e164=phone, recent_messages=list(said), **values
+    )
+
+
+def blocked(fed: FeedDatabase, person: Any, channel: str | None) -> str | None:
+    """Return why the person's lead must not be reached."""
+    row = fed.one(
+        "SELECT crm.lead_block_reason(l, %s) AS why FROM crm.leads AS l WHERE golden_id = %s AND deleted_at IS NULL",
+        [channel, person],
+    )
+    why: str | None = row["why"]
+    return why
+
+
+def consented(fed: FeedDatabase, person: Any, at: str, *channels: str) -> None:
+    """Enter that the person agreed, as a user of the application does."""
+    given = [{"channel": one, "at": at, "source": "form", "text_version": "1"} for one in channels]
+    fed.edit(fed.lead(person)["id"], consent=json.dumps(given))
+
+
+def test_a_text_of_somebody_known_that_says_stop_is_listed_by_the_next_feed_of_what_changed(fed: FeedDatabase) -> None:
+    """As identity, and nobody by hand, says whose it is."""
+    contact(fed, firstname="Ada", email="ada@example.com", phone="216-555-0101", phone_e164=PHONE)
+    resolve.run(fed.session)
+    fed.feed()
+    person = fed.one("SELECT person_id FROM identity.person")["person_id"]
+    consented(fed, person, "2026-01-01T00:00:00Z", "sms")
+    fed.feed()
+    fed.settle()
+    assert (fed.feed().people, blocked(fed, person, "sms")) == (0, None)
+    fed.settle()
+    text(fed, STOP)
+    resolve.run(fed.session)
+    assert fed.one("SELECT certainty, person_id FROM identity.touch") == {"certainty": "certain", "person_id": person}
+    summary = fed.feed()
+    assert (summary.full, summary.people) == (False, 1)
+    assert (fed.listed(PHONE, "sms"), fed.listed(PHONE, "call")) == (True, False)
+    assert blocked(fed, person, "sms") == "dnc"
+    assert ("sms", True) in channels(fed, person)
+
+
+def test_a_text_that_says_stop_stops_all_numbers_of_who_turns_out_to_have_sent_it(fed: FeedDatabase) -> None:
+    """The number itself at once, and also where no record of the person has it any more."""
+    person = fed.person(contact(fed), phones=(SECOND,), first_name="Ada")
+    said = text(fed, STOP)
+    fed.record(said, None, phones=(PHONE,))
+    fed.feed()
+    assert (fed.listed(PHONE, "sms"), fed.listed(SECOND, "sms")) == (True, False)
+    fed.settle()
+    fed.reached(said, person)
+    assert (fed.feed().people, fed.listed(SECOND, "sms")) == (1, True)
+    assert fed.feed(full=True).counts["listed"] == 0
+
+
+def test_a_text_that_is_not_surely_somebody_s_stops_its_number_alone(fed: FeedDatabase) -> None:
+    person = fed.person(contact(fed), phones=(SECOND,), first_name="Ada")
+    said = text(fed, STOP)
+    fed.record(said, None, phones=(PHONE,))
+    fed.reached(said, person, certainty="likely")
+    fed.feed()
+    assert (fed.listed(PHONE, "sms"), fed.listed(SECOND, "sms")) == (True, False)
+
+
+def test_a_text_of_who_is_taken_for_staff_stops_the_number(fed: FeedDatabase) -> None:
+    said = text(fed, STOP)
+    owner = fed.source("hubspot_owner", id="9")
+    fed.record(said, None, phones=(PHONE,))
+    fed.reached(said, fed.person(owner, kind="staff"))
+    fed.feed()
+    assert fed.listed(PHONE, "sms")
+
+
+def test_a_change_of_the_feed_s_rules_computes_all_once(fed: FeedDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    fed.person(contact(fed), phones=(PHONE,))
+    assert [fed.feed().full, fed.feed().full] == [True, False]
+    monkeypatch.setattr(signals, "RULES", signals.RULES + 1)
+    assert [fed.feed().full, fed.feed().full] == [True, False]
 
 
 def test_calls_after_the_listing_are_conflicts(fed: FeedDatabase) -> None:

@@ -6,7 +6,8 @@ Decided:
   lifts no opt-out: ``crm.end_dnc_entry`` does, by a person with a reason.
 - An opt-out holds for all numbers of the person, whichever CRM has them, for the channels that it names. A flag about
   calls is one about text messages too. Numbers of the business and of its reps are never listed.
-- A text message that says STOP is an opt-out, and so is a status that ``crm.status_mapping`` gives channels for.
+- A text message that says STOP is an opt-out, and so is a status that ``crm.status_mapping`` gives channels for. The
+  message stops the number that it came from, whoever that is, and all numbers of the person whose it surely is.
 """
 
 from typing import TYPE_CHECKING

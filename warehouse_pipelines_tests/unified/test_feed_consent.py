@@ -45,12 +45,7 @@ def test_a_withdrawn_flag_lifts_nothing_and_a_new_one_lists_anew(fed: FeedDataba
     fed.feed(full=True)
     assert fed.listed(PHONE, "call")
     # A person lifts it, with a reason; what the source says still, or again by itself, does not list it anew.
-    with fed.session.transaction():
-        fed.session.execute(
-            "SELECT set_config('app.organization_id', %s, true), set_config('app.user_id', %s, true)",
-            [ORGANIZATION, "00000000-0000-0000-0000-0000000000a1"],
-        )
-        fed.session.execute("SELECT crm.end_dnc_entry(id, 'asked to be called') FROM crm.dnc_list")
+    end(fed)
     fed.feed(full=True)
     assert not fed.listed(PHONE, "call")
     contact(fed, lead_is_dnc=True, lastmodifieddate="2026-09-01T00:00:00Z")
@@ -199,6 +194,146 @@ def test_a_change_of_the_feed_s_rules_computes_all_once(fed: FeedDatabase, monke
     assert [fed.feed().full, fed.feed().full] == [True, False]
     monkeypatch.setattr(signals, "RULES", signals.RULES + 1)
     assert [fed.feed().full, fed.feed().full] == [True, False]
+
+
+def end(fed: FeedDatabase, condition: str = "true", *parameters: Any) -> None:
+    """End entries of the list, as a user does who gives a reason."""
+    with fed.session.transaction():
+        fed.session.execute(
+            "SELECT set_config('app.organization_id', %s, true), set_config('app.user_id', %s, true)",
+            [ORGANIZATION, "00000000-0000-0000-0000-0000000000a1"],
+        )
+        fed.all(f"SELECT crm.end_dnc_entry(id, 'asked for it') FROM crm.dnc_list WHERE {condition}", *parameters)
+
+
+WROTE = {"direction": "outgoing", "content": "Hello.", "created_at": "2026-05-01T10:00:00.000-05:00"}
+AGAIN = {"direction": "incoming", "content": "stop", "created_at": "2026-05-02T10:00:00.000-05:00"}
+
+
+def test_who_says_stop_again_in_a_conversation_is_listed_again(fed: FeedDatabase) -> None:
+    """And has not consented, by what was given in between. What was said before stays lifted."""
+    person = fed.person(contact(fed), phones=(PHONE,), first_name="Ada")
+    said = text(fed, STOP)
+    fed.record(said, None, phones=(PHONE,))
+    fed.reached(said, person)
+    fed.feed()
+    end(fed)
+    consented(fed, person, "2026-04-01T00:00:00Z", "sms")
+    text(fed, STOP, WROTE)
+    fed.feed()
+    assert (fed.listed(PHONE, "sms"), blocked(fed, person, "sms")) == (False, None)
+    text(fed, WROTE, AGAIN)
+    fed.feed()
+    assert fed.listed(PHONE, "sms")
+    entry = fed.one("SELECT since, evidence FROM crm.dnc_list WHERE ended_at IS NULL")
+    assert entry["since"].isoformat() == "2026-05-02T15:00:00+00:00"
+    assert entry["evidence"] == "callrail_text_message t: message 2026-05-02T15:00:00Z"
+    end(fed, "ended_at IS NULL")
+    fed.feed(full=True)
+    assert (fed.listed(PHONE, "sms"), blocked(fed, person, "sms")) == (False, "consent")
+
+
+def test_what_was_read_before_the_entry_was_ended_is_not_said_again(fed: FeedDatabase) -> None:
+    """As where only the first STOP of a conversation was kept, and there were two when a person lifted it."""
+    person = fed.person(contact(fed), phones=(PHONE,), first_name="Ada")
+    said = text(fed, STOP, {**STOP, "created_at": "2026-03-02T10:00:00.000-05:00"})
+    fed.record(said, None, phones=(PHONE,))
+    fed.reached(said, person)
+    fed.feed()
+    fed.session.execute("DELETE FROM crm.consent_fact WHERE flag <> 'message'")
+    fed.settle()
+    end(fed)
+    fed.feed(full=True)
+    assert not fed.listed(PHONE, "sms")
+    assert len(fed.all("SELECT * FROM crm.consent_fact")) == 2
+    untimed = {"direction": "incoming", "content": "Stop"}
+    text(fed, untimed, key="u", phone=SECOND, last_message_at="2026-03-01T10:00:00Z")
+    fed.feed()
+    assert fed.listed(SECOND, "sms")
+    end(fed)
+    text(fed, untimed, WROTE, key="u", phone=SECOND, last_message_at="2026-05-01T10:00:00Z")
+    fed.feed()
+    assert not fed.listed(SECOND, "sms")
+
+
+def test_a_status_that_forbids_and_comes_again_lists_anew(fed: FeedDatabase) -> None:
+    def rabbit(status: str | None, day: str) -> tuple[str, str]:
+        return fed.source("salesrabbit_lead", id=1, status=status, status_modified=day)
+
+    fed.person(rabbit("Do Not Call", "2026-01-01"), phones=(PHONE,), first_name="Cleo")
+    fed.feed()
+    rabbit("Interested", "2026-02-01")
+    fed.feed()
+    assert fed.listed(PHONE, "call")
+    end(fed)
+    fed.feed(full=True)
+    assert not fed.listed(PHONE, "call")
+    rabbit("Do Not Call", "2026-03-01")
+    fed.feed()
+    assert fed.listed(PHONE, "call")
+    # Silence is no other word; another word that forbids is one.
+    end(fed)
+    rabbit(None, "2026-04-01")
+    fed.feed()
+    rabbit("Do Not Call", "2026-04-02")
+    fed.feed()
+    assert not fed.listed(PHONE, "call")
+    rabbit("Do Not Contact", "2026-04-03")
+    fed.feed()
+    assert fed.listed(PHONE, "call")
+
+
+def test_who_ends_the_entry_of_one_person_does_not_lift_what_another_of_the_number_said(fed: FeedDatabase) -> None:
+    ada = fed.person(contact(fed, lead_is_dnc=True), phones=(PHONE,), first_name="Ada")
+    other = fed.source("hubspot_contact", id="2", lastmodifieddate="2026-02-03T10:00:00Z", lead_is_dnc=True)
+    ben = fed.person(other, phones=(SECOND, PHONE), first_name="Ben")
+    fed.feed()
+    end(fed, "lead_id = %s", fed.lead(ada)["id"])
+    assert fed.feed(full=True).counts["listed"] == 0
+    assert fed.listed(PHONE, "call")
+    assert fed.all("SELECT lead_id FROM crm.dnc_list WHERE ended_at IS NULL AND phone = %s", PHONE) == [
+        {"lead_id": fed.lead(ben)["id"]}
+    ]
+    end(fed, "lead_id = %s", fed.lead(ben)["id"])
+    assert fed.feed(full=True).counts["listed"] == 0
+    assert not fed.listed(PHONE, "call")
+
+
+def test_an_entry_of_a_number_alone_is_ended_for_whoever_has_it(fed: FeedDatabase) -> None:
+    with fed.session.transaction():
+        fed.session.execute("SELECT set_config('app.organization_id', %s, true)", [ORGANIZATION])
+        fed.session.execute(
+            "INSERT INTO crm.dnc_list (organization_id, phone, reason, channels)"
+            " VALUES (%s, %s, 'opt_out', '{call,sms}')",
+            [ORGANIZATION, PHONE],
+        )
+    fed.person(contact(fed, lead_is_dnc=True), phones=(PHONE,))
+    assert fed.feed().counts["listed"] == 0
+    end(fed)
+    assert fed.feed(full=True).counts["listed"] == 0
+    # Of an unknown number, too, whichever conversation said it.
+    for key in ("t", "u"):
+        fed.record(text(fed, STOP, key=key, phone=SECOND), None, phones=(SECOND,))
+    fed.feed()
+    end(fed)
+    assert fed.feed(full=True).counts["listed"] == 0
+    assert not fed.listed(SECOND, "sms")
+
+
+def test_what_another_record_says_after_the_entry_was_ended_is_listed(fed: FeedDatabase) -> None:
+    """And what the person's lead was relieved of stays so when it becomes part of another lead."""
+    lead = fed.source("genius_lead", lead_id=4, is_dnc=True, modified="2026-01-15T00:00:00Z")
+    person = fed.person(lead, phones=(PHONE,), first_name="Ada")
+    fed.feed()
+    end(fed)
+    second = fed.person(contact(fed), phones=(SECOND,), first_name="Ada")
+    fed.feed()
+    fed.join(second, person)
+    fed.feed()
+    assert not fed.listed(PHONE, "call")
+    contact(fed, lead_is_dnc=True, lastmodifieddate="2026-02-02T10:00:00Z")
+    fed.feed()
+    assert (fed.listed(PHONE, "call"), fed.listed(SECOND, "call")) == (True, True)
 
 
 def test_calls_after_the_listing_are_conflicts(fed: FeedDatabase) -> None:

@@ -6,6 +6,8 @@ Decided:
   lifts no opt-out: ``crm.end_dnc_entry`` does, by a person with a reason.
 - An opt-out holds for all numbers of the person, whichever CRM has them, for the channels that it names. A flag about
   calls is one about text messages too. Numbers of the business and of its reps are never listed.
+- Who ends an entry of the list decides for its person, and for what was said until then: not for others who have the
+  number and said it too, and not when the person says it again, by another STOP, a flag, or a status that comes again.
 - A text message that says STOP is an opt-out, and so is a status that ``crm.status_mapping`` gives channels for. The
   message stops the number that it came from, whoever that is, and all numbers of the person whose it surely is.
 """
@@ -122,6 +124,7 @@ def _read_stops(session: "Session", organization: UUID, *, full: bool) -> None:
 
 def _read_stops_of(session: "Session", organization: UUID, table: str, crm: str, *, full: bool) -> None:
     row = session.execute("SELECT read_until FROM crm.feed_position WHERE source_table = %s", [table]).fetchone()
+    known = row["read_until"] if row else "-infinity"
     messages = columns.one("t", table, "recent_messages")
     session.execute(
         sql.SQL(query("feed_consent_stops")).format(
@@ -133,7 +136,7 @@ def _read_stops_of(session: "Session", organization: UUID, table: str, crm: str,
             table_name=sql.Literal(table),
             crm=sql.Literal(crm),
         ),
-        {"organization": organization, "since": row["read_until"] if row and not full else "-infinity", "stop": _STOP},
+        {"organization": organization, "since": "-infinity" if full else known, "known": known, "stop": _STOP},
     )
 
 
@@ -146,7 +149,7 @@ def compute(session: "Session", organization: UUID) -> None:
 def write(session: "Session", organization: UUID) -> dict[str, int]:
     """Write the do-not-call list and the consent of the organization's leads; return the rows of each."""
     given = {"organization": organization}
-    session.execute("DROP TABLE IF EXISTS feed_live, feed_number")
+    session.execute("DROP TABLE IF EXISTS feed_live, feed_number, feed_wish, feed_whose, feed_evidence, feed_entry")
     return {
         "listed": run_script(session, query("feed_dnc"), given),
         "consent": run_script(session, query("feed_consent"), given),

@@ -5,5 +5,4 @@ CREATE TEMP TABLE feed_consent (
     given_at timestamptz NOT NULL, until timestamptz, value boolean NOT NULL, edited_at timestamptz NOT NULL,
     seen_at timestamptz NOT NULL DEFAULT now()
 ) ON COMMIT DROP;
-CREATE TEMP TABLE feed_own ON COMMIT DROP AS
-    SELECT DISTINCT phone FROM identity.record AS r, unnest(r.phones) AS phone WHERE r.kind = 'staff'
+CREATE TEMP TABLE feed_own (phone text NOT NULL) ON COMMIT DROP

@@ -1,7 +1,7 @@
 -- The do-not-call list from crm.consent_fact: every number of the person for calls and texts, and the lead for e-mail and
 -- post. Who shares a number has an entry of it each: an entry that somebody ends is ended for its person alone, and stays
--- so until a source says it anew. One that was entered for a number, and for no lead, is about whoever has it. No number of
--- our own is listed.
+-- so until a source says it anew. One that was entered for a number, and for no lead, is about whoever has it. Of a person
+-- who has no number, or only one of our own, the lead is listed for calls and texts.
 CREATE TEMP TABLE feed_live ON COMMIT DROP AS
     SELECT l.id AS lead_id, l.golden_id AS person_id, l.phone FROM crm.leads AS l JOIN feed_person AS p
         ON p.person_id = l.golden_id
@@ -16,11 +16,13 @@ CREATE TEMP TABLE feed_number ON COMMIT DROP AS
           UNION ALL
           SELECT f.person_id, f.phone FROM feed_fact AS f WHERE f.person_id IS NOT NULL AND f.phone IS NOT NULL) AS n
     WHERE n.phone NOT IN (SELECT o.phone FROM feed_own AS o);
+CREATE INDEX ON feed_number (person_id);
 ANALYZE feed_number;
 CREATE TEMP TABLE feed_wish ON COMMIT DROP AS
     WITH said AS (
-        SELECT f.person_id, f.phone, l.lead_id, l.phone AS lead_phone, f.channels, f.says, f.until, f.given_at, f.seen_at,
-            f.source_table, f.source_key, f.flag,
+        SELECT f.person_id, f.phone, l.lead_id, f.channels, f.says, f.until, f.given_at, f.seen_at, f.source_table,
+            f.source_key, f.flag,
+            l.phone IS NULL OR NOT EXISTS (SELECT FROM feed_number AS n WHERE n.person_id = f.person_id) AS has_no_number,
             concat_ws(' ', f.source_table, f.source_key) || ': ' || f.flag AS evidence
         FROM feed_fact AS f LEFT JOIN feed_live AS l ON l.person_id = f.person_id
         WHERE f.says = 'opt_out' OR f.says = 'not_before' AND f.until > now()
@@ -34,10 +36,10 @@ CREATE TEMP TABLE feed_wish ON COMMIT DROP AS
     UNION ALL
     SELECT NULL, s.person_id, s.lead_id,
         ARRAY(SELECT c FROM unnest(s.channels) AS c
-              WHERE c IN ('email', 'mail') OR c IN ('call', 'sms') AND s.lead_phone IS NULL ORDER BY c),
+              WHERE c IN ('email', 'mail') OR c IN ('call', 'sms') AND s.has_no_number ORDER BY c),
         s.says, s.until, s.given_at, s.seen_at, s.source_table, s.source_key, s.flag, s.evidence
     FROM said AS s
-    WHERE s.lead_id IS NOT NULL AND (s.channels && '{email,mail}' OR s.lead_phone IS NULL);
+    WHERE s.lead_id IS NOT NULL AND (s.channels && '{email,mail}' OR s.has_no_number);
 CREATE INDEX ON feed_wish (phone);
 CREATE INDEX ON feed_wish (person_id);
 ANALYZE feed_wish;

@@ -336,6 +336,39 @@ def test_what_another_record_says_after_the_entry_was_ended_is_listed(fed: FeedD
     assert (fed.listed(PHONE, "call"), fed.listed(SECOND, "call")) == (True, True)
 
 
+def test_a_number_that_was_a_rep_s_or_a_tracker_s_is_listed_for_who_has_it_now(fed: FeedDatabase) -> None:
+    """As soon as the one or the other is out of use."""
+    left = {"archived": {"archived": True}, "out of use": {"active": False}}
+    numbers = {"archived": PHONE, "out of use": SECOND}
+    rep = fed.source("salesrabbit_user", id=1, phone_e164=REP, active=True)
+    fed.person(rep, phones=(REP,), kind="staff")
+    for key, (name, values) in enumerate(left.items(), start=2):
+        user = fed.source("salesrabbit_user", id=key, phone_e164=numbers[name], **values)
+        fed.person(user, phones=(numbers[name],), kind="staff")
+    fed.source("callrail_tracker", id="t", tracking_number_e164=OWN, status="disabled")
+    people = {
+        phone: fed.person(fed.source("hubspot_contact", id=str(key), lead_is_dnc=True), phones=(phone, other))
+        for key, (phone, other) in enumerate(((PHONE, REP), (SECOND, REP), (OWN, REP)))
+    }
+    fed.feed()
+    assert [fed.listed(phone, "call") for phone in (PHONE, SECOND, OWN, REP)] == [True, True, True, False]
+    assert {blocked(fed, person, "task") for person in people.values()} == {"dnc"}
+    fed.settle()
+    fed.source("salesrabbit_user", id=1, phone_e164=REP, active=False)
+    assert (fed.feed().people, fed.listed(REP, "call")) == (3, True)
+
+
+def test_who_has_no_number_but_one_of_ours_is_listed_as_a_lead(fed: FeedDatabase) -> None:
+    fed.person(fed.source("salesrabbit_user", id=1, phone_e164=REP), phones=(REP,), kind="staff")
+    person = fed.person(contact(fed, lead_is_dnc=True), phones=(REP,), first_name="Ada")
+    fed.feed()
+    consented(fed, person, "2026-05-01T00:00:00Z", "call")
+    assert fed.feed(full=True).counts["listed"] == 0
+    assert [blocked(fed, person, channel) for channel in ("call", "sms", "task", "email")] == [
+        "dnc", "dnc", "dnc", "consent",
+    ]  # fmt: skip
+
+
 def test_calls_after_the_listing_are_conflicts(fed: FeedDatabase) -> None:
     fed.person(contact(fed, lead_is_dnc=True), phones=(PHONE,))
     for key, direction, at in (("before", "outbound", "2026-01-01"), ("theirs", "inbound", "2026-03-01"),

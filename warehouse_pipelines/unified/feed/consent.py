@@ -5,7 +5,8 @@ Decided:
 - Silence changes nothing. Only a flag that expressly says the contrary withdraws a consent, and a withdrawn flag
   lifts no opt-out: ``crm.end_dnc_entry`` does, by a person with a reason.
 - An opt-out holds for all numbers of the person, whichever CRM has them, for the channels that it names. A flag about
-  calls is one about text messages too. Numbers of the business and of its reps are never listed.
+  calls is one about text messages too. Numbers that are the business's or its reps' now are not listed: of a person who
+  has no other, the lead is.
 - Who ends an entry of the list decides for its person, and for what was said until then: not for others who have the
   number and said it too, and not when the person says it again, by another STOP, a flag, or a status that comes again.
 - A text message that says STOP is an opt-out, and so is a status that ``crm.status_mapping`` gives channels for. The
@@ -20,12 +21,12 @@ from psycopg import sql
 from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines.unified.feed import columns
+from warehouse_pipelines.unified.feed import columns, own
 from warehouse_pipelines.unified.feed.columns import RAW, Scope
 from warehouse_pipelines.unified.feed.script import run_script
 from warehouse_pipelines.unified.feed.signals import concerned_tables
 from warehouse_pipelines.unified.lead_rows import CONTACTED, MORE_CONSENT, SIGNALS, Contacted
-from warehouse_pipelines.unified.people import BY_TABLE, OWN_NUMBERS, PEOPLE, Consent
+from warehouse_pipelines.unified.people import BY_TABLE, PEOPLE, Consent
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -62,14 +63,7 @@ def read(session: "Session", organization: UUID, *, full: bool) -> None:
     session.execute(query("feed_consent_words"))
     _read_stops(session, organization, full=full)
     session.execute(query("feed_consent_kept"))
-    for table, column in OWN_NUMBERS:
-        number = columns.e164("t", table, column)
-        session.execute(
-            sql.SQL("INSERT INTO feed_own SELECT DISTINCT {0} FROM {1} AS t WHERE {0} IS NOT NULL").format(
-                number, columns.table(table)
-            )
-        )
-    session.execute("ANALYZE feed_own")
+    own.find(session)
 
 
 def _stage(table: str, consents: tuple[Consent, ...]) -> sql.Composed:

@@ -14,7 +14,7 @@ from psycopg import sql
 from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines.unified.feed import columns
+from warehouse_pipelines.unified.feed import columns, own
 from warehouse_pipelines.unified.feed.columns import Scope
 from warehouse_pipelines.unified.feed.script import run_script
 from warehouse_pipelines.unified.lead_rows import SIGNALS, TAG_QUERIES, TAG_TABLES, Signal
@@ -41,8 +41,8 @@ def tables() -> dict[str, list[Signal]]:
             read.append(TAG_TABLES[signal.tags][0])
         for name in dict.fromkeys(read):
             found.setdefault(name, []).append(signal)
-    for row in PEOPLE:
-        found.setdefault(row.table, [])
+    for name in (*(row.table for row in PEOPLE), *(name for name, _ in own.COLUMNS)):
+        found.setdefault(name, [])
     return found
 
 
@@ -60,6 +60,7 @@ def find_people(session: "Session", *, full: bool) -> bool:
         session.execute(query("feed_touched"))
         for name, signals in tables().items():
             _add_changed(session, name, signals)
+        own.add_people(session)
         run_script(session, query("feed_touched_people"), {"texts": list(tables_of("callrail_text_message", SOURCES))})
     session.execute(query("feed_member"))
     return bool(full or known != fingerprint)

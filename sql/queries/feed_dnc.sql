@@ -65,6 +65,12 @@ CREATE TEMP TABLE feed_entry ON COMMIT DROP AS
         SELECT d.id, d.phone, d.lead_id, d.channels, d.evidence, d.detected_by, d.expires_at, d.ended_at
         FROM crm.dnc_list AS d
         WHERE d.organization_id = %(organization)s AND d.phone IN (SELECT w.phone FROM feed_wish AS w)
+            AND d.ended_at IS NULL
+        UNION
+        SELECT d.id, d.phone, d.lead_id, d.channels, d.evidence, d.detected_by, d.expires_at, d.ended_at
+        FROM crm.dnc_list AS d
+        WHERE d.organization_id = %(organization)s AND d.phone IN (SELECT w.phone FROM feed_wish AS w)
+            AND d.ended_at IS NOT NULL
         UNION
         SELECT d.id, d.phone, d.lead_id, d.channels, d.evidence, d.detected_by, d.expires_at, d.ended_at
         FROM feed_whose AS x JOIN crm.dnc_list AS d ON d.organization_id = %(organization)s AND d.lead_id = x.lead_id

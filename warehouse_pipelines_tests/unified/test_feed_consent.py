@@ -403,6 +403,58 @@ def test_consent_is_not_replaced_by_silence(fed: FeedDatabase) -> None:
     assert score == 0
 
 
+def withdrawn(fed: FeedDatabase) -> Any:
+    """Make a person who agreed in January, as Genius says, and took it back in June."""
+    given = {"lead_id": 4, "is_express_consent": True, "express_consent_set_on": "2026-01-10T00:00:00Z"}
+    person = fed.person(fed.source("genius_lead", modified="2026-01-10T00:00:00Z", **given), phones=(PHONE,))
+    fed.feed()
+    assert blocked(fed, person, "sms") is None
+    fed.source("genius_lead", modified="2026-06-01T00:00:00Z", **{**given, "is_express_consent": False})
+    fed.feed()
+    assert blocked(fed, person, "sms") == "consent"
+    return person
+
+
+@pytest.mark.parametrize("created", ["2026-01-11T00:00:00Z", "2026-07-01T00:00:00Z", None])
+def test_a_consent_without_a_date_does_not_supersede_one_that_was_taken_back(
+    fed: FeedDatabase, created: str | None
+) -> None:
+    """Whenever its record was made, edited or loaded. One with a date does."""
+    person = withdrawn(fed)
+    said = {"lead_is_express_consent": True, "createdate": created, "lastmodifieddate": "2026-07-01T10:00:00Z"}
+    fed.record(contact(fed, **said), person, phones=(PHONE,))
+    fed.feed()
+    assert (blocked(fed, person, "sms"), blocked(fed, person, "call")) == ("consent", "consent")
+    # As a version before this one left it, too.
+    fed.session.execute("UPDATE crm.consent_fact SET is_dated = NULL, given_at = '2026-07-01' WHERE crm = 'hubspot'")
+    fed.feed(full=True)
+    assert blocked(fed, person, "sms") == "consent"
+    contact(fed, **said, lead_express_consent_set_on="2026-07-01T09:00:00Z")
+    fed.feed()
+    assert blocked(fed, person, "sms") is None
+
+
+def test_a_consent_without_a_date_counts_while_nobody_took_one_back(fed: FeedDatabase) -> None:
+    """By a record or by a user; and again when the flag is seen to be set again."""
+    created = {"createdate": "2026-01-11T00:00:00Z"}
+    person = fed.person(contact(fed, lead_is_express_consent=True, **created), phones=(PHONE,), first_name="Ada")
+    fed.feed()
+    assert blocked(fed, person, "sms") is None
+    element = fed.lead(person)["consent"][0]
+    assert (element["at"], element["undated"]) == ("2026-01-11T00:00:00Z", True)
+    entered = {"channel": "sms", "at": "2025-01-01", "source": "phone", "text_version": "1", "revoked_at": "2025-06-01"}
+    fed.edit(fed.lead(person)["id"], consent=json.dumps([entered, *fed.lead(person)["consent"]]))
+    contact(fed, lead_is_express_consent=True, **created)
+    fed.feed()
+    assert (blocked(fed, person, "sms"), blocked(fed, person, "call")) == ("consent", None)
+    for value, day in ((False, "2026-03-01"), (True, "2026-03-02")):
+        contact(fed, lead_is_express_consent=value, **created, lastmodifieddate=f"{day}T10:00:00Z")
+        fed.feed()
+    assert blocked(fed, person, "sms") is None
+    fed.feed(full=True)
+    assert blocked(fed, person, "sms") is None
+
+
 @pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_what_users_wrote_of_consent_stays(fed: FeedDatabase) -> None:
     person = fed.person(contact(fed, lead_is_dnc=True), phones=(PHONE,))

@@ -4,6 +4,9 @@ Decided:
 
 - Silence changes nothing. Only a flag that expressly says the contrary withdraws a consent, and a withdrawn flag
   lifts no opt-out: ``crm.end_dnc_entry`` does, by a person with a reason.
+- A consent counts from the time that the source gives for it, or when the feed saw the flag set again. Where there is
+  none, any opt-out and any consent taken back ends it: that a record is newer, or was edited, does not say that the
+  person agreed since.
 - An opt-out holds for all numbers of the person, whichever CRM has them, for the channels that it names. A flag about
   calls is one about text messages too. Numbers that are the business's or its reps' now are not listed: of a person who
   has no other, the lead is.
@@ -34,9 +37,11 @@ if TYPE_CHECKING:
 CRM_OF = {signal.table: signal.crm for signal in SIGNALS}
 
 _STAGE = """
-    INSERT INTO feed_consent
+    INSERT INTO feed_consent (organization_id, source_table, source_key, flag, crm, says, channels, proof, given_at,
+                              until, value, edited_at, is_dated)
     SELECT coalesce(f.organization_id, %(organization)s), {table_name}, m.source_key, v.flag, {crm}, v.says,
-        v.channels, NULL, v.proof, coalesce(v.given_at, {edited}), v.until, v.value, {edited}
+        v.channels, v.proof, coalesce(v.given_at, CASE v.says WHEN 'consent' THEN {created} ELSE {edited} END), v.until,
+        v.value, {edited}, v.given_at IS NOT NULL
     FROM {table} AS t
         JOIN feed_member AS m ON m.source_table = {table_name} AND {key} = m.source_key::{type}
         LEFT JOIN crm.feed_source AS f ON f.crm = {crm},
@@ -69,16 +74,19 @@ def read(session: "Session", organization: UUID, *, full: bool) -> None:
 def _stage(table: str, consents: tuple[Consent, ...]) -> sql.Composed:
     entity = columns.entities()[table]
     scope = Scope(table)
-    edited = [name for name in ("source_updated_at", "source_created_at") if name in entity.source_times]
+
+    def first(*names: str) -> sql.Composable:
+        found = [sql.Identifier("t", name) for name in names if name in entity.source_times]
+        return sql.SQL("coalesce({})").format(sql.SQL(", ").join([*found, sql.Identifier("t", "sync_created_at")]))
+
     return sql.SQL(_STAGE).format(
         table_name=sql.Literal(table),
         table=columns.table(table),
         crm=sql.Literal(CRM_OF[table]),
         key=sql.Identifier("t", entity.keys[0]),
         type=sql.SQL(entity.pg_types[entity.keys[0]].split()[0]),
-        edited=sql.SQL("coalesce({})").format(
-            sql.SQL(", ").join(sql.Identifier("t", name) for name in (*edited, "sync_created_at"))
-        ),
+        edited=first("source_updated_at", "source_created_at"),
+        created=first("source_created_at", "source_updated_at"),
         flags=sql.SQL(", ").join(_flag(scope, consent) for consent in consents),
     )
 
@@ -136,7 +144,7 @@ def _read_stops_of(session: "Session", organization: UUID, table: str, crm: str,
 
 def compute(session: "Session", organization: UUID) -> None:
     """Fill ``feed_fact`` and ``feed_computed`` for the organization, before its leads are written."""
-    session.execute("DROP TABLE IF EXISTS feed_fact, feed_computed")
+    session.execute("DROP TABLE IF EXISTS feed_fact, feed_revoked, feed_computed")
     run_script(session, query("feed_facts"), {"organization": organization})
 
 

@@ -1,4 +1,4 @@
--- The people that identity changed since the feed's position.
+-- The people that identity changed since the feed's position, and who is known since then to have sent an opt-out.
 INSERT INTO feed_person
     WITH since AS MATERIALIZED (
         SELECT coalesce((SELECT p.read_until FROM crm.feed_position AS p WHERE p.source_table = 'identity.person'),
@@ -8,3 +8,5 @@ INSERT INTO feed_person
     UNION SELECT m.person_id FROM identity.record AS r JOIN identity.member AS m USING (record_id), since
         WHERE r.changed_at > since.at
     UNION SELECT a.person_id FROM identity.alias AS a, since WHERE a.created_at > since.at
+    UNION SELECT t.person_id FROM crm.consent_fact AS f JOIN identity.touch AS t USING (source_table, source_key), since
+        WHERE f.phone IS NOT NULL AND t.updated_at > since.at AND t.certainty = 'certain' AND t.person_id IS NOT NULL

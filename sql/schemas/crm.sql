@@ -1703,13 +1703,13 @@ COMMENT ON TABLE crm.consent_fact IS
 COMMENT ON COLUMN crm.consent_fact.organization_id IS 'The organization that the row belongs to.';
 COMMENT ON COLUMN crm.consent_fact.source_table IS 'The table of the record.';
 COMMENT ON COLUMN crm.consent_fact.source_key IS 'Its key.';
-COMMENT ON COLUMN crm.consent_fact.flag IS 'The column that says it, or the word list of the status that does.';
+COMMENT ON COLUMN crm.consent_fact.flag IS 'The column that says it, or the word list of the status that does, or message, with its time where it is a later one.';
 COMMENT ON COLUMN crm.consent_fact.crm IS 'The CRM.';
 COMMENT ON COLUMN crm.consent_fact.says IS 'opt_out, consent, or not_before: an opt-out until a time.';
 COMMENT ON COLUMN crm.consent_fact.channels IS 'What it is about: call, sms, email, mail.';
-COMMENT ON COLUMN crm.consent_fact.phone IS 'The number it was said from, of a message of nobody known.';
+COMMENT ON COLUMN crm.consent_fact.phone IS 'The number that a message came from.';
 COMMENT ON COLUMN crm.consent_fact.proof IS 'What the source keeps as a proof, such as the id of a certificate.';
-COMMENT ON COLUMN crm.consent_fact.given_at IS 'Since when, by the source; where it does not tell, when it was last edited.';
+COMMENT ON COLUMN crm.consent_fact.given_at IS 'Since when, by the source; where it does not tell, when it was last edited, or of a consent when the record was made.';
 COMMENT ON COLUMN crm.consent_fact.until IS 'Until when, of not_before.';
 COMMENT ON COLUMN crm.consent_fact.seen_at IS 'When the feed saw it first, or again after it was withdrawn.';
 COMMENT ON COLUMN crm.consent_fact.withdrawn_at IS 'When the flag said the contrary; null while it stands.';

@@ -89,7 +89,8 @@ class Consent:
     ``not_before``  the column is a time before which the person must not be reached by them
 
     ``when``    the value that says so, of a flag; False for a flag that permits
-    ``at``      the column that says since when; without it, or where it is empty, when the record was last edited
+    ``at``      the column that says since when; without it, or where it is empty, when the record was last edited, and
+                of a consent when it was made: such a one is ended by any opt-out
     ``email``   the column of the e-mail address that is meant, where the flag is about one of several
     ``proof``   columns that say where it comes from
     """

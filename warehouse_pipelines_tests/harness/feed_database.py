@@ -83,6 +83,20 @@ class FeedDatabase:
                 [row["record_id"], person, *name],
             )
 
+    def reached(self, name: Name, person: uuid.UUID | None, certainty: str = "certain") -> None:
+        """Make a record, a call or a text, a touch of a person, as identity does who knows the number."""
+        self.session.execute(
+            "INSERT INTO identity.touch (record_id, source_table, source_key, person_id, certainty, rule, reason)"
+            " SELECT record_id, source_table, source_key, %s, %s, 'phone_e164', 'One person has this number.'"
+            " FROM identity.record WHERE source_table = %s AND source_key = %s ON CONFLICT (record_id) DO UPDATE"
+            " SET person_id = excluded.person_id, certainty = excluded.certainty, updated_at = now()",
+            [person, certainty, *name],
+        )
+
+    def settle(self) -> None:
+        """Let the feed have read all that there is: without this it reads what is a second old again."""
+        self.session.execute("UPDATE crm.feed_position SET read_until = now()")
+
     def join(self, stays: uuid.UUID, goes: uuid.UUID) -> None:
         """Make two people one, as the resolver does: the records move, and the other id becomes an alias."""
         self.session.execute(

@@ -140,7 +140,7 @@ def _fed_by(session: "Session", crm: str, default: UUID) -> UUID:
 
 
 def _keep_positions(session: "Session", read_until: Any) -> None:
-    row: Any = session.execute(query("feed_mappings")).fetchone()
+    row: Any = session.execute(query("feed_mappings"), {"rules": signals.RULES}).fetchone()
     session.execute(
         query("feed_positions"),
         {

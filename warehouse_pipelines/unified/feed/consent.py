@@ -4,10 +4,17 @@ Decided:
 
 - Silence changes nothing. Only a flag that expressly says the contrary withdraws a consent, and a withdrawn flag
   lifts no opt-out: ``crm.end_dnc_entry`` does, by a person with a reason.
+- A consent counts from the time that the source gives for it, or when the feed saw the flag set again. Where there is
+  none, any opt-out and any consent taken back ends it: that a record is newer, or was edited, does not say that the
+  person agreed since.
 - An opt-out holds for all numbers of the person, whichever CRM has them, for the channels that it names. A flag about
-  calls is one about text messages too. Numbers of the business and of its reps are never listed.
+  calls is one about text messages too. Numbers that are the business's or its reps' now are not listed: of a person who
+  has no other, the lead is.
+- Who ends an entry of the list decides for its person, and for what was said until then: not for others who have the
+  number and said it too, and not when the person says it again, by another STOP, a flag, or a status that comes again.
 - A text message that says STOP is an opt-out, and so is a status that ``crm.status_mapping`` gives channels for, and a
-  do-not-call that a person set where the warehouse writes it too (``marks``).
+  do-not-call that a person set where the warehouse writes it too (``marks``). The message stops the number that it came
+  from, whoever that is, and all numbers of the person whose it surely is.
 """
 
 from typing import TYPE_CHECKING
@@ -18,12 +25,12 @@ from psycopg import sql
 from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines.unified.feed import columns, marks
+from warehouse_pipelines.unified.feed import columns, marks, own
 from warehouse_pipelines.unified.feed.columns import RAW, Scope
 from warehouse_pipelines.unified.feed.script import run_script
 from warehouse_pipelines.unified.feed.signals import concerned_tables
 from warehouse_pipelines.unified.lead_rows import CONTACTED, MORE_CONSENT, SIGNALS, Contacted
-from warehouse_pipelines.unified.people import BY_TABLE, OWN_NUMBERS, PEOPLE, Consent
+from warehouse_pipelines.unified.people import BY_TABLE, PEOPLE, Consent
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -31,9 +38,11 @@ if TYPE_CHECKING:
 CRM_OF = {signal.table: signal.crm for signal in SIGNALS}
 
 _STAGE = """
-    INSERT INTO feed_consent
+    INSERT INTO feed_consent (organization_id, source_table, source_key, flag, crm, says, channels, proof, given_at,
+                              until, value, edited_at, is_dated)
     SELECT coalesce(f.organization_id, %(organization)s), {table_name}, m.source_key, v.flag, {crm}, v.says,
-        v.channels, NULL, v.proof, coalesce(v.given_at, {edited}), v.until, v.value, {edited}
+        v.channels, v.proof, coalesce(v.given_at, CASE v.says WHEN 'consent' THEN {created} ELSE {edited} END), v.until,
+        v.value, {edited}, v.given_at IS NOT NULL
     FROM {table} AS t
         JOIN feed_member AS m ON m.source_table = {table_name} AND {key} = m.source_key::{type}
         LEFT JOIN crm.feed_source AS f ON f.crm = {crm},
@@ -61,29 +70,25 @@ def read(session: "Session", organization: UUID, *, full: bool) -> None:
     _read_stops(session, organization, full=full)
     marks.read(session, organization, full=full)
     session.execute(query("feed_consent_kept"))
-    for table, column in OWN_NUMBERS:
-        number = columns.e164("t", table, column)
-        session.execute(
-            sql.SQL("INSERT INTO feed_own SELECT DISTINCT {0} FROM {1} AS t WHERE {0} IS NOT NULL").format(
-                number, columns.table(table)
-            )
-        )
-    session.execute("ANALYZE feed_own")
+    own.find(session)
 
 
 def _stage(table: str, consents: tuple[Consent, ...]) -> sql.Composed:
     entity = columns.entities()[table]
     scope = Scope(table)
-    edited = [name for name in ("source_updated_at", "source_created_at") if name in entity.source_times]
+
+    def first(*names: str) -> sql.Composable:
+        found = [sql.Identifier("t", name) for name in names if name in entity.source_times]
+        return sql.SQL("coalesce({})").format(sql.SQL(", ").join([*found, sql.Identifier("t", "sync_created_at")]))
+
     return sql.SQL(_STAGE).format(
         table_name=sql.Literal(table),
         table=columns.table(table),
         crm=sql.Literal(CRM_OF[table]),
         key=sql.Identifier("t", entity.keys[0]),
         type=sql.SQL(entity.pg_types[entity.keys[0]].split()[0]),
-        edited=sql.SQL("coalesce({})").format(
-            sql.SQL(", ").join(sql.Identifier("t", name) for name in (*edited, "sync_created_at"))
-        ),
+        edited=first("source_updated_at", "source_created_at"),
+        created=first("source_created_at", "source_updated_at"),
         flags=sql.SQL(", ").join(_flag(scope, consent) for consent in consents),
     )
 
@@ -123,6 +128,7 @@ def _read_stops(session: "Session", organization: UUID, *, full: bool) -> None:
 
 def _read_stops_of(session: "Session", organization: UUID, table: str, crm: str, *, full: bool) -> None:
     row = session.execute("SELECT read_until FROM crm.feed_position WHERE source_table = %s", [table]).fetchone()
+    known = row["read_until"] if row else "-infinity"
     messages = columns.one("t", table, "recent_messages")
     session.execute(
         sql.SQL(query("feed_consent_stops")).format(
@@ -134,20 +140,20 @@ def _read_stops_of(session: "Session", organization: UUID, table: str, crm: str,
             table_name=sql.Literal(table),
             crm=sql.Literal(crm),
         ),
-        {"organization": organization, "since": row["read_until"] if row and not full else "-infinity", "stop": _STOP},
+        {"organization": organization, "since": "-infinity" if full else known, "known": known, "stop": _STOP},
     )
 
 
 def compute(session: "Session", organization: UUID) -> None:
     """Fill ``feed_fact`` and ``feed_computed`` for the organization, before its leads are written."""
-    session.execute("DROP TABLE IF EXISTS feed_fact, feed_computed")
+    session.execute("DROP TABLE IF EXISTS feed_fact, feed_revoked, feed_computed")
     run_script(session, query("feed_facts"), {"organization": organization})
 
 
 def write(session: "Session", organization: UUID) -> dict[str, int]:
     """Write the do-not-call list and the consent of the organization's leads; return the rows of each."""
     given = {"organization": organization}
-    session.execute("DROP TABLE IF EXISTS feed_live, feed_number")
+    session.execute("DROP TABLE IF EXISTS feed_live, feed_number, feed_wish, feed_whose, feed_evidence, feed_entry")
     return {
         "listed": run_script(session, query("feed_dnc"), given),
         "consent": run_script(session, query("feed_consent"), given),

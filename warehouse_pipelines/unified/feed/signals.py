@@ -11,9 +11,12 @@ from uuid import UUID
 
 from psycopg import sql
 
+from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.unified.feed import columns
+from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines.unified.feed import columns, own
 from warehouse_pipelines.unified.feed.columns import Scope
+from warehouse_pipelines.unified.feed.script import run_script
 from warehouse_pipelines.unified.lead_rows import SIGNALS, TAG_QUERIES, TAG_TABLES, Signal
 from warehouse_pipelines.unified.people import PEOPLE
 
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 FOLDED = r"nullif(lower(btrim(regexp_replace({}, '^\s*\[[^]]*\]', ''))), '')"
 """A status word as the mapping has it: in lower case, without a mark in brackets before it, as SalesPro's have."""
+
+RULES = 2
+"""One more whenever an existing warehouse must be computed anew as a whole, once, by what the feed does differently."""
 
 _CHANGED = "SELECT max(sync_updated_at) > %s AS changed FROM {}"
 
@@ -34,18 +40,18 @@ def tables() -> dict[str, list[Signal]]:
         read += TAG_TABLES.get(signal.tags, ())
         for name in dict.fromkeys(read):
             found.setdefault(name, []).append(signal)
-    for row in PEOPLE:
-        found.setdefault(row.table, [])
+    for name in (*(row.table for row in PEOPLE), *(name for name, _ in own.COLUMNS)):
+        found.setdefault(name, [])
     return found
 
 
 def find_people(session: "Session", *, full: bool) -> bool:
     """Fill ``feed_person`` with the people to compute, and return whether that is all of them.
 
-    A run without a position reads all, and so does one after a change of the mappings.
+    A run without a position reads all, and so does one after a change of the mappings or of ``RULES``.
     """
     session.execute(query("feed_temp"))
-    row = session.execute(query("feed_mappings")).fetchone()
+    row = session.execute(query("feed_mappings"), {"rules": RULES}).fetchone()
     fingerprint, known = (row["fingerprint"], row["known"]) if row else ("", None)
     if full or known != fingerprint:
         session.execute("INSERT INTO feed_person SELECT person_id FROM identity.person WHERE kind = 'customer'")
@@ -53,7 +59,8 @@ def find_people(session: "Session", *, full: bool) -> bool:
         session.execute(query("feed_touched"))
         for name, signals in tables().items():
             _add_changed(session, name, signals)
-        session.execute(query("feed_touched_people"))
+        own.add_people(session)
+        run_script(session, query("feed_touched_people"), {"texts": list(tables_of("callrail_text_message", SOURCES))})
     session.execute(query("feed_member"))
     return bool(full or known != fingerprint)
 

@@ -84,6 +84,29 @@ def test_the_link_in_a_mail_to_a_lead_that_was_merged_ends_the_messages_of_the_p
     assert len(fed.all("SELECT FROM crm.dnc_list")) == entries, "who asks again changes nothing more"
 
 
+def test_a_number_that_the_person_gets_later_is_listed_by_the_next_feed(fed: FeedDatabase) -> None:
+    person = fed.person(contact(fed, 1), phones=(PHONE,), first_name="Ada", email=OLD)
+    fed.feed()
+    opt_out(fed, fed.lead(person)["id"], ["call", "sms"])
+    assert [fed.listed(phone, "call") for phone in (PHONE, SECOND)] == [True, False]
+    fed.touch(person, phones=[PHONE, SECOND])
+    assert fed.feed().counts["listed"] == 1
+    assert [fed.listed(phone, "sms") for phone in (PHONE, SECOND)] == [True, True]
+    fed.touch(person)
+    assert fed.feed().counts["listed"] == 0
+
+
+def test_what_somebody_ended_is_not_listed_for_a_later_number(fed: FeedDatabase) -> None:
+    person = fed.person(contact(fed, 1), phones=(PHONE,), first_name="Ada", email=OLD)
+    fed.feed()
+    opt_out(fed, fed.lead(person)["id"], ["call", "sms"])
+    fed.session.execute(
+        "UPDATE crm.dnc_list SET ended_at = now(), end_reason = 'asked for a call', ended_by = %s", [uuid4()]
+    )
+    fed.touch(person, phones=[PHONE, SECOND])
+    assert fed.feed().counts["listed"] == 0
+
+
 def test_the_link_is_good_between_the_merge_of_people_and_the_next_feed(fed: FeedDatabase) -> None:
     first = fed.person(contact(fed, 1), phones=(PHONE,), first_name="Ada", email=OLD)
     second = fed.person(contact(fed, 2), phones=(SECOND,), first_name="Ada", email=NEW)

@@ -154,8 +154,10 @@ def write(session: "Session", organization: UUID) -> dict[str, int]:
     """Write the do-not-call list and the consent of the organization's leads; return the rows of each."""
     given = {"organization": organization}
     session.execute("DROP TABLE IF EXISTS feed_live, feed_number, feed_wish, feed_whose, feed_evidence, feed_entry")
+    listed = run_script(session, query("feed_dnc"), given)
+    entered = session.execute(query("feed_dnc_entered"), given).fetchone()
     return {
-        "listed": run_script(session, query("feed_dnc"), given),
+        "listed": listed + int(entered["listed"] if entered else 0),
         "consent": run_script(session, query("feed_consent"), given),
     }
 

@@ -129,6 +129,40 @@ def test_credential_refused(database_url: str, ask: Ask) -> None:
     assert ask("credential_refused") == []
 
 
+def refuse(url: str, hours: float, entity: str) -> None:
+    plant(url, NOW - hours * HOUR, "failed", entity=entity, error="CredentialRefused: 401 of https://api.test")
+
+
+def test_a_refusal_of_what_is_switched_off_is_no_fault(database_url: str, ask: Ask) -> None:
+    refuse(database_url, 60 * 24, "owners")
+    execute(database_url, "UPDATE orchestration.sync_schedule SET enabled = false WHERE model_name = 'owners'")
+    assert ask("credential_refused") == []
+
+
+def test_a_refusal_is_of_its_entity_once_another_is_read_again(database_url: str, ask: Ask) -> None:
+    """Then it explains nothing of the CRM's others; it stays a fault until the entity has its next run."""
+    plant(database_url, NOW - 30 * HOUR)
+    plant(database_url, NOW - 30 * HOUR, entity="owners")
+    refuse(database_url, 20, "owners")
+    refuse(database_url, 19, "contacts")
+    assert [(fault.subject, fault.entity) for fault in ask("credential_refused")] == [("hubspot", None)]
+    plant(database_url, NOW - HOUR / 4)
+    assert [fault.subject for fault in ask("credential_refused")] == ["hubspot"], "what piled up is worked off"
+    plant(database_url, NOW - 2 * HOUR, entity="deals")
+    [fault] = ask("credential_refused")
+    assert (fault.subject, fault.crm, fault.entity, fault.cause) == ("hubspot owners", "hubspot", "owners", "hubspot")
+    assert "its last run, 2026-11-03 19:00 UTC" in fault.text
+    refuse(database_url, 0.1, "owners")
+    assert [fault.subject for fault in ask("credential_refused")] == ["hubspot owners"], "the others are read all along"
+    refuse(database_url, 0.05, "deals")
+    [fault] = ask("credential_refused")
+    assert (fault.subject, fault.entity) == ("hubspot", None)
+    assert "the last run of 2 of its entities" in fault.text
+    plant(database_url, NOW, entity="owners")
+    plant(database_url, NOW, entity="deals")
+    assert ask("credential_refused") == []
+
+
 def test_stale(database_url: str, ask: Ask) -> None:
     plant(database_url, NOW - 4 * HOUR)
     plant(database_url, NOW - 9 * HOUR, entity="deals")

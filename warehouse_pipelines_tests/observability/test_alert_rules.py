@@ -11,7 +11,7 @@ from warehouse_pipelines.observability.alerts import rules
 from warehouse_pipelines.observability.alerts.rules import Circumstances, Fault
 from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines.settings import sql_folder
-from warehouse_pipelines_tests.harness.alerting import DAY, HOUR, ZONE, plant
+from warehouse_pipelines_tests.harness.alerting import DAY, HOUR, ZONE, Alerting, plant
 
 NOW = datetime(2026, 11, 4, 15, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -322,20 +322,40 @@ def test_unmapped_statuses(database_url: str, ask: Ask) -> None:
     assert (fault.subject, fault.text) == ("genius.lead", "1 status words are not mapped, in 9 records")
 
 
+def call_though_listed(url: str, found: datetime) -> None:
+    execute(
+        url,
+        """
+        INSERT INTO marts.dnc_conflicts (organization_id, channel, source_table, source_key, contacted_at, phone,
+            listed_at, reason, found_at)
+        VALUES (gen_random_uuid(), 'call', 'callrail_call', '1', %s, '+15550109999', %s, 'requested', %s)
+        """,
+        found, found - DAY, found,
+    )  # fmt: skip
+
+
 def test_called_though_listed(database_url: str, ask: Ask) -> None:
-    for key, found in (("1", NOW - HOUR), ("2", NOW - 3 * DAY)):
-        execute(
-            database_url,
-            """
-            INSERT INTO marts.dnc_conflicts (organization_id, channel, source_table, source_key, contacted_at, phone,
-                listed_at, reason, found_at)
-            VALUES (gen_random_uuid(), 'call', 'callrail_call', %s, %s, '+15550109999', %s, 'requested', %s)
-            """,
-            key, found, found - DAY, found,
-        )  # fmt: skip
+    for found in (NOW - HOUR, NOW - 3 * DAY):
+        call_though_listed(database_url, found)
     [fault] = ask("called_though_listed")
     assert fault.text.startswith("1 calls and 0 messages went to people")
     assert "5550109999" not in str(fault)
+
+
+def test_calls_though_listed_are_told_once_for_each_day_of_the_business(database_url: str) -> None:
+    """For ten days one is found every twelve hours, at five in the morning and in the afternoon in New York."""
+    alerting, told = Alerting(database_url).only("called_though_listed"), []
+    begin = datetime(2026, 11, 4, 10, tzinfo=UTC)
+    for half_day in range(26):
+        at = begin + half_day * 12 * HOUR
+        if half_day < 20:
+            call_though_listed(database_url, at)
+        told += alerting.at(at + MINUTE).changes
+    opened = [one.incident.cause for one in told if one.kind == "opened"]
+    assert opened == [f"do-not-call 2026-11-{day:02d}" for day in range(4, 14)]
+    resolved = [one.incident for one in told if one.kind == "resolved"]
+    assert [one.cause for one in resolved] == opened
+    assert all("2 calls and 0 messages" in one.members[one.cause]["text"] for one in resolved), "all of the day"
 
 
 def test_database_large(database_url: str, ask: Ask) -> None:

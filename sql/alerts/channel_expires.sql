@@ -1,5 +1,5 @@
--- Push channels of Google that end within `threshold` hours or ended within a week, and have no successor. One that was
--- stopped before its end was stopped on purpose.
+-- Push channels of Google that end within `threshold` hours or have ended, and have no successor. One that was stopped
+-- before its end was stopped on purpose; those that ended by themselves are forgotten by `warehouse webhooks remove`.
 WITH channel AS (
     SELECT 'gcalendar' AS crm, calendar_id AS watched, expiration AS ends_at, active, updated_at
     FROM pipedesk.calendar_sync_states WHERE channel_id IS NOT NULL
@@ -14,6 +14,6 @@ SELECT l.crm AS subject, l.crm AS crm, NULL AS entity,
            to_char(min(l.ends_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')) AS text,
     NULL AS cause
 FROM latest AS l
-WHERE l.ends_at BETWEEN %(now)s - interval '7 days' AND %(now)s + %(threshold)s * interval '1 hour'
+WHERE l.ends_at <= %(now)s + %(threshold)s * interval '1 hour'
     AND (l.active OR l.updated_at >= l.ends_at) AND l.crm = ANY(%(crms)s::text[])
 GROUP BY l.crm

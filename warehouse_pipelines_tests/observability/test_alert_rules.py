@@ -236,6 +236,20 @@ def deliver(url: str, at: datetime, source: str = "hubspot", status: str = "done
         """,
         source, at, status, status, at, error,
     )  # fmt: skip
+    count_delivery(url, at, source)
+
+
+def count_delivery(url: str, at: datetime, source: str = "hubspot", outcome: str = "accepted") -> None:
+    execute(
+        url,
+        """
+        INSERT INTO orchestration.webhook_outcome AS o (source, outcome, hour, deliveries, last_at)
+        VALUES (%s, %s, date_trunc('hour', %s::timestamptz, 'UTC'), 1, %s)
+        ON CONFLICT (source, hour, outcome) DO UPDATE
+            SET deliveries = o.deliveries + 1, last_at = greatest(o.last_at, excluded.last_at)
+        """,
+        source, outcome, at, at,
+    )  # fmt: skip
 
 
 def test_webhook_gap(database_url: str, ask: Ask) -> None:
@@ -248,7 +262,32 @@ def test_webhook_gap(database_url: str, ask: Ask) -> None:
         plant(database_url, NOW - 2 * HOUR, crm=crm, entity=entity, records=12)
     [fault] = ask("webhook_gap")
     assert fault.subject == "hubspot"
-    assert "polls found 12 changes since" in fault.text
+    assert "5 came in the week before; polls found 12 changes since" in fault.text
+
+
+def test_a_webhook_gap_lasts_until_webhooks_come_again(database_url: str) -> None:
+    """For 20 days, with a week without a change among them, and with deliveries that are refused."""
+    alerting, told = Alerting(database_url).only("webhook_gap", remind_after="3 days"), []
+    begin = NOW - 30 * DAY
+    for days in range(7):
+        count_delivery(database_url, begin - days * DAY)
+    for days in range(1, 20):
+        at = begin + days * DAY
+        if not 5 <= days < 12:
+            plant(database_url, at - HOUR, records=12)
+        count_delivery(database_url, at, outcome="refused")
+        told += alerting.at(at + HOUR).changes
+    assert [one.kind for one in told] == ["opened", *["reminded"] * 6]
+    assert "7 came in the week before" in told[-1].incident.members["hubspot"]["text"]
+    count_delivery(database_url, begin + 20 * DAY)
+    assert [one.kind for one in alerting.at(begin + 20 * DAY + HOUR).changes] == ["resolved"]
+
+
+def test_few_webhooks_before_they_ceased_are_no_gap(database_url: str, ask: Ask) -> None:
+    for days in (5, 6, 20, 21, 22, 23):
+        count_delivery(database_url, NOW - days * DAY)
+    plant(database_url, NOW - HOUR, records=12)
+    assert ask("webhook_gap") == []
 
 
 def test_webhooks_lost(database_url: str) -> None:
@@ -293,6 +332,12 @@ def test_channel_expires(database_url: str, ask: Ask) -> None:
     [fault] = ask("channel_expires")
     assert fault.subject == "gcalendar"
     assert fault.text.startswith("2 push channels end without a successor, the first at 2026-11-03 19:00 UTC")
+    execute(
+        database_url,
+        "UPDATE pipedesk.calendar_sync_states SET expiration = %s WHERE channel_id = 'lapsed'",
+        NOW - 20 * DAY,
+    )
+    assert "2 push channels end without a successor, the first at 2026-10-15" in ask("channel_expires")[0].text
 
 
 def test_budget(database_url: str, ask: Ask) -> None:

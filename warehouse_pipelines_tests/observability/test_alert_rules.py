@@ -340,6 +340,17 @@ def test_channel_expires(database_url: str, ask: Ask) -> None:
     assert "2 push channels end without a successor, the first at 2026-10-15" in ask("channel_expires")[0].text
 
 
+def test_a_channel_that_could_not_be_made_is_no_successor(database_url: str, ask: Ask) -> None:
+    for channel, ends, active in (("ending", NOW + HOUR, True), ("refused by Google", None, False)):
+        execute(
+            database_url,
+            "INSERT INTO pipedesk.calendar_sync_states (channel_id, calendar_id, expiration, active, updated_at) "
+            "VALUES (%s, 'one', %s, %s, %s)",
+            channel, ends, active, NOW - HOUR,
+        )  # fmt: skip
+    assert [fault.subject for fault in ask("channel_expires")] == ["gcalendar"]
+
+
 def test_budget(database_url: str, ask: Ask) -> None:
     """Of the window of a day, as the loader counts it; a spent budget of ten seconds is daily business."""
 

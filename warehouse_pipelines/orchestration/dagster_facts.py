@@ -24,6 +24,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 
 from warehouse_pipelines import settings, warehouse
 from warehouse_pipelines.errors import WarehouseError
+from warehouse_pipelines.observability.alerts import rules
 from warehouse_pipelines.observability.alerts.rules import Fault, Rule
 from warehouse_pipelines.orchestration.checks import TOLD_OTHERWISE
 from warehouse_pipelines.queries import query
@@ -117,7 +118,7 @@ class DagsterFacts:
         What belongs to a CRM that is not configured is not judged.
         """
         records = self.instance.event_log_storage.get_latest_asset_check_execution_by_key(self._failed_checks())
-        with warehouse.session(self.url) as session:
+        with warehouse.session(self.url) as session, rules.asking(session):
             rows = session.execute(
                 "SELECT table_name, crm_source, sync_type FROM orchestration.source_table"
             ).fetchall()
@@ -147,7 +148,7 @@ class DagsterFacts:
 
     def _entities(self) -> Mapping[str, tuple[str, tuple[str, ...]]]:
         """Return by schedule its CRM and the entities that it syncs and that are on; of CRMs that are configured."""
-        with warehouse.session(self.url) as session:
+        with warehouse.session(self.url) as session, rules.asking(session):
             rows = session.execute(query("alerts_scheduled_entities"), {"crms": list(self.crms)}).fetchall()
         return {row["schedule"]: (row["crm"], tuple(row["entities"])) for row in rows}
 
@@ -221,7 +222,7 @@ def _data_folder(url: str) -> Iterable[Path]:
     import psycopg
 
     try:
-        with warehouse.session(url) as session:
+        with warehouse.session(url) as session, rules.asking(session):
             row = session.execute("SELECT current_setting('data_directory', true) AS folder").fetchone()
     except (psycopg.Error, WarehouseError):  # not everybody may ask
         return

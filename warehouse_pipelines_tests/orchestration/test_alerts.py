@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+import psycopg
 import pytest
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
@@ -138,6 +139,15 @@ def test_a_schedule_that_is_stopped_though_its_crm_is_configured(asked: Asked) -
     with warehouse.session(asked.url) as session:
         session.execute("UPDATE orchestration.sync_schedule SET enabled = false WHERE crm_source = 'hubspot'")
     assert asked("schedule_off") == []
+
+
+def test_what_waits_for_a_locked_table_is_given_up(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks holds the lock of alerts, without which nobody else evaluates."""
+    monkeypatch.setattr(rules, "SECONDS", 1)
+    with warehouse.session(asked.url) as other, other.transaction():
+        other.execute("LOCK TABLE orchestration.sync_schedule")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            asked("schedule_off")
 
 
 def test_a_schedule_that_is_on_and_does_not_tick(asked: Asked) -> None:

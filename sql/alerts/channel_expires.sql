@@ -1,5 +1,6 @@
--- Push channels of Google that end within `threshold` hours or ended within a week, and have no successor. One that was
--- stopped before its end was stopped on purpose.
+-- Push channels of Google that end within `threshold` hours or have ended, and have no successor. One that was stopped
+-- before its end was stopped on purpose; those that ended by themselves are forgotten by `warehouse webhooks remove`.
+-- One that was tried in vain, which has no end, is no successor.
 WITH channel AS (
     SELECT 'gcalendar' AS crm, calendar_id AS watched, expiration AS ends_at, active, updated_at
     FROM pipedesk.calendar_sync_states WHERE channel_id IS NOT NULL
@@ -7,13 +8,14 @@ WITH channel AS (
     SELECT 'gdrive', coalesce(watched_resource_id, resource_type), expires_at, active, updated_at
     FROM pipedesk.drive_webhook_channels
 ), latest AS (
-    SELECT DISTINCT ON (crm, watched) * FROM channel ORDER BY crm, watched, ends_at DESC NULLS FIRST
+    SELECT DISTINCT ON (crm, watched) * FROM channel WHERE active OR ends_at IS NOT NULL
+    ORDER BY crm, watched, ends_at DESC NULLS FIRST
 )
 SELECT l.crm AS subject, l.crm AS crm, NULL AS entity,
     format('%%s push channels end without a successor, the first at %%s UTC', count(*),
            to_char(min(l.ends_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')) AS text,
     NULL AS cause
 FROM latest AS l
-WHERE l.ends_at BETWEEN %(now)s - interval '7 days' AND %(now)s + %(threshold)s * interval '1 hour'
+WHERE l.ends_at <= %(now)s + %(threshold)s * interval '1 hour'
     AND (l.active OR l.updated_at >= l.ends_at) AND l.crm = ANY(%(crms)s::text[])
 GROUP BY l.crm

@@ -24,8 +24,10 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 
 from warehouse_pipelines import settings, warehouse
 from warehouse_pipelines.errors import WarehouseError
+from warehouse_pipelines.observability.alerts import rules
 from warehouse_pipelines.observability.alerts.rules import Fault, Rule
 from warehouse_pipelines.orchestration.checks import TOLD_OTHERWISE
+from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
     from warehouse_pipelines.observability.alerts.evaluate import Collector
@@ -57,28 +59,21 @@ class DagsterFacts:
 
     def schedules_off(self, rule: Rule) -> list[Fault]:
         """Find the schedules of configured CRMs that are off, and have entities that are switched on."""
-        with warehouse.session(self.url) as session:
-            rows = session.execute(
-                """
-                SELECT dagster_schedule_name AS name, min(crm_source) AS crm, count(*) AS entities
-                FROM orchestration.sync_schedule
-                WHERE mode = 'delta' AND enabled AND crm_source = ANY(%s) GROUP BY 1 ORDER BY 1
-                """,
-                [list(self.crms)],
-            ).fetchall()
         states = states_by_name(self.instance, InstigatorType.SCHEDULE)
         declared = {one.name: one for one in self.repository.schedule_defs}
         return [
-            Fault(
-                row["name"], f"it is stopped, and {row['entities']} entities wait for it", row["crm"], None, row["crm"]
-            )
-            for row in rows
-            if row["name"] in declared and not is_on(declared[row["name"]], states.get(row["name"]))
+            Fault(name, f"it is stopped, and {len(entities)} entities wait for it", crm, cause=crm, entities=entities)
+            for name, (crm, entities) in self._entities().items()
+            if name in declared and not is_on(declared[name], states.get(name))
         ]
 
     def schedules_silent(self, rule: Rule) -> list[Fault]:
-        """Find the schedules that are on and did not tick when they were due, ``threshold`` minutes ago or longer."""
+        """Find the schedules that are on and did not tick when they were due, ``threshold`` minutes ago or longer.
+
+        Those that sync nothing explain nothing, so they are an incident of their own: what joins one is not told.
+        """
         found, states = [], states_by_name(self.instance, InstigatorType.SCHEDULE)
+        waiting = self._entities()
         late = self.now - timedelta(minutes=rule.threshold or 0)
         for one in self.repository.schedule_defs:
             state = states.get(one.name)
@@ -92,9 +87,9 @@ class DagsterFacts:
             ticks = self.instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
             if not ticks or ticks[0].timestamp < due.timestamp():
                 last = f"last {_clock(ticks[0].timestamp)}" if ticks else "never yet"
-                found.append(
-                    Fault(one.name, f"it was due at {_clock(due.timestamp())} and did not tick; {last}", cause="on")
-                )
+                text = f"it was due at {_clock(due.timestamp())} and did not tick; {last}"
+                crm, entities = waiting.get(one.name, (None, ()))
+                found.append(Fault(one.name, text, crm, cause="on" if crm else "on, of no CRM", entities=entities))
         return found
 
     def failing_ticks(self, rule: Rule) -> list[Fault]:
@@ -123,7 +118,7 @@ class DagsterFacts:
         What belongs to a CRM that is not configured is not judged.
         """
         records = self.instance.event_log_storage.get_latest_asset_check_execution_by_key(self._failed_checks())
-        with warehouse.session(self.url) as session:
+        with warehouse.session(self.url) as session, rules.asking(session):
             rows = session.execute(
                 "SELECT table_name, crm_source, sync_type FROM orchestration.source_table"
             ).fetchall()
@@ -150,6 +145,12 @@ class DagsterFacts:
                 at = runs[0].end_time or runs[0].create_timestamp.timestamp()
                 found.append(Fault(name, f"its last run failed at {_clock(at)} (run {runs[0].dagster_run.run_id[:8]})"))
         return found
+
+    def _entities(self) -> Mapping[str, tuple[str, tuple[str, ...]]]:
+        """Return by schedule its CRM and the entities that it syncs and that are on; of CRMs that are configured."""
+        with warehouse.session(self.url) as session, rules.asking(session):
+            rows = session.execute(query("alerts_scheduled_entities"), {"crms": list(self.crms)}).fetchall()
+        return {row["schedule"]: (row["crm"], tuple(row["entities"])) for row in rows}
 
     def _failed_checks(self) -> list[dg.AssetCheckKey]:
         """Return the checks whose last evaluation failed; to unpack those of all takes 0.1 s, every minute."""
@@ -221,7 +222,7 @@ def _data_folder(url: str) -> Iterable[Path]:
     import psycopg
 
     try:
-        with warehouse.session(url) as session:
+        with warehouse.session(url) as session, rules.asking(session):
             row = session.execute("SELECT current_setting('data_directory', true) AS folder").fetchone()
     except (psycopg.Error, WarehouseError):  # not everybody may ask
         return

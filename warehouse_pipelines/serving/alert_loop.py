@@ -7,9 +7,11 @@
 Both are rules like any other, told through the same channels (``observability.alerts``). Whoever never ran Dagster's
 daemon is told nothing of it.
 
-When the warehouse does not answer, no incident can be written: the channels are told from memory, once and then every
-hour, and when it is back. This program writes a heartbeat too, which the sensor of Dagster watches, and deletes it when
-it ends as it should.
+When no evaluation ends, no incident can be written: because the warehouse does not answer, because it answers and takes
+no writes, or because a process hangs while it evaluates and keeps all others from it. The channels are told from memory
+then, once and then every hour, and when it is over.
+
+This program writes a heartbeat too, which the sensor of Dagster watches, and deletes it when it ends as it should.
 """
 
 import asyncio
@@ -24,23 +26,30 @@ from datetime import UTC, datetime, timedelta
 from warehouse_pipelines import settings, warehouse
 from warehouse_pipelines.errors import WarehouseError, masked
 from warehouse_pipelines.local import dagster_home
-from warehouse_pipelines.observability.alerts import program
+from warehouse_pipelines.observability.alerts import program, rules
 from warehouse_pipelines.observability.alerts import settings as alert_settings
 from warehouse_pipelines.observability.alerts.channels import ChannelRefused, channels
 from warehouse_pipelines.observability.alerts.evaluate import Collector
 from warehouse_pipelines.observability.alerts.rules import Fault, Rule
+from warehouse_pipelines.observability.redaction import redacted
 from warehouse_pipelines.sources import SOURCES
 
 log = logging.getLogger("warehouse.alerts")
 
 LOOK_SECONDS = 60.0
 AWAY = timedelta(minutes=3)
-"""How long the warehouse may be away before anybody is told: as long as a restart takes."""
+"""How long no evaluation may end before anybody is told: as long as a restart of the warehouse takes."""
 
 AGAIN = timedelta(hours=1)
 REFUSED_WITHIN = timedelta(minutes=10)
 
 HEARTBEATS = "SELECT body FROM daemon_heartbeats"
+EVALUATED = "SELECT max(evaluated_at) AS at FROM orchestration.alert_evaluation"
+
+NO_ANSWER = "The warehouse does not answer"
+NO_EVALUATION = "Alerts cannot be evaluated"
+HELD = "another process is at it and does not end, Dagster's code server as a rule; restart that"
+ENDLESS = "it does not end; the warehouse, its disk or Dagster's storage hangs as a rule"
 
 
 class AlertLoop:
@@ -51,7 +60,8 @@ class AlertLoop:
         self._url, self._outcomes = url, outcomes
         self._refused: deque[tuple[datetime, Mapping[str, int]]] = deque()
         self._away_since: datetime | None = None
-        self._notified_at: datetime | None = None
+        self._notified: dict[str, datetime] = {}
+        self._evaluated_at: datetime | None = None
         self._has_heartbeat = False
 
     def prepare(self) -> None:
@@ -62,10 +72,13 @@ class AlertLoop:
             log.warning("alerts cannot be sent: %s", error)
 
     async def run(self) -> None:
-        """Look, again and again."""
+        """Look, again and again; a look that does not end is told of as one that fails."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            await asyncio.to_thread(self.look)
+            looking = asyncio.create_task(asyncio.to_thread(self.look))
+            while not (await asyncio.wait({looking}, timeout=LOOK_SECONDS))[0]:
+                await asyncio.to_thread(self._away, datetime.now(UTC), NO_EVALUATION, ENDLESS)
+            await looking
 
     async def close(self) -> None:
         """Delete the heartbeat of this program."""
@@ -84,11 +97,19 @@ class AlertLoop:
             }
             program.write_heartbeat(self._url, "serve", now)
             self._has_heartbeat = True
-            program.run(self._url, SOURCES, collectors=collectors, warehouse_rules=False, now=now)
-            self._back(at)
+            found, _, _ = program.run(self._url, SOURCES, collectors=collectors, warehouse_rules=False, now=now)
+            if found is None and not self._others_evaluate():
+                log.warning("alerts could not be evaluated: another process is at it")
+                self._away(at, NO_EVALUATION, HELD)
+            else:
+                self._back(at)
         except Exception as error:
-            log.warning("alerts could not be evaluated: %s: %s", type(error).__name__, masked(str(error)))
-            self._away(at)
+            why = redacted(masked(f"{type(error).__name__}: {' '.join(str(error).split())}", 300))
+            log.warning("alerts could not be evaluated: %s", why)
+            if self._answers():
+                self._away(at, NO_EVALUATION, f"the warehouse answers, but {why}")
+            else:
+                self._away(at, NO_ANSWER, "no session could be opened")
 
     def _silent(self, rule: Rule, now: datetime | None) -> Sequence[Fault]:
         """Find what is silent: of Dagster's daemon by the clock of this machine, of its sensor by the warehouse's."""
@@ -103,7 +124,7 @@ class AlertLoop:
         ]
 
     def _sensor_alive_at(self) -> datetime | None:
-        with warehouse.session(self._url) as session:
+        with warehouse.session(self._url) as session, rules.asking(session):
             row = session.execute("SELECT last_alive_at FROM orchestration.heartbeat WHERE name = 'alerts'").fetchone()
         return row["last_alive_at"] if row else None
 
@@ -122,27 +143,36 @@ class AlertLoop:
             if count > (rule.threshold or 0)
         ]
 
-    def _away(self, now: datetime) -> None:
-        """Tell the channels that the warehouse is away, if it is and has been for long enough."""
+    def _others_evaluate(self) -> bool:
+        """Return whether an evaluation has ended since this was last asked: another process is merely at it, then."""
+        with warehouse.session(self._url) as session, rules.asking(session):
+            row = session.execute(EVALUATED).fetchone()
+        before, self._evaluated_at = self._evaluated_at, row["at"] if row else None
+        return self._evaluated_at != before
+
+    def _answers(self) -> bool:
         try:
-            with warehouse.session(self._url) as session:
+            with warehouse.session(self._url) as session, rules.asking(session):
                 session.execute("SELECT")
-            return
         except Exception:
-            self._away_since = self._away_since or now
-        if now - self._away_since >= AWAY and (self._notified_at is None or now - self._notified_at >= AGAIN):
-            self._notified_at = now
+            return False
+        return True
+
+    def _away(self, now: datetime, title: str, why: str) -> None:
+        """Tell the channels that no evaluation ends, if that has lasted for long enough."""
+        self._away_since = self._away_since or now
+        told = self._notified.get(title)
+        if now - self._away_since >= AWAY and (told is None or now - told >= AGAIN):
+            self._notified[title] = now
             minutes = (now - self._away_since).total_seconds() / 60
-            self._say(
-                "[critical] The warehouse does not answer", f"No session could be opened for {minutes:.0f} minutes."
-            )
+            self._say(f"[critical] {title}", f"For {minutes:.0f} minutes no alert could be evaluated: {why}.")
 
     def _back(self, now: datetime) -> None:
-        since, told = self._away_since, self._notified_at
-        self._away_since = self._notified_at = None
-        if since is not None and told is not None:
-            minutes = (now - since).total_seconds() / 60
-            self._say("[critical] Resolved: The warehouse does not answer", f"It was away for {minutes:.0f} minutes.")
+        since, told = self._away_since or now, self._notified
+        self._away_since, self._notified = None, {}
+        minutes = (now - since).total_seconds() / 60
+        for title in told:
+            self._say(f"[critical] Resolved: {title}", f"No alert could be evaluated for {minutes:.0f} minutes.")
 
     def _say(self, title: str, body: str) -> None:
         try:
@@ -167,7 +197,7 @@ def last_heartbeat() -> datetime | None:
             with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
                 bodies = [body for (body,) in connection.execute(HEARTBEATS)]
         else:
-            with warehouse.connect(url, application_name="warehouse-serve") as session:
+            with warehouse.connect(url, application_name="warehouse-serve") as session, rules.asking(session):
                 bodies = [row["body"] for row in session.execute(HEARTBEATS)]
     except Exception as error:
         log.warning("Dagster's storage could not be asked for heartbeats: %s", type(error).__name__)

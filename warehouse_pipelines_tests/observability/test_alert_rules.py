@@ -11,7 +11,7 @@ from warehouse_pipelines.observability.alerts import rules
 from warehouse_pipelines.observability.alerts.rules import Circumstances, Fault
 from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines.settings import sql_folder
-from warehouse_pipelines_tests.harness.alerting import DAY, HOUR, ZONE, plant
+from warehouse_pipelines_tests.harness.alerting import DAY, HOUR, ZONE, Alerting, plant
 
 NOW = datetime(2026, 11, 4, 15, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -129,6 +129,40 @@ def test_credential_refused(database_url: str, ask: Ask) -> None:
     assert ask("credential_refused") == []
 
 
+def refuse(url: str, hours: float, entity: str) -> None:
+    plant(url, NOW - hours * HOUR, "failed", entity=entity, error="CredentialRefused: 401 of https://api.test")
+
+
+def test_a_refusal_of_what_is_switched_off_is_no_fault(database_url: str, ask: Ask) -> None:
+    refuse(database_url, 60 * 24, "owners")
+    execute(database_url, "UPDATE orchestration.sync_schedule SET enabled = false WHERE model_name = 'owners'")
+    assert ask("credential_refused") == []
+
+
+def test_a_refusal_is_of_its_entity_once_another_is_read_again(database_url: str, ask: Ask) -> None:
+    """Then it explains nothing of the CRM's others; it stays a fault until the entity has its next run."""
+    plant(database_url, NOW - 30 * HOUR)
+    plant(database_url, NOW - 30 * HOUR, entity="owners")
+    refuse(database_url, 20, "owners")
+    refuse(database_url, 19, "contacts")
+    assert [(fault.subject, fault.entity) for fault in ask("credential_refused")] == [("hubspot", None)]
+    plant(database_url, NOW - HOUR / 4)
+    assert [fault.subject for fault in ask("credential_refused")] == ["hubspot"], "what piled up is worked off"
+    plant(database_url, NOW - 2 * HOUR, entity="deals")
+    [fault] = ask("credential_refused")
+    assert (fault.subject, fault.crm, fault.entity, fault.cause) == ("hubspot owners", "hubspot", "owners", "hubspot")
+    assert "its last run, 2026-11-03 19:00 UTC" in fault.text
+    refuse(database_url, 0.1, "owners")
+    assert [fault.subject for fault in ask("credential_refused")] == ["hubspot owners"], "the others are read all along"
+    refuse(database_url, 0.05, "deals")
+    [fault] = ask("credential_refused")
+    assert (fault.subject, fault.entity) == ("hubspot", None)
+    assert "the last run of 2 of its entities" in fault.text
+    plant(database_url, NOW, entity="owners")
+    plant(database_url, NOW, entity="deals")
+    assert ask("credential_refused") == []
+
+
 def test_stale(database_url: str, ask: Ask) -> None:
     plant(database_url, NOW - 4 * HOUR)
     plant(database_url, NOW - 9 * HOUR, entity="deals")
@@ -202,6 +236,20 @@ def deliver(url: str, at: datetime, source: str = "hubspot", status: str = "done
         """,
         source, at, status, status, at, error,
     )  # fmt: skip
+    count_delivery(url, at, source)
+
+
+def count_delivery(url: str, at: datetime, source: str = "hubspot", outcome: str = "accepted") -> None:
+    execute(
+        url,
+        """
+        INSERT INTO orchestration.webhook_outcome AS o (source, outcome, hour, deliveries, last_at)
+        VALUES (%s, %s, date_trunc('hour', %s::timestamptz, 'UTC'), 1, %s)
+        ON CONFLICT (source, hour, outcome) DO UPDATE
+            SET deliveries = o.deliveries + 1, last_at = greatest(o.last_at, excluded.last_at)
+        """,
+        source, outcome, at, at,
+    )  # fmt: skip
 
 
 def test_webhook_gap(database_url: str, ask: Ask) -> None:
@@ -214,7 +262,32 @@ def test_webhook_gap(database_url: str, ask: Ask) -> None:
         plant(database_url, NOW - 2 * HOUR, crm=crm, entity=entity, records=12)
     [fault] = ask("webhook_gap")
     assert fault.subject == "hubspot"
-    assert "polls found 12 changes since" in fault.text
+    assert "5 came in the week before; polls found 12 changes since" in fault.text
+
+
+def test_a_webhook_gap_lasts_until_webhooks_come_again(database_url: str) -> None:
+    """For 20 days, with a week without a change among them, and with deliveries that are refused."""
+    alerting, told = Alerting(database_url).only("webhook_gap", remind_after="3 days"), []
+    begin = NOW - 30 * DAY
+    for days in range(7):
+        count_delivery(database_url, begin - days * DAY)
+    for days in range(1, 20):
+        at = begin + days * DAY
+        if not 5 <= days < 12:
+            plant(database_url, at - HOUR, records=12)
+        count_delivery(database_url, at, outcome="refused")
+        told += alerting.at(at + HOUR).changes
+    assert [one.kind for one in told] == ["opened", *["reminded"] * 6]
+    assert "7 came in the week before" in told[-1].incident.members["hubspot"]["text"]
+    count_delivery(database_url, begin + 20 * DAY)
+    assert [one.kind for one in alerting.at(begin + 20 * DAY + HOUR).changes] == ["resolved"]
+
+
+def test_few_webhooks_before_they_ceased_are_no_gap(database_url: str, ask: Ask) -> None:
+    for days in (5, 6, 20, 21, 22, 23):
+        count_delivery(database_url, NOW - days * DAY)
+    plant(database_url, NOW - HOUR, records=12)
+    assert ask("webhook_gap") == []
 
 
 def test_webhooks_lost(database_url: str) -> None:
@@ -259,6 +332,23 @@ def test_channel_expires(database_url: str, ask: Ask) -> None:
     [fault] = ask("channel_expires")
     assert fault.subject == "gcalendar"
     assert fault.text.startswith("2 push channels end without a successor, the first at 2026-11-03 19:00 UTC")
+    execute(
+        database_url,
+        "UPDATE pipedesk.calendar_sync_states SET expiration = %s WHERE channel_id = 'lapsed'",
+        NOW - 20 * DAY,
+    )
+    assert "2 push channels end without a successor, the first at 2026-10-15" in ask("channel_expires")[0].text
+
+
+def test_a_channel_that_could_not_be_made_is_no_successor(database_url: str, ask: Ask) -> None:
+    for channel, ends, active in (("ending", NOW + HOUR, True), ("refused by Google", None, False)):
+        execute(
+            database_url,
+            "INSERT INTO pipedesk.calendar_sync_states (channel_id, calendar_id, expiration, active, updated_at) "
+            "VALUES (%s, 'one', %s, %s, %s)",
+            channel, ends, active, NOW - HOUR,
+        )  # fmt: skip
+    assert [fault.subject for fault in ask("channel_expires")] == ["gcalendar"]
 
 
 def test_budget(database_url: str, ask: Ask) -> None:
@@ -288,20 +378,40 @@ def test_unmapped_statuses(database_url: str, ask: Ask) -> None:
     assert (fault.subject, fault.text) == ("genius.lead", "1 status words are not mapped, in 9 records")
 
 
+def call_though_listed(url: str, found: datetime) -> None:
+    execute(
+        url,
+        """
+        INSERT INTO marts.dnc_conflicts (organization_id, channel, source_table, source_key, contacted_at, phone,
+            listed_at, reason, found_at)
+        VALUES (gen_random_uuid(), 'call', 'callrail_call', '1', %s, '+15550109999', %s, 'requested', %s)
+        """,
+        found, found - DAY, found,
+    )  # fmt: skip
+
+
 def test_called_though_listed(database_url: str, ask: Ask) -> None:
-    for key, found in (("1", NOW - HOUR), ("2", NOW - 3 * DAY)):
-        execute(
-            database_url,
-            """
-            INSERT INTO marts.dnc_conflicts (organization_id, channel, source_table, source_key, contacted_at, phone,
-                listed_at, reason, found_at)
-            VALUES (gen_random_uuid(), 'call', 'callrail_call', %s, %s, '+15550109999', %s, 'requested', %s)
-            """,
-            key, found, found - DAY, found,
-        )  # fmt: skip
+    for found in (NOW - HOUR, NOW - 3 * DAY):
+        call_though_listed(database_url, found)
     [fault] = ask("called_though_listed")
     assert fault.text.startswith("1 calls and 0 messages went to people")
     assert "5550109999" not in str(fault)
+
+
+def test_calls_though_listed_are_told_once_for_each_day_of_the_business(database_url: str) -> None:
+    """For ten days one is found every twelve hours, at five in the morning and in the afternoon in New York."""
+    alerting, told = Alerting(database_url).only("called_though_listed"), []
+    begin = datetime(2026, 11, 4, 10, tzinfo=UTC)
+    for half_day in range(26):
+        at = begin + half_day * 12 * HOUR
+        if half_day < 20:
+            call_though_listed(database_url, at)
+        told += alerting.at(at + MINUTE).changes
+    opened = [one.incident.cause for one in told if one.kind == "opened"]
+    assert opened == [f"do-not-call 2026-11-{day:02d}" for day in range(4, 14)]
+    resolved = [one.incident for one in told if one.kind == "resolved"]
+    assert [one.cause for one in resolved] == opened
+    assert all("2 calls and 0 messages" in one.members[one.cause]["text"] for one in resolved), "all of the day"
 
 
 def test_database_large(database_url: str, ask: Ask) -> None:

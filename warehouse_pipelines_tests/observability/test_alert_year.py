@@ -201,6 +201,11 @@ class Operation:
             " processed_at) VALUES ('hubspot', %s, %s, true, 'done', %s)",
             [at.isoformat(), at, at],
         )
+        session.execute(
+            "INSERT INTO orchestration.webhook_outcome (source, outcome, hour, deliveries, last_at)"
+            " VALUES ('hubspot', 'accepted', date_trunc('hour', %s::timestamptz, 'UTC'), 1, %s)",
+            [at, at],
+        )
 
     def renew(self, session: "Session", at: datetime) -> None:
         session.execute("UPDATE pipedesk.calendar_sync_states SET active = false, updated_at = %s WHERE active", [at])

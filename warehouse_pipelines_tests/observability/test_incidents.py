@@ -118,6 +118,18 @@ def test_what_another_rule_explains_is_not_told() -> None:
     assert unexplained(rule("stale", unless=("daemon_silent",)), [fault("contacts")], everything) == []
 
 
+def test_a_schedule_explains_its_entities_and_nothing_else() -> None:
+    stopped = Fault("sync_hubspot_daily", "it is stopped", "hubspot", entities=("deals", "owners"))
+    found = Time(rule("schedule_off")).at(0, stopped).incidents
+    stale = rule("stale", unless=("schedule_off",))
+    assert unexplained(stale, [fault("contacts"), fault("deals")], found) == [fault("contacts")]
+    assert unexplained(stale, [Fault("callrail deals", "old", "callrail", "deals")], found)
+    report = (
+        Time(rule("schedule_off")).at(0, Fault("morning_report_schedule", "it did not tick", entities=())).incidents
+    )
+    assert unexplained(stale, [fault("contacts")], report) == [fault("contacts")]
+
+
 def test_an_incident_that_is_told_already_is_not_taken_for_over_when_another_rule_explains_it() -> None:
     stale = rule("stale", unless=("credential_refused",))
     own = Time(stale).at(0, fault("contacts")).incidents

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+import psycopg
 import pytest
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
@@ -24,7 +25,7 @@ from warehouse_pipelines.observability.alerts.rules import Fault
 from warehouse_pipelines.orchestration import alerts
 from warehouse_pipelines.orchestration.dagster_facts import DagsterFacts
 from warehouse_pipelines.orchestration.ticks import TickFailed
-from warehouse_pipelines_tests.harness.alerting import HOUR, plant, receiving
+from warehouse_pipelines_tests.harness.alerting import HOUR, Alerting, plant, receiving
 
 NOW = datetime(2026, 11, 4, 15, 7, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -80,8 +81,11 @@ class Asked:
         schedule = dg.ScheduleDefinition(
             name=SCHEDULE, job=nightly, cron_schedule="*/15 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING
         )
+        report = dg.ScheduleDefinition(
+            name="report", job=nightly, cron_schedule="0 7 * * *", default_status=dg.DefaultScheduleStatus.RUNNING
+        )
         defs = dg.Definitions(
-            assets=[table], asset_checks=[sound, volume], jobs=[nightly], schedules=[schedule], sensors=[looker]
+            assets=[table], asset_checks=[sound, volume], jobs=[nightly], schedules=[schedule, report], sensors=[looker]
         )
         self.repository = defs.get_repository_def()
 
@@ -131,9 +135,19 @@ def test_a_schedule_that_is_stopped_though_its_crm_is_configured(asked: Asked) -
     asked.state(SCHEDULE, InstigatorStatus.STOPPED)
     [fault] = asked("schedule_off")
     assert (fault.subject, fault.crm, fault.cause) == (SCHEDULE, "hubspot", "hubspot")
+    assert fault.entities == ("appointments", "contacts", "deals"), "those of the hourly schedule are not explained"
     with warehouse.session(asked.url) as session:
         session.execute("UPDATE orchestration.sync_schedule SET enabled = false WHERE crm_source = 'hubspot'")
     assert asked("schedule_off") == []
+
+
+def test_what_waits_for_a_locked_table_is_given_up(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks holds the lock of alerts, without which nobody else evaluates."""
+    monkeypatch.setattr(rules, "SECONDS", 1)
+    with warehouse.session(asked.url) as other, other.transaction():
+        other.execute("LOCK TABLE orchestration.sync_schedule")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            asked("schedule_off")
 
 
 def test_a_schedule_that_is_on_and_does_not_tick(asked: Asked) -> None:
@@ -143,8 +157,28 @@ def test_a_schedule_that_is_on_and_does_not_tick(asked: Asked) -> None:
     [fault] = asked("schedule_silent", NOW + 30 * MINUTE)
     assert fault.subject == SCHEDULE
     assert fault.text == "it was due at 2026-11-04 15:00 UTC and did not tick; last 2026-11-04 14:30 UTC"
+    assert (fault.crm, fault.entities) == ("hubspot", ("appointments", "contacts", "deals"))
     asked.state(SCHEDULE, InstigatorStatus.STOPPED)
     assert asked("schedule_silent", NOW + 30 * MINUTE) == []
+
+
+def test_a_silent_schedule_that_syncs_nothing_explains_nothing(asked: Asked) -> None:
+    asked.state("report", InstigatorStatus.DECLARED_IN_CODE)
+    asked.state(SCHEDULE, InstigatorStatus.DECLARED_IN_CODE)
+    asked.tick(SCHEDULE, NOW - HOUR, TickStatus.SKIPPED)
+    [report, sync] = sorted(asked("schedule_silent"), key=lambda fault: fault.subject)
+    assert (report.subject, report.crm, report.entities) == ("report", None, ())
+    assert report.cause != sync.cause, "a schedule that joins an incident is not told"
+    alerting = Alerting(asked.url).only("schedule_silent", "stale", hold="0", remind_after=None)
+    alerting.collectors = {"schedule_silent": lambda rule: [report, sync]}
+    with warehouse.session(asked.url) as session:
+        session.execute(
+            "UPDATE orchestration.alert_rule SET statement = %s WHERE name = 'stale'",
+            ["SELECT 'hubspot ' || e AS subject, 'hubspot' AS crm, e AS entity, 'old' AS text"
+             " FROM unnest('{owners,contacts}'::text[]) AS e"],
+        )  # fmt: skip
+    told = [(one.rule.name, sorted(one.incident.members)) for one in alerting.at(NOW).changes]
+    assert told == [("schedule_silent", ["report"]), ("schedule_silent", [SCHEDULE]), ("stale", ["hubspot owners"])]
 
 
 def test_a_sensor_that_throws(asked: Asked) -> None:

@@ -1,6 +1,8 @@
 """`warehouse serve` outside of Dagster: a dead daemon, a warehouse that is away, deliveries that are refused."""
 
+import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,9 +15,10 @@ from dagster._daemon.types import DaemonHeartbeat
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.observability.alerts import program
+from warehouse_pipelines.observability.alerts.evaluate import LOCK
 from warehouse_pipelines.serving import alert_loop
 from warehouse_pipelines.serving.alert_loop import AlertLoop
-from warehouse_pipelines_tests.harness.alerting import Receiver, receiving
+from warehouse_pipelines_tests.harness.alerting import Alerting, Receiver, receiving
 
 NOW = datetime(2026, 11, 4, 15, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -112,9 +115,82 @@ def test_a_warehouse_that_is_away_is_told_from_memory(
     assert "8 minutes" in json.dumps(receiver.got[1])
 
 
-def test_its_own_heartbeat_goes_with_it(database_url: str) -> None:
-    import asyncio
+def test_a_warehouse_that_takes_no_writes_is_told_from_memory(
+    database_url: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a failover to a standby, or on a full disk: it answers all the same."""
+    looking = AlertLoop(database_url, dict)
+    looking.look(NOW)
+    options = f"{warehouse.PARAMETERS['options']} -c default_transaction_read_only=on"
+    warehouse.close_kept()
+    monkeypatch.setitem(warehouse.PARAMETERS, "options", options)
+    for minutes in range(1, 63):
+        looking.look(NOW + minutes * MINUTE)
+        if minutes == 3:
+            assert receiver.titles == []
+    assert receiver.titles == ["[critical] Alerts cannot be evaluated"], "once in an hour"
+    assert "ReadOnlySqlTransaction" in receiver.got[0]["message"]
+    looking.look(NOW + 65 * MINUTE)
+    warehouse.close_kept()
+    monkeypatch.undo()
+    monkeypatch.setenv("WAREHOUSE_ALERT_URLS", receiver.url)
+    looking.look(NOW + 66 * MINUTE)
+    assert receiver.titles[1:] == [
+        "[critical] Alerts cannot be evaluated",
+        "[critical] Resolved: Alerts cannot be evaluated",
+    ]
 
+
+def test_a_process_that_hangs_while_it_evaluates_is_told_from_memory(database_url: str, receiver: Receiver) -> None:
+    """It is the one that would have to be told of, and it keeps all others from telling."""
+    looking = AlertLoop(database_url, dict)
+    looking.look(NOW)
+    with warehouse.session(database_url) as other, warehouse.try_lock(other, LOCK) as held:
+        assert held
+        for minutes in range(1, 10):
+            looking.look(NOW + minutes * MINUTE)
+    assert receiver.titles == ["[critical] Alerts cannot be evaluated"]
+    assert "another process is at it and does not end" in receiver.got[0]["message"]
+    looking.look(NOW + 10 * MINUTE)
+    assert receiver.titles[1:] == ["[critical] Resolved: Alerts cannot be evaluated"]
+
+
+def test_a_process_that_evaluates_each_time_is_not_told(database_url: str, receiver: Receiver) -> None:
+    looking, other = AlertLoop(database_url, dict), Alerting(database_url)
+    for minutes in range(10):
+        other.at(NOW + minutes * MINUTE, send=False)
+        with warehouse.session(database_url) as session, warehouse.try_lock(session, LOCK):
+            looking.look(NOW + minutes * MINUTE)
+    assert receiver.titles == []
+
+
+def test_a_look_that_does_not_end_is_told(
+    database_url: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alert_loop, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(alert_loop, "AWAY", timedelta(seconds=0.1))
+    hanging = threading.Event()
+    monkeypatch.setattr(program, "write_heartbeat", lambda *given: hanging.wait(20))
+
+    async def go() -> None:
+        running = asyncio.create_task(AlertLoop(database_url, dict).run())
+        try:
+            while not receiver.titles:
+                await asyncio.sleep(0.05)
+            hanging.set()
+            while len(receiver.titles) < 2:
+                await asyncio.sleep(0.05)
+        finally:
+            hanging.set()
+            running.cancel()
+
+    asyncio.run(asyncio.wait_for(go(), 15))
+    assert receiver.titles == [
+        "[critical] Alerts cannot be evaluated", "[critical] Resolved: Alerts cannot be evaluated",
+    ]  # fmt: skip
+
+
+def test_its_own_heartbeat_goes_with_it(database_url: str) -> None:
     looking = AlertLoop(database_url, dict)
     looking.look(NOW)
     with psycopg.connect(database_url) as session:

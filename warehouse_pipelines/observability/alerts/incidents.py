@@ -131,14 +131,19 @@ def unexplained(rule: Rule, faults: Sequence[Fault], incidents: Sequence[Inciden
     others = [one for one in incidents if one.rule in rule.unless and one.active]
     reasons = [member for one in others for member in one.members.values()]
 
-    def explained(fault: Fault) -> bool:
-        return any(
-            reason["crm"] is None
-            or (reason["crm"] == fault.crm and reason["entity"] in (None, fault.entity) and fault.crm is not None)
-            for reason in reasons
-        )
+    return [
+        fault for fault in faults if fault.subject in own or not any(_explains(reason, fault) for reason in reasons)
+    ]
 
-    return [fault for fault in faults if fault.subject in own or not explained(fault)]
+
+def _explains(reason: Mapping[str, Any], fault: Fault) -> bool:
+    """Return whether a member of another rule's incident explains a fault."""
+    entities = reason.get("entities")
+    if reason["crm"] is None:
+        return entities is None
+    if reason["crm"] != fault.crm:
+        return False
+    return reason["entity"] in (None, fault.entity) if entities is None else fault.entity in entities
 
 
 def settle(
@@ -191,6 +196,7 @@ def _note(incident: Incident, faults: Mapping[str, Fault], now: datetime) -> Non
         subject: {
             "crm": fault.crm,
             "entity": fault.entity,
+            "entities": fault.entities,
             "text": redacted(masked(fault.text, LONGEST_TEXT)),
             "since": since.get(subject, now.isoformat()),
         }

@@ -30,13 +30,18 @@ OPTIONAL = ("crm", "entity", "cause")
 
 @dataclass(frozen=True)
 class Fault:
-    """A subject that is at fault now. Those with one ``cause`` are one incident; without a cause each is its own."""
+    """A subject that is at fault now. Those with one ``cause`` are one incident; without a cause each is its own.
+
+    It explains other faults of its ``entity``, of its ``crm``, or of everything, by which of these are given; with
+    ``entities``, of no others than these of its CRM.
+    """
 
     subject: str
     text: str
     crm: str | None = None
     entity: str | None = None
     cause: str | None = None
+    entities: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -135,4 +140,4 @@ def _fault(row: Mapping[str, Any]) -> Fault:
     subject, text = named["subject"], named["text"]
     if not subject or not text:
         raise ValueError("its SELECT must return `subject` and `text`, and neither may be null or empty")
-    return Fault(subject, text, *(named[name] for name in OPTIONAL))
+    return Fault(subject, text, crm=named["crm"], entity=named["entity"], cause=named["cause"])

@@ -15,6 +15,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.loading.hash_and_drop import HASH, Redactor, redactor, scrubbed
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
@@ -31,13 +32,23 @@ AT_ONCE = 5_000
 
 
 def rename(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
-    """Rename the columns that the file calls otherwise, with their indexes; return a line for each."""
+    """Rename the columns that the file calls otherwise, with their indexes; return a line for each.
+
+    Raises ``WrongUse`` when the table has both names: the new one holds values that were another column's, or were
+    loaded before the line was taken out of the file.
+    """
     done = []
     for entity in entities:
         there = _columns(connection, entity) if entity.local.renamed else set()
         for new, old in entity.local.renamed.items():
-            if old not in there or new in there:
+            if old not in there:
                 continue
+            if new in there:
+                raise WrongUse(
+                    f"config/columns.toml renames {entity.table}.{old} to {new}, and the table has a column {new} "
+                    "already, with values of before. Keep it under another name, or drop it, in SQL; then migrate, "
+                    "and sync the entity with --full."
+                )
             table = _identifier(entity.table).as_string()
             names = [sql.Identifier(name).as_string() for name in (old, new)]
             connection.exec_driver_sql(f"ALTER TABLE {table} RENAME COLUMN {names[0]} TO {names[1]}")

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from warehouse_pipelines.commands import cli
-from warehouse_pipelines.errors import NotConfigured
+from warehouse_pipelines.errors import NotConfigured, WrongUse
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model import column_config
@@ -309,6 +309,15 @@ def test_a_renamed_column_keeps_its_data_and_its_index(fake: FakeSource, configu
     fake.entity = entity
     assert fake.sync([thing(1, day=2, **{**PEOPLE, "name": "Bo"})]).updated == 1
     assert fake.row("1")["title"] == "Bo"
+
+
+def test_a_name_that_holds_another_columns_values_is_refused(fake: FakeSource, configure: Configure) -> None:
+    """They would stand under it, as if the vendor had said so."""
+    fake.sync([thing(1, **PEOPLE)])
+    fake.entity = changed(fake, configure, "[fake.things.rename]\nname = 'title'\n")
+    with pytest.raises(WrongUse, match=r"renames fake_thing\.shade to title, and the table has"):
+        changed(fake, configure, "[fake.things.rename]\nshade = 'title'\n")
+    assert fake.row("1")["title"] == "Ann Ford"
 
 
 def test_redact_takes_out_what_was_stored_before_and_can_be_repeated(fake: FakeSource, configure: Configure) -> None:

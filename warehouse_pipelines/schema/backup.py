@@ -221,23 +221,37 @@ def run_program(name: str, server: int, url: str, words: list[str], doing: str) 
 
 
 def _program(name: str, server: int) -> Path:
-    """Return ``pg_dump`` or ``pg_restore`` as new as the server: of the PATH, of our PostgreSQL, of this machine."""
-    from warehouse_pipelines.local.postgres_programs import find_binaries
-
-    found = [Path(one).resolve() for one in (shutil.which(name),) if one]
-    with contextlib.suppress(NotConfigured):
-        found.append(find_binaries() / name)
-    found += sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
-    for program in found:
-        if program.exists() and _major(program) >= server:
+    """Return ``pg_dump`` or ``pg_restore`` as new as the server."""
+    for major, program in _programs(name):
+        if major >= server:
             return program
     raise NotConfigured(
         f"PostgreSQL's {name} {server} or newer is needed, and none was found. Install its client package."
     )
 
 
+def _programs(name: str) -> list[tuple[int, Path]]:
+    """Return the programs of that name with their major versions: of our PostgreSQL, of this machine, of the PATH.
+
+    Debian's on the PATH is a link to a program that knows what to do by the name it is called by, so no link is
+    followed; and a program that does not say its version is none.
+    """
+    from warehouse_pipelines.local.postgres_programs import find_binaries
+
+    found: list[Path] = []
+    with contextlib.suppress(NotConfigured):
+        found.append(find_binaries() / name)
+    found += sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
+    found += [Path(one) for one in (shutil.which(name),) if one]
+    return [(major, program) for program in found if (major := _major(program))]
+
+
 def _major(program: Path) -> int:
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    """Return the major version that a program says it has; 0 where it says none, or is not there."""
+    try:
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return 0
     found = re.search(r"\) (\d+)", said)
     return int(found[1]) if found else 0
 
@@ -245,11 +259,17 @@ def _major(program: Path) -> int:
 def check(archive: Path, url: str, *, hours: float) -> None:
     """Raise ``WrongUse`` unless ``archive`` is a dump of this database by ``pg_dump``, not older than ``hours``.
 
-    Its table of contents is read, which finds a file that is cut off at its head or is no dump; only restoring it
-    would prove more. The age is that which the archive states.
+    Its table of contents is read, by the newest program there is, which knows what older ones wrote. That finds a file
+    that is cut off at its head or is no dump; only restoring it would prove more. The age is that which the archive
+    states. Raises ``NotConfigured`` without any ``pg_restore``.
     """
     again = "Make one first: `warehouse backup FOLDER`, which has warehouse.dump."
-    program = _program("pg_restore", 0)
+    programs = _programs("pg_restore")
+    if not programs:
+        raise NotConfigured(
+            f"Reading the backup {archive}: PostgreSQL's pg_restore is needed. Install its client package."
+        )
+    _, program = max(programs, key=lambda one: one[0])
     try:
         listed = subprocess.run(
             [program, "--list", archive], capture_output=True, text=True, check=True, env=os.environ | {"TZ": "UTC"}

@@ -1,17 +1,20 @@
 """A backup is one moment of the whole warehouse; restored, it is that warehouse, and reads on from there."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 import pytest
 from click.testing import CliRunner
 
 from warehouse_pipelines.commands.cli import main
-from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.errors import NotConfigured, WrongUse
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.local import postgres_programs
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema import backup
@@ -129,3 +132,33 @@ def test_a_user_who_does_not_see_every_row_is_refused(database_url: str, tmp_pat
             connection.execute("DROP OWNED BY sees_little")
             connection.execute("DROP ROLE sees_little")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_client_that_knows_its_job_by_the_name_it_is_called_by_reads_a_backup(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Debian's ``/usr/bin/pg_restore`` is a link to ``pg_wrapper``."""
+    backup.backup(database_url, tmp_path / "backup")
+    programs = postgres_programs.find_binaries()
+    wrapper = tmp_path / "pg_wrapper"
+    wrapper.write_text(f'#!/bin/sh\nexec "{programs}/${{0##*/}}" "$@" || exit 0\n')
+    wrapper.chmod(0o755)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "pg_restore").symlink_to(wrapper)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setattr(postgres_programs, "find_binaries", _no_binaries)
+    backup.check(tmp_path / "backup" / "warehouse.dump", database_url, hours=1)
+
+
+def test_a_program_that_does_not_say_its_version_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place, said in (("mute", "exit 0"), ("broken", "exit 1")):
+        program = tmp_path / place / "pg_restore"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\n{said}\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        assert program not in [one for _, one in backup._programs("pg_restore")]
+
+
+def _no_binaries() -> NoReturn:
+    raise NotConfigured("none")

@@ -14,28 +14,24 @@ other that the dump names must be there, with the rights that the administrator 
 The folder holds personal data in clear. It is made for its owner alone.
 """
 
-import contextlib
 import hashlib
 import json
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import sqlalchemy as sa
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.errors import NotConfigured, WrongUse, masked
+from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.schema import migrate
+from warehouse_pipelines.schema import dump_programs, migrate
 from warehouse_pipelines.schema.applications import APPLICATION
 
 if TYPE_CHECKING:
@@ -98,7 +94,7 @@ def _write(session: "Session", url: str, folder: Path) -> Manifest:
         if revision is None:
             raise WrongUse(f"Writing a backup: the database {found['name']} is no warehouse. Migrate it first.")
         dump = ["--format=custom", f"--snapshot={found['snapshot']}", f"--file={folder / DUMP}"]
-        run_program("pg_dump", server, url, dump, f"Writing a backup of the database {found['name']}")
+        dump_programs.dump(url, server, dump, f"Writing a backup of the database {found['name']}")
         rows = counted(session)
         roles = tuple(row["role"] for row in session.execute(query("backup_roles")))
     made = Manifest(found["at"].astimezone(UTC), found["name"], revision, server, _digest(folder / DUMP), roles, rows)
@@ -141,9 +137,7 @@ def restore(folder: Path, url: str) -> Manifest:
         if there["relation"] is not None:
             raise WrongUse(f"Restoring into the database {name}: it has {there['relation']}. Name an empty database.")
         make_roles(session, held.roles)
-        server = session.info.server_version // 10_000
-    words = ["--exit-on-error", "--single-transaction", f"--dbname={name}", str(folder / DUMP)]
-    run_program("pg_restore", max(server, held.server), url, words, f"Restoring into the database {name}")
+    dump_programs.load(folder / DUMP, url, f"Restoring into the database {name}")
     with warehouse.connect(url) as session:
         session.execute("SET statement_timeout = 0")
         with session.transaction():
@@ -205,57 +199,6 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def run_program(name: str, server: int, url: str, words: list[str], doing: str) -> None:
-    """Run ``pg_dump`` or ``pg_restore``; the password goes by the environment, which other users cannot read.
-
-    Raises ``NotConfigured`` without one that is as new as the ``server``, and ``WrongUse`` when it fails.
-    """
-    program = _program(name, server)
-    names = {one.keyword.decode(): one.envvar for one in psycopg.pq.Conninfo.get_defaults()}
-    given = {names[key]: str(value) for key, value in conninfo_to_dict(url).items() if names.get(key)}
-    environment = os.environ | {key.decode(): value for key, value in given.items() if key}
-    done = subprocess.run([program, *words], capture_output=True, text=True, check=False, env=environment)
-    if done.returncode:
-        said = masked((done.stderr.strip().splitlines() or ["it said nothing"])[0])
-        raise WrongUse(f"{doing}: {program.name} failed: {said}")
-
-
-def _program(name: str, server: int) -> Path:
-    """Return ``pg_dump`` or ``pg_restore`` as new as the server."""
-    for major, program in _programs(name):
-        if major >= server:
-            return program
-    raise NotConfigured(
-        f"PostgreSQL's {name} {server} or newer is needed, and none was found. Install its client package."
-    )
-
-
-def _programs(name: str) -> list[tuple[int, Path]]:
-    """Return the programs of that name with their major versions: of our PostgreSQL, of this machine, of the PATH.
-
-    Debian's on the PATH is a link to a program that knows what to do by the name it is called by, so no link is
-    followed; and a program that does not say its version is none.
-    """
-    from warehouse_pipelines.local.postgres_programs import find_binaries
-
-    found: list[Path] = []
-    with contextlib.suppress(NotConfigured):
-        found.append(find_binaries() / name)
-    found += sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
-    found += [Path(one) for one in (shutil.which(name),) if one]
-    return [(major, program) for program in found if (major := _major(program))]
-
-
-def _major(program: Path) -> int:
-    """Return the major version that a program says it has; 0 where it says none, or is not there."""
-    try:
-        said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return 0
-    found = re.search(r"\) (\d+)", said)
-    return int(found[1]) if found else 0
-
-
 def check(archive: Path, url: str, *, hours: float) -> None:
     """Raise ``WrongUse`` unless ``archive`` is a dump of this database by ``pg_dump``, not older than ``hours``.
 
@@ -264,19 +207,10 @@ def check(archive: Path, url: str, *, hours: float) -> None:
     states. Raises ``NotConfigured`` without any ``pg_restore``.
     """
     again = "Make one first: `warehouse backup FOLDER`, which has warehouse.dump."
-    programs = _programs("pg_restore")
-    if not programs:
-        raise NotConfigured(
-            f"Reading the backup {archive}: PostgreSQL's pg_restore is needed. Install its client package."
-        )
-    _, program = max(programs, key=lambda one: one[0])
     try:
-        listed = subprocess.run(
-            [program, "--list", archive], capture_output=True, text=True, check=True, env=os.environ | {"TZ": "UTC"}
-        ).stdout
-    except subprocess.CalledProcessError as error:
-        message = (error.stderr.strip().splitlines() or ["it said nothing"])[0]
-        raise WrongUse(f"Reading the backup {archive} failed: {message}. {again}") from error
+        listed = dump_programs.listed(archive, f"Reading the backup {archive}")
+    except WrongUse as error:
+        raise WrongUse(f"{error}. {again}") from error
     made = re.search(r"Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", listed)
     name = re.search(r"dbname: (.*)", listed)
     if made is None or name is None:

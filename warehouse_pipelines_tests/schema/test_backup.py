@@ -1,5 +1,6 @@
 """A backup is one moment of the whole warehouse; restored, it is that warehouse, and reads on from there."""
 
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.local import postgres_programs
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.schema import backup
+from warehouse_pipelines.schema import backup, dump_programs
 from warehouse_pipelines_tests.harness.crm_database import TABLES, A, dump, populate
 from warehouse_pipelines_tests.harness.source_harness import rows, source_harness
 
@@ -157,8 +158,80 @@ def test_a_program_that_does_not_say_its_version_is_none(tmp_path: Path, monkeyp
         program.write_text(f"#!/bin/sh\n{said}\n")
         program.chmod(0o755)
         monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-        assert program not in [one for _, one in backup._programs("pg_restore")]
+        assert program not in [one for _, one in dump_programs.found("pg_restore")]
 
 
 def _no_binaries() -> NoReturn:
     raise NotConfigured("none")
+
+
+def test_what_a_server_cannot_be_asked_to_set_is_left_out_of_the_script() -> None:
+    """``pg_restore`` 17 and newer sets ``transaction_timeout``, which PostgreSQL 15 and 16 do not know."""
+    script = (
+        b"SET lock_timeout = 0;\nSET transaction_timeout = 0;\n"
+        b"-- Name: crm; Type: SCHEMA; Schema: -; Owner: crm_owner\nCREATE SCHEMA crm;\n"
+        b"-- Name: f(); Type: FUNCTION; Schema: crm; Owner: crm_owner\nCREATE FUNCTION crm.f();\n"
+        b"COPY crm.t FROM stdin;\nSET transaction_timeout = 0;\n\\.\n"
+    )
+    written = io.BytesIO()
+    dump_programs._copy(io.BytesIO(script), written, {b"lock_timeout"}, "GRANT CREATE ON SCHEMA crm TO crm_definer;")
+    assert written.getvalue().decode().splitlines() == [
+        "BEGIN;",
+        "SET lock_timeout = 0;",
+        "-- Name: crm; Type: SCHEMA; Schema: -; Owner: crm_owner",
+        "CREATE SCHEMA crm;",
+        "GRANT CREATE ON SCHEMA crm TO crm_definer;",
+        "-- Name: f(); Type: FUNCTION; Schema: crm; Owner: crm_owner",
+        "CREATE FUNCTION crm.f();",
+        "COPY crm.t FROM stdin;",
+        "SET transaction_timeout = 0;",
+        "\\.",
+    ]
+
+
+def test_the_oldest_server_is_restored_by_the_newest_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    newest = Path(max(dump_programs.found("pg_dump"))[1]).parent
+    older = [path for major, path in dump_programs.found("postgres") if major < 17]
+    if not older:
+        pytest.skip("no PostgreSQL older than 17 is on this machine")
+    monkeypatch.setenv("PG_BIN", str(older[0].parent))
+    server = Server(tmp_path / "server", durable=False)
+    try:
+        url = server.start()
+        other = server.create_database("restored")
+        with psycopg.connect(url) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
+        monkeypatch.setattr(dump_programs, "found", lambda name: [(18, newest / name)])
+        dump_programs.dump(url, 15, ["--format=custom", f"--file={tmp_path / 'dump'}"], "Writing")
+        dump_programs.load(tmp_path / "dump", other, "Restoring")
+        with psycopg.connect(other) as connection:
+            assert connection.execute("SELECT one FROM kept").fetchall() == [(1,)]
+    finally:
+        server.stop("immediate")
+
+
+def test_of_two_programs_the_one_nearest_to_the_server_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = [(18, Path("18")), (15, Path("15")), (17, Path("17"))]
+    monkeypatch.setattr(dump_programs, "found", lambda _: programs)
+    assert [str(dump_programs._nearest("pg_dump", server)) for server in (15, 16, 17, 18)] == ["15", "17", "17", "18"]
+    with pytest.raises(NotConfigured, match="pg_dump 19 or newer"):
+        dump_programs._nearest("pg_dump", 19)
+
+
+def test_a_script_that_is_cut_off_leaves_nothing(
+    database_url: str, empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup.backup(database_url, tmp_path / "backup")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("pg_restore", "psql"):
+        [(_, real), *_] = dump_programs.found(name)
+        cut = " | head -c 100000; exit 1" if name == "pg_restore" else ""
+        (programs / name).write_text(f'#!/bin/sh\n"{real}" "$@"{cut}\n')
+        (programs / name).chmod(0o755)
+    monkeypatch.setattr(dump_programs, "listed", lambda *_: "")
+    monkeypatch.setattr(dump_programs, "found", lambda name: [(99, programs / name)])
+    with pytest.raises(WrongUse, match="pg_restore failed"):
+        backup.restore(tmp_path / "backup", empty_url)
+    with psycopg.connect(empty_url) as connection:
+        assert connection.execute(query("backup_is_empty").encode()).fetchone() == (None,)

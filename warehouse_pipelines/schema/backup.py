@@ -8,14 +8,16 @@ The rows are counted in the snapshot that ``pg_dump`` reads, so a restored wareh
 Cursors, history, dead letters and webhooks that wait are rows too: a sync after a restore reads on where the backup
 ends, and what a vendor still has comes again.
 
-Roles belong to the cluster and are no part of a database. Those of this project are made where they are missing; any
-other that the dump names must be there, with the rights that the administrator chose.
+Roles belong to the cluster and are no part of a database, and the database's own grants are no part of its dump. The
+roles of this project are made where they are missing; any other that the dump names must be there, with the rights that
+the administrator chose. The one that loads is given those without which it does not work (``loader_lacks.sql``).
 
 The folder holds personal data in clear. It is made for its owner alone.
 """
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -25,8 +27,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import sqlalchemy as sa
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import WrongUse
@@ -36,6 +40,8 @@ from warehouse_pipelines.schema.applications import APPLICATION
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
+
+log = logging.getLogger("warehouse")
 
 DUMP, MANIFEST = "warehouse.dump", "manifest.json"
 OF_CRM = ("crm_app", "crm_read")
@@ -125,10 +131,13 @@ def read(folder: Path) -> Manifest:
 def restore(folder: Path, url: str) -> Manifest:
     """Fill the empty database at ``url`` from a backup, compare every table, and migrate it to this version.
 
-    All or nothing: the dump is restored in one transaction. Sessions of browsers are ended, because one may have been
-    signed out since, and sequences are switched off. Raises ``WrongUse`` for a backup that is damaged, a database that
-    is not empty, a role that is missing and not ours, or a table with other rows than the backup had;
-    ``NotConfigured``; ``DatabaseUnavailable``.
+    All or nothing: the dump is restored in one transaction. The role that loads, which owns the schema
+    ``orchestration``, is given the memberships and the rights on the database that it needs, and the migration is made
+    as that role. Sessions of browsers are ended, because one may have been signed out since, and sequences are switched
+    off.
+
+    Raises ``WrongUse`` for a backup that is damaged, a database that is not empty, a role that is missing and not ours,
+    or a table with other rows than the backup had; ``NotConfigured``; ``DatabaseUnavailable``.
     """
     held = read(folder)
     with warehouse.connect(url) as session:
@@ -151,8 +160,37 @@ def restore(folder: Path, url: str) -> Manifest:
         # Who opted out and what was sent since the backup is not known, so nothing is sent until a person says so.
         session.execute("UPDATE crm.nurture_sequences SET is_active = false WHERE is_active")
         session.execute("ANALYZE")
-    migrate.migrate(url)
+        loader = _give_to_loader(session)
+    migrate.migrate(_as_role(url, loader))
     return held
+
+
+def _give_to_loader(session: "Session") -> str:
+    """Give the role that loads what no dump gives, as far as this user can, and return its name.
+
+    A database that belongs to a superuser, because this one made it for the restore, becomes the role's.
+    """
+    found = _one(session, query("restored_by"))
+    loader = str(found["loader"])
+    if found["gives_database"]:
+        database = sql.Identifier(found["database"])
+        session.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(loader)))
+    for row in session.execute(query("loader_lacks")).fetchall():
+        try:
+            session.execute(row["statement"])
+        except psycopg.errors.InsufficientPrivilege as error:
+            log.warning(
+                "%s lacks a right (%s). As an administrator: %s", row["role"], error.diag.message_primary,
+                row["statement"],
+            )  # fmt: skip
+    return loader
+
+
+def _as_role(url: str, role: str) -> str:
+    """Return ``url`` for sessions that act as ``role``: what they make belongs to it."""
+    given = str(conninfo_to_dict(url).get("options") or "")
+    escaped = role.replace("\\", "\\\\").replace(" ", "\\ ")
+    return make_conninfo(url, options=f"{given} -c role={escaped}".strip())
 
 
 def counted(session: "Session") -> dict[str, int]:

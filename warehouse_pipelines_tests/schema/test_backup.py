@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -10,7 +11,9 @@ from typing import NoReturn
 import psycopg
 import pytest
 from click.testing import CliRunner
+from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.cli import main
 from warehouse_pipelines.errors import NotConfigured, WrongUse
 from warehouse_pipelines.loading.options import Options
@@ -19,6 +22,9 @@ from warehouse_pipelines.local import postgres_programs
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema import backup, dump_programs
+from warehouse_pipelines.schema.backup import OURS
+from warehouse_pipelines.schema.migrate import migrate
+from warehouse_pipelines.unified import erasure
 from warehouse_pipelines_tests.harness.crm_database import TABLES, A, dump, populate
 from warehouse_pipelines_tests.harness.source_harness import rows, source_harness
 
@@ -235,3 +241,57 @@ def test_a_script_that_is_cut_off_leaves_nothing(
         backup.restore(tmp_path / "backup", empty_url)
     with psycopg.connect(empty_url) as connection:
         assert connection.execute(query("backup_is_empty").encode()).fetchone() == (None,)
+
+
+@pytest.mark.slow("a server of its own")
+def test_restored_by_a_superuser_the_role_that_loads_may_do_what_it_could(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In a new cluster, where nobody is a member of anything, and into a database that is the superuser's, too."""
+    server.start()
+    with server.connect("postgres") as connection:
+        connection.execute("CREATE ROLE warehouse_loader LOGIN CREATEROLE PASSWORD 'x'")
+        connection.execute("CREATE DATABASE first OWNER warehouse_loader")
+    migrate(as_loader(server.url("first")))
+    backup.backup(server.url("first"), tmp_path / "backup")
+    last = "first"
+    for owner in ("warehouse", "warehouse_loader"):
+        with server.connect("postgres") as connection:
+            connection.execute(f"DROP DATABASE {last} WITH (FORCE)".encode())
+            for role in OURS:
+                connection.execute(f"DROP ROLE {role}".encode())
+            last = f"of_{owner}"
+            connection.execute(f"CREATE DATABASE {last} OWNER {owner}".encode())
+        caplog.clear()
+
+        backup.restore(tmp_path / "backup", server.url(last))
+
+        url = as_loader(server.url(last))
+        assert migrate(url) == []
+        assert caplog.messages == []
+        with warehouse.session(url) as session:
+            assert erasure.plan(session, "email", "ada@example.test", []).nothing
+            session.execute("CREATE TEMPORARY TABLE made ()")
+            session.execute("SET ROLE crm_owner")
+        with server.connect(last) as connection:
+            public = "SELECT has_database_privilege('crm_app', current_database(), 'TEMPORARY')"
+            assert connection.execute(public).fetchone() == (False,)
+            strange = "SELECT count(*) FROM pg_class WHERE relowner = 'warehouse'::regrole AND oid >= 16384"
+            assert connection.execute(strange).fetchone() == (0,)
+
+
+def as_loader(url: str) -> str:
+    return re.sub("//[^@]*@", "//warehouse_loader:x@", url)
+
+
+def test_a_session_acts_as_the_role_that_its_url_names(database_url: str) -> None:
+    role = r"a b\c"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+        try:
+            with warehouse.connect(backup._as_role(database_url, role)) as session:
+                for statement in ("RESET ROLE", "SELECT current_user AS role, current_setting('TimeZone') AS zone"):
+                    found = session.execute(statement)
+                assert found.fetchone() == {"role": role, "zone": "UTC"}
+        finally:
+            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))

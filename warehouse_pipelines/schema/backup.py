@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("warehouse")
 
 DUMP, MANIFEST = "warehouse.dump", "manifest.json"
+SESSIONS = "access.session"
 OF_CRM = ("crm_app", "crm_read")
 OURS = (
     "crm_owner", "crm_definer", *OF_CRM, "warehouse_masking", "warehouse_read", "warehouse_read_masked", APPLICATION,
@@ -134,7 +135,8 @@ def restore(folder: Path, url: str) -> Manifest:
     All or nothing: the dump is restored in one transaction. The role that loads, which owns the schema
     ``orchestration``, is given the memberships and the rights on the database that it needs, and the migration is made
     as that role. Sessions of browsers are ended, because one may have been signed out since, and sequences are switched
-    off.
+    off, both in the transaction that brings the rows. Until these have been compared the schema ``restore_unfinished``
+    is there, with which ``verify`` finds fault and no sequence runs.
 
     Raises ``WrongUse`` for a backup that is damaged, a database that is not empty, a role that is missing and not ours,
     or a table with other rows than the backup had; ``NotConfigured``; ``DatabaseUnavailable``.
@@ -142,25 +144,29 @@ def restore(folder: Path, url: str) -> Manifest:
     held = read(folder)
     with warehouse.connect(url) as session:
         name = str(_one(session, "SELECT current_database() AS name")["name"])
+        if _one(session, query("restore_unfinished"))["unfinished"]:
+            raise WrongUse(
+                f"Restoring into the database {name}: an earlier restore into it did not end. Drop the database, make "
+                "it anew, and restore again."
+            )
         there = _one(session, query("backup_is_empty"))
         if there["relation"] is not None:
             raise WrongUse(f"Restoring into the database {name}: it has {there['relation']}. Name an empty database.")
         make_roles(session, held.roles)
-    dump_programs.load(folder / DUMP, url, f"Restoring into the database {name}")
+    dump_programs.load(folder / DUMP, url, f"Restoring into the database {name}", last=query("restored_quiet"))
     with warehouse.connect(url) as session:
         session.execute("SET statement_timeout = 0")
         with session.transaction():
             session.execute("SET LOCAL row_security = off")
             now = counted(session)
-        wrong = sorted(one for one in {*held.rows, *now} if held.rows.get(one) != now.get(one))
+        held_now = {**held.rows, **({SESSIONS: 0} if SESSIONS in held.rows else {})}
+        wrong = sorted(one for one in {*held_now, *now} if held_now.get(one) != now.get(one))
         if wrong:
-            first = f"{wrong[0]} has {now.get(wrong[0])} rows, the backup {held.rows.get(wrong[0])}"
+            first = f"{wrong[0]} has {now.get(wrong[0])} rows, the backup {held_now.get(wrong[0])}"
             raise WrongUse(f"Restoring into the database {name}: {len(wrong)} tables differ, {first}. Do not use it.")
-        session.execute("DELETE FROM access.session")
-        # Who opted out and what was sent since the backup is not known, so nothing is sent until a person says so.
-        session.execute("UPDATE crm.nurture_sequences SET is_active = false WHERE is_active")
         session.execute("ANALYZE")
         loader = _give_to_loader(session)
+        session.execute("DROP SCHEMA restore_unfinished")
     migrate.migrate(_as_role(url, loader))
     return held
 

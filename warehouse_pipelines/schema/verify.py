@@ -21,6 +21,8 @@ def verify(url: str, schemas: tuple[str, ...] = SCHEMAS) -> list[str]:
     from warehouse_pipelines.schema.tables import differences
 
     with engine(url).connect() as connection:
+        if connection.exec_driver_sql(query("restore_unfinished")).scalar():
+            return ["a restore into this database did not end: drop the database, make it anew, and restore again"]
         if missing := pending(connection):
             return [f"revision {revision} is not applied" for revision in missing]
         entities = [entity for source in SOURCES for entity in source.entities if entity.schema in schemas]

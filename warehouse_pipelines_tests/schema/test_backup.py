@@ -24,8 +24,11 @@ from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema import backup, dump_programs
 from warehouse_pipelines.schema.backup import OURS
 from warehouse_pipelines.schema.migrate import migrate
+from warehouse_pipelines.schema.verify import verify
+from warehouse_pipelines.sequences import run
 from warehouse_pipelines.unified import erasure
 from warehouse_pipelines_tests.harness.crm_database import TABLES, A, dump, populate
+from warehouse_pipelines_tests.harness.sequence_rows import live
 from warehouse_pipelines_tests.harness.source_harness import rows, source_harness
 
 SCHEMAS = ("crm", "identity", "access", "reverse_etl")
@@ -57,6 +60,7 @@ def test_restored_it_has_every_row_and_the_next_sync_brings_what_came_since(
         held = backup.restore(tmp_path / "backup", empty_url)
 
         assert held == made
+        assert verify(empty_url) == []
         assert rows(empty_url, harness.entity).keys() == before.keys() != since.keys()
         assert dump(empty_url, *SCHEMAS) == dump(database_url, *SCHEMAS)
         with psycopg.connect(database_url) as one, psycopg.connect(empty_url) as other:
@@ -295,3 +299,55 @@ def test_a_session_acts_as_the_role_that_its_url_names(database_url: str) -> Non
                 assert found.fetchone() == {"role": role, "zone": "UTC"}
         finally:
             connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+
+def test_a_restore_that_is_killed_leaves_nothing_that_sends_and_says_so(
+    database_url: str, empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At its worst: the rows are there, and nothing was compared yet."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        populate(connection, A)
+        connection.execute("UPDATE crm.nurture_sequences SET is_active = true")
+        signed_in = (
+            "INSERT INTO access.session (token_hash, user_id, expires_at) VALUES (sha256('x'), %s, now() + '1 day')"
+        )
+        connection.execute(signed_in, [add_user(connection)])
+    backup.backup(database_url, tmp_path / "backup")
+    with monkeypatch.context() as killed:
+        killed.setattr(backup, "counted", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            backup.restore(tmp_path / "backup", empty_url)
+    with psycopg.connect(empty_url) as connection:
+        assert connection.execute("SELECT DISTINCT is_active FROM crm.nurture_sequences").fetchall() == [(False,)]
+        assert connection.execute("SELECT count(*) FROM access.session").fetchone() == (0,)
+    assert verify(empty_url) == [
+        "a restore into this database did not end: drop the database, make it anew, and restore again"
+    ]
+    with pytest.raises(WrongUse, match="who opted out is not known"):
+        run.run(empty_url, live())
+    with pytest.raises(WrongUse, match="an earlier restore into it did not end"):
+        backup.restore(tmp_path / "backup", empty_url)
+
+
+def test_rows_that_differ_from_the_manifest_keep_a_restore_from_ending(
+    database_url: str, empty_url: str, tmp_path: Path
+) -> None:
+    backup.backup(database_url, tmp_path / "backup")
+    manifest = json.loads((tmp_path / "backup" / "manifest.json").read_text())
+    manifest["rows"]["crm.leads"] += 1
+    (tmp_path / "backup" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(WrongUse, match=r"1 tables differ, crm\.leads has 0 rows, the backup 1"):
+        backup.restore(tmp_path / "backup", empty_url)
+    assert len(verify(empty_url)) == 1
+
+
+def add_user(connection: psycopg.Connection) -> object:
+    statement = (
+        "INSERT INTO access.user_account (name, role, organization_id) VALUES ('ada', 'viewer', %s) RETURNING id"
+    )
+    row = connection.execute(statement, [A]).fetchone()
+    return row and row[0]
+
+
+def _interrupted(_: object) -> NoReturn:
+    raise KeyboardInterrupt

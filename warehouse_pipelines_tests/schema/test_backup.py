@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -273,6 +274,7 @@ def test_restored_by_a_superuser_the_role_that_loads_may_do_what_it_could(
         url = as_loader(server.url(last))
         assert migrate(url) == []
         assert caplog.messages == []
+        assert verify(url) == []
         with warehouse.session(url) as session:
             assert erasure.plan(session, "email", "ada@example.test", []).nothing
             session.execute("CREATE TEMPORARY TABLE made ()")
@@ -282,6 +284,14 @@ def test_restored_by_a_superuser_the_role_that_loads_may_do_what_it_could(
             assert connection.execute(public).fetchone() == (False,)
             strange = "SELECT count(*) FROM pg_class WHERE relowner = 'warehouse'::regrole AND oid >= 16384"
             assert connection.execute(strange).fetchone() == (0,)
+            connection.execute("REVOKE crm_definer FROM warehouse_loader")
+            connection.execute(f"REVOKE TEMPORARY ON DATABASE {last} FROM warehouse_loader".encode())
+        assert verify(url) == [
+            f"warehouse_loader lacks a right. As an administrator: {statement}"
+            for statement in (
+                f"GRANT TEMPORARY ON DATABASE {last} TO warehouse_loader", "GRANT crm_definer TO warehouse_loader",
+            )
+        ]  # fmt: skip
 
 
 def as_loader(url: str) -> str:
@@ -351,3 +361,21 @@ def add_user(connection: psycopg.Connection) -> object:
 
 def _interrupted(_: object) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def test_verify_names_what_belongs_to_another_than_migrations_give_it_to(
+    database_url: str, empty_url: str, tmp_path: Path
+) -> None:
+    """As after ``pg_restore --no-owner``, which leaves nothing that could be erased from."""
+    backup.backup(database_url, tmp_path / "backup")
+    words: list[str | Path] = ["--no-owner", f"--dbname={empty_url}", tmp_path / "backup" / "warehouse.dump"]
+    [(_, program), *_] = dump_programs.found("pg_restore")
+    subprocess.run([program, *words], check=True)
+    owner, masked = "belong to warehouse and not to", "tables or views of masked"
+    found = [re.sub(r"\d+$", "N", sentence) for sentence in verify(empty_url)]
+    assert found == [
+        f"functions of crm {owner} crm_owner: N",
+        f"tables or views of crm {owner} crm_owner: N",
+        f"{masked} {owner} warehouse_masking: N",
+    ]
+    assert verify(empty_url, ("pipedesk",)) == []

@@ -153,16 +153,22 @@ def restore(folder: Path, url: str) -> Manifest:
         if there["relation"] is not None:
             raise WrongUse(f"Restoring into the database {name}: it has {there['relation']}. Name an empty database.")
         make_roles(session, held.roles)
-    dump_programs.load(folder / DUMP, url, f"Restoring into the database {name}", last=query("restored_quiet"))
+    dump_programs.load(
+        folder / DUMP,
+        url,
+        f"Restoring into the database {name}",
+        after_schemas=query("restored_schemas"),
+        last=query("restored_quiet"),
+    )
     with warehouse.connect(url) as session:
         session.execute("SET statement_timeout = 0")
         with session.transaction():
             session.execute("SET LOCAL row_security = off")
             now = counted(session)
-        held_now = {**held.rows, **({SESSIONS: 0} if SESSIONS in held.rows else {})}
-        wrong = sorted(one for one in {*held_now, *now} if held_now.get(one) != now.get(one))
+        wanted = {**held.rows, **({SESSIONS: 0} if SESSIONS in held.rows else {})}
+        wrong = sorted(one for one in {*wanted, *now} if wanted.get(one) != now.get(one))
         if wrong:
-            first = f"{wrong[0]} has {now.get(wrong[0])} rows, the backup {held_now.get(wrong[0])}"
+            first = f"{wrong[0]} has {now.get(wrong[0])} rows, the backup {wanted.get(wrong[0])}"
             raise WrongUse(f"Restoring into the database {name}: {len(wrong)} tables differ, {first}. Do not use it.")
         session.execute("ANALYZE")
         loader = _give_to_loader(session)
@@ -172,15 +178,9 @@ def restore(folder: Path, url: str) -> Manifest:
 
 
 def _give_to_loader(session: "Session") -> str:
-    """Give the role that loads what no dump gives, as far as this user can, and return its name.
-
-    A database that belongs to a superuser, because this one made it for the restore, becomes the role's.
-    """
-    found = _one(session, query("restored_by"))
-    loader = str(found["loader"])
-    if found["gives_database"]:
-        database = sql.Identifier(found["database"])
-        session.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(loader)))
+    """Give the role that loads what no dump gives, as far as this user can, and return its name."""
+    owner = "SELECT pg_get_userbyid(nspowner) AS role FROM pg_namespace WHERE nspname = 'orchestration'"
+    loader = str(_one(session, owner)["role"])
     for row in session.execute(query("loader_lacks")).fetchall():
         try:
             session.execute(row["statement"])

@@ -62,13 +62,18 @@ _inherited: list[Any] = []
 def connect(url: str, *, application_name: str = "warehouse", **parameters: Any) -> "Session":
     """Return a session that commits each statement, speaks UTC and returns rows as dicts; the caller closes it.
 
-    ``parameters`` are those of ``psycopg.connect``. Raises ``DatabaseUnavailable``.
+    ``options`` of the URL come behind ours. ``parameters`` are those of ``psycopg.connect``.
+
+    Raises ``DatabaseUnavailable``.
     """
     import psycopg
+    from psycopg.conninfo import conninfo_to_dict
     from psycopg.rows import dict_row
 
     given: dict[str, Any] = PARAMETERS | {"application_name": application_name, "autocommit": True} | parameters
     try:
+        if "options=" in url and (options := conninfo_to_dict(url).get("options")):
+            given["options"] = f"{given['options']} {options}"
         return psycopg.connect(url, row_factory=dict_row, **given)
     except psycopg.OperationalError as error:
         raise unavailable(error) from error

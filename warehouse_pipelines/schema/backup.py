@@ -8,19 +8,19 @@ The rows are counted in the snapshot that ``pg_dump`` reads, so a restored wareh
 Cursors, history, dead letters and webhooks that wait are rows too: a sync after a restore reads on where the backup
 ends, and what a vendor still has comes again.
 
-Roles belong to the cluster and are no part of a database. Those of this project are made where they are missing; any
-other that the dump names must be there, with the rights that the administrator chose.
+Roles belong to the cluster and are no part of a database, and the database's own grants are no part of its dump. The
+roles of this project are made where they are missing; any other that the dump names must be there, with the rights that
+the administrator chose. The one that loads is given those without which it does not work (``loader_lacks.sql``).
 
 The folder holds personal data in clear. It is made for its owner alone.
 """
 
-import contextlib
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,18 +30,21 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.errors import NotConfigured, WrongUse, masked
+from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.schema import migrate
+from warehouse_pipelines.schema import dump_programs, migrate
 from warehouse_pipelines.schema.applications import APPLICATION
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
+log = logging.getLogger("warehouse")
+
 DUMP, MANIFEST = "warehouse.dump", "manifest.json"
+SESSIONS = "access.session"
 OF_CRM = ("crm_app", "crm_read")
 OURS = (
     "crm_owner", "crm_definer", *OF_CRM, "warehouse_masking", "warehouse_read", "warehouse_read_masked", APPLICATION,
@@ -98,7 +101,7 @@ def _write(session: "Session", url: str, folder: Path) -> Manifest:
         if revision is None:
             raise WrongUse(f"Writing a backup: the database {found['name']} is no warehouse. Migrate it first.")
         dump = ["--format=custom", f"--snapshot={found['snapshot']}", f"--file={folder / DUMP}"]
-        run_program("pg_dump", server, url, dump, f"Writing a backup of the database {found['name']}")
+        dump_programs.dump(url, server, dump, f"Writing a backup of the database {found['name']}")
         rows = counted(session)
         roles = tuple(row["role"] for row in session.execute(query("backup_roles")))
     made = Manifest(found["at"].astimezone(UTC), found["name"], revision, server, _digest(folder / DUMP), roles, rows)
@@ -129,36 +132,71 @@ def read(folder: Path) -> Manifest:
 def restore(folder: Path, url: str) -> Manifest:
     """Fill the empty database at ``url`` from a backup, compare every table, and migrate it to this version.
 
-    All or nothing: the dump is restored in one transaction. Sessions of browsers are ended, because one may have been
-    signed out since, and sequences are switched off. Raises ``WrongUse`` for a backup that is damaged, a database that
-    is not empty, a role that is missing and not ours, or a table with other rows than the backup had;
-    ``NotConfigured``; ``DatabaseUnavailable``.
+    All or nothing: the dump is restored in one transaction. The role that loads, which owns the schema
+    ``orchestration``, is given the memberships and the rights on the database that it needs, and the migration is made
+    as that role. Sessions of browsers are ended, because one may have been signed out since, and sequences are switched
+    off, both in the transaction that brings the rows. Until these have been compared the schema ``restore_unfinished``
+    is there, with which ``verify`` finds fault and no sequence runs.
+
+    Raises ``WrongUse`` for a backup that is damaged, a database that is not empty, a role that is missing and not ours,
+    or a table with other rows than the backup had; ``NotConfigured``; ``DatabaseUnavailable``.
     """
     held = read(folder)
     with warehouse.connect(url) as session:
         name = str(_one(session, "SELECT current_database() AS name")["name"])
+        if _one(session, query("restore_unfinished"))["unfinished"]:
+            raise WrongUse(
+                f"Restoring into the database {name}: an earlier restore into it did not end. Drop the database, make "
+                "it anew, and restore again."
+            )
         there = _one(session, query("backup_is_empty"))
         if there["relation"] is not None:
             raise WrongUse(f"Restoring into the database {name}: it has {there['relation']}. Name an empty database.")
         make_roles(session, held.roles)
-        server = session.info.server_version // 10_000
-    words = ["--exit-on-error", "--single-transaction", f"--dbname={name}", str(folder / DUMP)]
-    run_program("pg_restore", max(server, held.server), url, words, f"Restoring into the database {name}")
+    dump_programs.load(
+        folder / DUMP,
+        url,
+        f"Restoring into the database {name}",
+        after_schemas=query("restored_schemas"),
+        last=query("restored_quiet"),
+    )
     with warehouse.connect(url) as session:
         session.execute("SET statement_timeout = 0")
         with session.transaction():
             session.execute("SET LOCAL row_security = off")
             now = counted(session)
-        wrong = sorted(one for one in {*held.rows, *now} if held.rows.get(one) != now.get(one))
+        wanted = {**held.rows, **({SESSIONS: 0} if SESSIONS in held.rows else {})}
+        wrong = sorted(one for one in {*wanted, *now} if wanted.get(one) != now.get(one))
         if wrong:
-            first = f"{wrong[0]} has {now.get(wrong[0])} rows, the backup {held.rows.get(wrong[0])}"
+            first = f"{wrong[0]} has {now.get(wrong[0])} rows, the backup {wanted.get(wrong[0])}"
             raise WrongUse(f"Restoring into the database {name}: {len(wrong)} tables differ, {first}. Do not use it.")
-        session.execute("DELETE FROM access.session")
-        # Who opted out and what was sent since the backup is not known, so nothing is sent until a person says so.
-        session.execute("UPDATE crm.nurture_sequences SET is_active = false WHERE is_active")
         session.execute("ANALYZE")
-    migrate.migrate(url)
+        loader = _give_to_loader(session)
+        session.execute("DROP SCHEMA restore_unfinished")
+    migrate.migrate(_as_role(url, loader))
     return held
+
+
+def _give_to_loader(session: "Session") -> str:
+    """Give the role that loads what no dump gives, as far as this user can, and return its name."""
+    owner = "SELECT pg_get_userbyid(nspowner) AS role FROM pg_namespace WHERE nspname = 'orchestration'"
+    loader = str(_one(session, owner)["role"])
+    for row in session.execute(query("loader_lacks")).fetchall():
+        try:
+            session.execute(row["statement"])
+        except psycopg.errors.InsufficientPrivilege as error:
+            log.warning(
+                "%s lacks a right (%s). As an administrator: %s", row["role"], error.diag.message_primary,
+                row["statement"],
+            )  # fmt: skip
+    return loader
+
+
+def _as_role(url: str, role: str) -> str:
+    """Return ``url`` for sessions that act as ``role``: what they make belongs to it."""
+    given = str(conninfo_to_dict(url).get("options") or "")
+    escaped = role.replace("\\", "\\\\").replace(" ", "\\ ")
+    return make_conninfo(url, options=f"{given} -c role={escaped}".strip())
 
 
 def counted(session: "Session") -> dict[str, int]:
@@ -205,58 +243,18 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def run_program(name: str, server: int, url: str, words: list[str], doing: str) -> None:
-    """Run ``pg_dump`` or ``pg_restore``; the password goes by the environment, which other users cannot read.
-
-    Raises ``NotConfigured`` without one that is as new as the ``server``, and ``WrongUse`` when it fails.
-    """
-    program = _program(name, server)
-    names = {one.keyword.decode(): one.envvar for one in psycopg.pq.Conninfo.get_defaults()}
-    given = {names[key]: str(value) for key, value in conninfo_to_dict(url).items() if names.get(key)}
-    environment = os.environ | {key.decode(): value for key, value in given.items() if key}
-    done = subprocess.run([program, *words], capture_output=True, text=True, check=False, env=environment)
-    if done.returncode:
-        said = masked((done.stderr.strip().splitlines() or ["it said nothing"])[0])
-        raise WrongUse(f"{doing}: {program.name} failed: {said}")
-
-
-def _program(name: str, server: int) -> Path:
-    """Return ``pg_dump`` or ``pg_restore`` as new as the server: of the PATH, of our PostgreSQL, of this machine."""
-    from warehouse_pipelines.local.postgres_programs import find_binaries
-
-    found = [Path(one).resolve() for one in (shutil.which(name),) if one]
-    with contextlib.suppress(NotConfigured):
-        found.append(find_binaries() / name)
-    found += sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
-    for program in found:
-        if program.exists() and _major(program) >= server:
-            return program
-    raise NotConfigured(
-        f"PostgreSQL's {name} {server} or newer is needed, and none was found. Install its client package."
-    )
-
-
-def _major(program: Path) -> int:
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"\) (\d+)", said)
-    return int(found[1]) if found else 0
-
-
 def check(archive: Path, url: str, *, hours: float) -> None:
     """Raise ``WrongUse`` unless ``archive`` is a dump of this database by ``pg_dump``, not older than ``hours``.
 
-    Its table of contents is read, which finds a file that is cut off at its head or is no dump; only restoring it
-    would prove more. The age is that which the archive states.
+    Its table of contents is read, by the newest program there is, which knows what older ones wrote. That finds a file
+    that is cut off at its head or is no dump; only restoring it would prove more. The age is that which the archive
+    states. Raises ``NotConfigured`` without any ``pg_restore``.
     """
     again = "Make one first: `warehouse backup FOLDER`, which has warehouse.dump."
-    program = _program("pg_restore", 0)
     try:
-        listed = subprocess.run(
-            [program, "--list", archive], capture_output=True, text=True, check=True, env=os.environ | {"TZ": "UTC"}
-        ).stdout
-    except subprocess.CalledProcessError as error:
-        message = (error.stderr.strip().splitlines() or ["it said nothing"])[0]
-        raise WrongUse(f"Reading the backup {archive} failed: {message}. {again}") from error
+        listed = dump_programs.listed(archive, f"Reading the backup {archive}")
+    except WrongUse as error:
+        raise WrongUse(f"{error}. {again}") from error
     made = re.search(r"Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", listed)
     name = re.search(r"dbname: (.*)", listed)
     if made is None or name is None:

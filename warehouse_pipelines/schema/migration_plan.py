@@ -22,7 +22,7 @@ from psycopg import sql
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.schema import backup, migrate, online
+from warehouse_pipelines.schema import backup, dump_programs, migrate, online
 from warehouse_pipelines.settings import sql_folder
 
 if TYPE_CHECKING:
@@ -256,8 +256,8 @@ def _recorded(url: str) -> tuple[tuple[Stage, ...], tuple[online.Step, ...]]:
 def _copy(session: "Session", url: str, copy: str, dump: Path) -> None:
     """Copy the schema, the roles that it names, and the rows that a migration compares."""
     server = session.info.server_version // 10_000
-    backup.run_program("pg_dump", server, url, ["--format=custom", "--schema-only", f"--file={dump}"],
-                       "Planning: reading the schema")  # fmt: skip
+    words = ["--format=custom", "--schema-only", f"--file={dump}"]
+    dump_programs.dump(url, server, words, "Planning: reading the schema")
     roles = {row["role"] for row in session.execute(query("backup_roles"))}
     roles |= {row["role"] for row in session.execute("SELECT DISTINCT pg_get_userbyid(relowner) AS role FROM pg_class")}
     with warehouse.session(copy) as made:
@@ -265,9 +265,7 @@ def _copy(session: "Session", url: str, copy: str, dump: Path) -> None:
         for role in roles - known - {*backup.OURS}:
             made.execute(sql.SQL("CREATE ROLE {} SUPERUSER").format(sql.Identifier(role)))
         backup.make_roles(made, tuple(backup.OURS))
-        name = made.info.dbname
-        words = ["--exit-on-error", "--single-transaction", f"--dbname={name}", str(dump)]
-        backup.run_program("pg_restore", server, copy, words, "Planning: copying the schema")
+        dump_programs.load(dump, copy, "Planning: copying the schema")
         made.execute("SET session_replication_role = replica")
         for table in _compared():
             _copy_rows(session, made, table)

@@ -34,7 +34,7 @@ from uuid import UUID
 
 from warehouse_pipelines import settings as common
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.errors import BadRecord
+from warehouse_pipelines.errors import BadRecord, WrongUse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.sequences import hours, step
 from warehouse_pipelines.sequences.enrollments import Due, Enrollments, last_contact
@@ -80,13 +80,18 @@ def run(
     """Enroll the leads of segments, and work on what is due.
 
     Raises ``NotConfigured`` where links cannot be signed, and when the warehouse has an account that is not declared,
-    in which who answered would not be seen.
+    in which who answered would not be seen; and ``WrongUse`` in a warehouse that was not restored to the end.
     """
     import psycopg
 
     settings.require_links()
     result = Result()
     with warehouse.session(url) as session:
+        if any(row["unfinished"] for row in session.execute(query("restore_unfinished"))):
+            raise WrongUse(
+                "Running sequences: the restore of this warehouse did not end, so who opted out is not known. "
+                "`warehouse db verify` says what to do."
+            )
         with session.transaction():
             session.execute("SET LOCAL ROLE crm_definer")
             found = session.execute(query("sequence_organizations")).fetchall()

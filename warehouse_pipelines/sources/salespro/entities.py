@@ -9,7 +9,8 @@ the greater ``updated_at``. ``crm_source_id`` is the key of a person in the CRM 
 reference to one table; both are indexed.
 
 **Lead results** have only ``created_at``, which an edit does not change. The last seven days are read again each time,
-all of them once a day. Answers have columns beside ``lead_results_raw``, which holds them all (``forms``). A **line
+all of them once a day. An estimate may have several, of which the newest is kept; where it is removed, the older one is
+asked for (``fetch``). Answers have columns beside ``lead_results_raw``, which holds them all (``forms``). A **line
 item** is a pair of answers, job type and amount, made of the same table.
 
 Left out: payments and user activities, which the catalogue does not have. ``docs/vendors/salespro.md`` lists what is

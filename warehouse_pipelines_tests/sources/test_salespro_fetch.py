@@ -5,7 +5,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -588,6 +588,27 @@ class TestInTheWarehouse:
         customers.sync(full=True)
         assert customers.rows()["c",]["estimate_id"] == "second", "the last read wins"
         assert len(customers.rows()) == len(vendor.ids("customer"))
+
+    @pytest.mark.parametrize(
+        ("table", "column"),
+        [
+            ("salespro_credit_application", "credit_app_note"),
+            ("salespro_customer", "customer_last_name"),
+            ("salespro_estimate", "job_type"),
+        ],
+    )
+    def test_an_edit_in_the_hour_that_occurs_twice_is_loaded(
+        self, database_url: str, monkeypatch: pytest.MonkeyPatch, table: str, column: str
+    ) -> None:
+        with source_harness(table, database_url, monkeypatch) as it:
+            monkeypatch.setenv("SALESPRO_ATHENA_TIME_ZONE", "America/New_York")
+            vendor, path = it.simulator, it.entity.path
+            key = vendor.ids(path)[-1]
+            vendor.edit(path, key, **{column: "before", "updated_at": "2025-11-02 01:50:00.000"})
+            it.sync()
+            vendor.edit(path, key, **{column: "20 minutes later", "updated_at": "2025-11-02 01:10:00.000"})
+            assert it.sync(start_date=date(2025, 11, 1)).updated == 1
+            assert it.rows()[key,][column] == "20 minutes later"
 
     @pytest.mark.parametrize("table", ["salespro_lead_result", "salespro_lead_result_line_item"])
     def test_an_estimate_whose_newest_answer_is_removed_has_the_one_before_the_window(

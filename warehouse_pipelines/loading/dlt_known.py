@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from warehouse_pipelines.loading.dlt_state import DltState
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Json, NotStored
+from warehouse_pipelines.model.reading import Json, NotStored, Window
 
 
 class DltKnown:
@@ -34,6 +34,10 @@ class DltKnown:
     def keys(self, table: str) -> Iterator[str]:
         """Yield the keys of another table of this vendor, in order; none of the one that is read."""
         return iter(sorted(self._records(table))) if table in self._others else iter(())
+
+    def keys_in(self, entity: Entity, window: Window) -> Iterator[tuple[str, ...]]:
+        """Yield nothing: no row of the table that is read is known."""
+        return iter(())
 
     def archived(self, table: str, since: datetime) -> set[str]:
         """Return the keys that the vendor archived at ``since`` or later, as far as the state has them."""

@@ -49,8 +49,8 @@ from warehouse_pipelines.queries import query
 class Loader:
     """Loads the batches of one run. Everything stays in its transaction until ``commit``.
 
-    ``archived`` counts the records that the vendor's deleted flag tombstoned; ``tombstones`` and ``dead_letters`` count
-    what they do themselves.
+    ``archived`` counts the records that the vendor's deleted flag tombstoned, ``older`` those that are left out because
+    their row was newer before this run; ``tombstones`` and ``dead_letters`` count what they do themselves.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Loader:
         """
         self.source, self.entity, self.history_id = source, entity, history_id
         self._token = token
-        self.created = self.updated = self.unchanged = self.restored = self.archived = 0
+        self.created = self.updated = self.unchanged = self.restored = self.archived = self.older = 0
         self._merge: tuple[frozenset[str] | None, bool, str] = (None, False, "")
         self._stored = StoredRows(source, entity)
         log = ChangeLog(self._stored, history_id) if entity.change_log else None
@@ -168,19 +168,22 @@ class Loader:
                 self._all_new = False
                 return self._merge_staged(records)
             counts, refused = self._refused.merge_others(self._kept.now)
-        created, updated, restored, archived = counts
+        created, updated, restored, archived, older = counts
         self.created += created
         self.updated += updated
         self.restored += restored
         self.archived += archived
-        self.unchanged += records - len(refused) - created - updated
+        self.older += older
+        self.unchanged += records - len(refused) - created - updated - older
         return refused
 
     def empty_returned(self, absent: Set[str]) -> None:
         """Empty the kept columns that a later record proved to be sent (``KeptColumns.empty_returned``)."""
         changed = self._kept.empty_returned(absent)
+        same = min(changed, self.unchanged)  # the others are rows that are newer than their record
         self.updated += changed
-        self.unchanged -= changed
+        self.unchanged -= same
+        self.older -= changed - same
 
     def take_rejects(self) -> list[Reject]:
         """Return the records that PostgreSQL refused since they were last taken."""

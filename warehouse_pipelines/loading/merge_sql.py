@@ -53,7 +53,8 @@ class MergeStatements:
     def merge(self, kept: Set[str], which: sql.Composable | None = None) -> sql.Composed:
         """Compose the merge of ``incoming``, or of ``which`` of its rows.
 
-        It returns how many rows were created, updated, restored and tombstoned by the vendor's deleted flag.
+        It returns how many rows were created, updated, restored and tombstoned by the vendor's deleted flag, and how
+        many stay because they were newer before this run.
         """
         entity = self.entity
         own = self._own(kept)
@@ -62,25 +63,28 @@ class MergeStatements:
         compared = [*own, "sync_hash"] if self.source.mirrored else own
         not_older, newer = self._version_conditions()
         differs = sql.SQL("true") if self.force else sql.SQL("t.sync_hash IS DISTINCT FROM h.sync_hash")
-        found = ["archived", "sync_hash", *([entity.version] if entity.version else [])]
+        versioned = bool(entity.version) and not self.force
+        found = ["archived", "sync_hash", *([entity.version, "sync_updated_at"] if entity.version else [])]
         return sql.SQL("""
-            WITH fresh AS MATERIALIZED (
+            WITH changed AS MATERIALIZED (
                 SELECT * FROM (
-                    SELECT {typed}, i.sync_hash, i.was_archived
+                    SELECT {typed}, i.sync_hash, i.was_archived, i.was_newer, i.was_there
                     FROM (
-                        SELECT i.*, h.sync_hash, t.archived AS was_archived
+                        SELECT i.*, h.sync_hash, t.archived AS was_archived,
+                            {was_newer} AS was_newer, {was_there} AS was_there
                         FROM (SELECT * FROM incoming i WHERE {which} OFFSET 0) i
                         CROSS JOIN LATERAL (SELECT hashtextextended(i.raw_data, {hash_seed}) AS sync_hash OFFSET 0) h
                         LEFT JOIN LATERAL (SELECT {found} FROM {target} t WHERE {place}) t ON true
-                        WHERE t.archived IS NULL
-                            OR ({differs} OR t.archived <> coalesce(i.archived, false)) AND {not_older}
+                        WHERE t.archived IS NULL OR {differs} OR t.archived <> coalesce(i.archived, false)
                         OFFSET 0
-                    ) i CROSS JOIN LATERAL (SELECT i.raw_data::jsonb AS document OFFSET 0) d
+                    ) i CROSS JOIN LATERAL (SELECT {document} AS document OFFSET 0) d
                     OFFSET 0
                 ) n
-                WHERE n.was_archived IS NULL OR NOT coalesce((
+                WHERE n.was_archived IS NULL OR n.was_newer OR NOT coalesce((
                     SELECT ({mine}) IS NOT DISTINCT FROM ({theirs})
                     FROM {target} t WHERE {row_place}), false)
+            ), fresh AS NOT MATERIALIZED (
+                SELECT * FROM changed WHERE NOT was_newer
             ), merged AS (
                 INSERT INTO {target} AS t ({written}) SELECT {written} FROM fresh
                 ON CONFLICT ({key}) DO UPDATE SET {assignments}, sync_updated_at = now() {newer}
@@ -88,15 +92,18 @@ class MergeStatements:
             ){logged}
             SELECT count(*) FILTER (WHERE created), count(*) FILTER (WHERE NOT created),
                 (SELECT count(*) FROM fresh WHERE was_archived AND NOT archived),
-                (SELECT count(*) FROM fresh WHERE archived AND NOT coalesce(was_archived, false))
+                (SELECT count(*) FROM fresh WHERE archived AND NOT coalesce(was_archived, false)),
+                (SELECT count(*) FROM changed WHERE was_newer AND was_there)
             FROM merged
         """).format(
             which=which or sql.SQL("true"),
             found=sql.SQL(", ").join(sql.Identifier("t", name) for name in found),
             hash_seed=sql.Literal(self.hash_seed(kept)),
-            typed=self._new_values(own),
+            typed=self._new_values(own, unless_newer=versioned),
+            document=_unless_newer(sql.SQL("i.raw_data::jsonb")) if versioned else sql.SQL("i.raw_data::jsonb"),
             differs=differs,
-            not_older=not_older,
+            was_newer=sql.SQL("NOT {}").format(not_older) if versioned else sql.SQL("false"),
+            was_there=sql.SQL("t.sync_updated_at < now()" if versioned else "true"),
             target=self.stored.table,
             place=self.stored.place("i"),
             row_place=self.stored.place("n"),
@@ -126,7 +133,7 @@ class MergeStatements:
                 FROM incoming i CROSS JOIN LATERAL (SELECT i.raw_data::jsonb AS document OFFSET 0) d
                 RETURNING archived
             )
-            SELECT count(*), 0, 0, count(*) FILTER (WHERE archived) FROM created
+            SELECT count(*), 0, 0, count(*) FILTER (WHERE archived), 0 FROM created
         """).format(
             target=self.stored.table,
             written=name_list([*own, *_WRITTEN_BESIDE]),
@@ -140,14 +147,17 @@ class MergeStatements:
         own = [*entity.columns, *entity.e164, *(["custom_properties"] if entity.custom else []), "raw_data", "archived"]
         return [name for name in own if name not in kept]
 
-    def _new_values(self, own: Sequence[str]) -> sql.Composed:
-        """Compose what a row of ``incoming`` becomes: its ``own`` columns, when it was deleted and why."""
+    def _new_values(self, own: Sequence[str], *, unless_newer: bool = False) -> sql.Composed:
+        """Compose what a row of ``incoming`` becomes: its ``own`` columns, when it was deleted and why.
+
+        With ``unless_newer`` nothing is read of one whose stored row ``was_newer``.
+        """
         return sql.SQL(
             "{}, CASE WHEN i.archived THEN coalesce(i.deleted_at, now()) END AS deleted_at,"
             " CASE WHEN i.archived THEN 'archived' END AS delete_reason"
-        ).format(sql.SQL(", ").join(self._typed(name) for name in own))
+        ).format(sql.SQL(", ").join(self._typed(name, unless_newer=unless_newer) for name in own))
 
-    def _typed(self, name: str) -> sql.Composable:
+    def _typed(self, name: str, *, unless_newer: bool) -> sql.Composable:
         """Return the expression that gives a column of the table from a row of ``incoming``."""
         entity, column = self.entity, sql.Identifier("i", name)
         if name == "custom_properties":
@@ -158,7 +168,8 @@ class MergeStatements:
             return sql.SQL("d.document AS raw_data")
         type_ = entity.pg_types[name]
         if type_.startswith(("numeric", "jsonb")):
-            return sql.SQL("{}::{} AS {}").format(column, sql.SQL(type_.split(" ")[0]), sql.Identifier(name))
+            cast = sql.SQL("{}::{}").format(column, sql.SQL(type_.split(" ")[0]))
+            return sql.SQL("{} AS {}").format(_unless_newer(cast) if unless_newer else cast, sql.Identifier(name))
         if name == "archived":
             return sql.SQL("coalesce(i.archived, false) AS archived")
         return column
@@ -200,9 +211,15 @@ class MergeStatements:
         """).format(target=self.stored.table, place=self.stored.place("i"))
 
 
+def _unless_newer(value: sql.Composable) -> sql.Composed:
+    """Compose the value of a record whose stored row is not newer: what of another cannot be read harms nobody."""
+    return sql.SQL("CASE WHEN NOT i.was_newer THEN {} END").format(value)
+
+
 _MERGE_IN_HALVES = """
     CREATE OR REPLACE FUNCTION pg_temp.merge_in_halves(
-        OUT all_created bigint, OUT all_updated bigint, OUT all_restored bigint, OUT all_deleted bigint
+        OUT all_created bigint, OUT all_updated bigint, OUT all_restored bigint, OUT all_deleted bigint,
+        OUT all_older bigint
     ) LANGUAGE plpgsql AS $function$
     #variable_conflict use_column
     DECLARE
@@ -210,18 +227,20 @@ _MERGE_IN_HALVES = """
         ranges integer[] := ARRAY[1, cardinality(places)];
         low integer; high integer;
         one_created bigint; one_updated bigint; one_restored bigint; one_deleted bigint;
+        one_older bigint;
     BEGIN
-        all_created := 0; all_updated := 0; all_restored := 0; all_deleted := 0;
+        all_created := 0; all_updated := 0; all_restored := 0; all_deleted := 0; all_older := 0;
         WHILE cardinality(ranges) > 0 LOOP
             high := ranges[cardinality(ranges)];
             low := ranges[cardinality(ranges) - 1];
             ranges := trim_array(ranges, 2);
             BEGIN
-                {merge} INTO one_created, one_updated, one_restored, one_deleted;
+                {merge} INTO one_created, one_updated, one_restored, one_deleted, one_older;
                 all_created := all_created + one_created;
                 all_updated := all_updated + one_updated;
                 all_restored := all_restored + one_restored;
                 all_deleted := all_deleted + one_deleted;
+                all_older := all_older + one_older;
             EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded THEN
                 IF low = high THEN
                     INSERT INTO refused SELECT {keys}, i.raw_data, SQLSTATE, SQLERRM

@@ -24,7 +24,7 @@ class RefusedRecords:
         self._rejects: list[Reject] = []
         self._kept: Set[str] | None = None
 
-    def merge_others(self, kept: frozenset[str]) -> tuple[tuple[int, int, int, int], list[tuple[str, ...]]]:
+    def merge_others(self, kept: frozenset[str]) -> tuple[tuple[int, ...], list[tuple[str, ...]]]:
         """Merge what can be merged of ``incoming``, the rest of which is deleted from it and becomes rejects.
 
         Returns the counts of ``MergeStatements.merge``, and the keys of the rest.
@@ -48,7 +48,7 @@ class RefusedRecords:
         for *parts, raw, rule, message in rows:
             key = tuple(parts)
             self._rejects.append(Reject(raw.encode(), " ".join(key), "load", rule, masked(message), key))
-        return (counts[0], counts[1], counts[2], counts[3]), [tuple(row[:width]) for row in rows]
+        return tuple(counts), [tuple(row[:width]) for row in rows]
 
     def note(self, table: pa.Table, error: adbc_driver_manager.Error) -> None:
         """Note that the one record of ``table`` cannot be staged."""

@@ -91,6 +91,7 @@ class RunReport:
             "filtered": filtered,
             "erased": self.coercer.erased.dropped,
             "duplicates": self.coercer.superseded,
+            "older": loader.older,
             "deleted": loader.deleted,
             "merged": loader.tombstones.absorbed,
             "restored": loader.restored,

@@ -299,15 +299,27 @@ class Run:
                 self._tombstone_named(loader, window, report)
             if incomplete is None:
                 loader.tombstones.mark_erased(report.erased_keys)
+        if loader.older and self.plan.mode == "full":
+            self._tell_older(loader.older)
         loader.dead_letters.close()
         if replayed:
             loader.dead_letters.resolve(replayed)
         return incomplete
 
+    def _tell_older(self, older: int) -> None:
+        """Tell that a read of everything found records that differ from rows that are newer."""
+        told = (
+            f"{older} records of {self.source.title} are older than their rows in {self.entity.table}, which were left "
+            "as they are. Were they put back to a former state over there, run again with --full --force."
+        )
+        self.reading.context.note(older_than_stored=told)
+        log.warning("%s %s: %s", self.source.name, self.entity.name, told)
+
     def _counts(self, loader: Loader) -> Counts:
         return Counts(
             read=self.coercer.read, superseded=self.coercer.superseded,
-            found=loader.created + loader.updated + loader.unchanged + loader.failed + self.erased.dropped,
+            found=loader.created + loader.updated + loader.unchanged + loader.failed + self.erased.dropped
+            + loader.older,
             had_rows=loader.had_rows, endless=self.reading.endless,
             living=lambda: loader.count_rows()[1], living_within=loader.tombstones.count_living,
         )  # fmt: skip

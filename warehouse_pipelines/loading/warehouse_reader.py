@@ -12,7 +12,7 @@ from psycopg.rows import tuple_row
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import DatabaseUnavailable
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Json
+from warehouse_pipelines.model.reading import Json, Window
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -52,6 +52,26 @@ class WarehouseReader:
             cursor.itersize = 10_000
             for row in cursor.execute(statement):
                 yield str(row["id"])
+
+    def keys_in(self, entity: Entity, window: Window) -> Iterator[tuple[str, ...]]:
+        """Yield the keys of the living rows whose cursor lies in ``window``, without holding them all.
+
+        Of all when the window has no begin.
+        """
+        statement = sql.SQL("SELECT {} FROM {} t WHERE NOT t.archived").format(
+            _texts(entity), _identifier(entity.table)
+        )
+        values: list[datetime] = []
+        if entity.cursor and window.since is not None:
+            statement += sql.SQL(" AND t.{0} >= %s AND t.{0} < %s").format(sql.Identifier(entity.cursor))
+            values = [window.since, window.until]
+        connection = self._open()
+        with connection.transaction(), connection.cursor(name="keys_in", row_factory=tuple_row) as cursor:
+            if values:
+                # By the index of the cursor, whatever the statistics say.
+                connection.execute("SET LOCAL enable_seqscan = off")
+            cursor.itersize = 10_000
+            yield from cursor.execute(statement, values)
 
     def archived(self, table: str, since: datetime) -> set[str]:
         """Return the keys of the rows that became archived in the vendor's words at ``since`` or later."""
@@ -116,11 +136,7 @@ class WarehouseReader:
         statement = sql.SQL(
             "SELECT {}, sync_hash FROM {} t WHERE sync_hash IS NOT NULL AND delete_reason IS DISTINCT FROM 'missing'"
             " ORDER BY {}"
-        ).format(
-            sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(key)) for key in entity.keys),
-            _identifier(entity.table),
-            sql.SQL(", ").join(order),
-        )
+        ).format(_texts(entity), _identifier(entity.table), sql.SQL(", ").join(order))
         connection = self._open()
         with connection.transaction(), connection.cursor(name="hashes", row_factory=tuple_row) as cursor:
             cursor.itersize = 10_000
@@ -144,6 +160,11 @@ class WarehouseReader:
         ]
         row = self._open().execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(asked))).fetchone() or {}
         return {name for name, found in row.items() if found}
+
+
+def _texts(entity: Entity) -> sql.Composed:
+    """Return the key's columns as texts."""
+    return sql.SQL(", ").join(sql.SQL("t.{}::text").format(sql.Identifier(key)) for key in entity.keys)
 
 
 def _identifier(table: str) -> sql.Identifier:

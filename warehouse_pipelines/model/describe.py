@@ -60,12 +60,14 @@ def reading(entity: Entity) -> str:
     parts = [f"what `{entity.cursor}` says is new"]
     if cadence.overlap:
         parts.append(f"beginning {duration(cadence.overlap)} before the last watermark")
-    if cadence.lookback:
+    if cadence.lookback > cadence.overlap:
         parts.append(f"and the last {duration(cadence.lookback)} again, because edits do not move it")
     if cadence.lookahead:
         parts.append(f"up to {duration(cadence.lookahead)} ahead")
     if cadence.full_every:
         parts.append(f"and everything {every(cadence.full_every)}")
+    if cadence.lookback and cadence.lookback <= cadence.overlap:
+        parts.append("and the last read of a record wins, whatever its time")
     return ", ".join(parts)
 
 

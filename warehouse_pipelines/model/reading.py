@@ -77,6 +77,12 @@ class Known(Protocol):
     def keys(self, table: str) -> Iterator[str]:
         """Yield the keys of the living rows of ``table``, in order."""
 
+    def keys_in(self, entity: Entity, window: Window) -> Iterator[tuple[str, ...]]:
+        """Yield the keys of the living rows of ``entity`` whose cursor lies in ``window``; of all if it has no begin.
+
+        A complete read of the window counts those of them as deleted that it does not return.
+        """
+
     def archived(self, table: str, since: datetime) -> set[str]:
         """Return the keys of the rows that became ``archived`` in the vendor's words at ``since`` or later."""
 
@@ -97,6 +103,10 @@ class NothingKnown:
     """What an empty warehouse holds: for ``Source.check``, and for a first read."""
 
     def keys(self, table: str) -> Iterator[str]:
+        """Yield nothing."""
+        return iter(())
+
+    def keys_in(self, entity: Entity, window: Window) -> Iterator[tuple[str, ...]]:
         """Yield nothing."""
         return iter(())
 

@@ -139,7 +139,7 @@ def test_force_overwrites_newer_local_value(harness: SourceHarness) -> None:
     kept = harness.sync(full=True)
     if harness.entity.version:
         assert {row[column] for row in harness.rows().values()} == {local}
-        assert (kept.updated, kept.unchanged) == (0, len(before))
+        assert (kept.updated, kept.unchanged, kept.metrics["older"]) == (0, 0, len(before))
     else:
         harness.execute(
             f"UPDATE {harness.entity.table} SET {column} = %s", local

@@ -36,6 +36,9 @@ class Held:
     def keys(self, table: str) -> Iterator[str]:
         return iter(self.living)
 
+    def keys_in(self, entity: Entity, window: Window) -> Iterator[tuple[str, ...]]:
+        return iter([(key,) for key in self.living])
+
     def archived(self, table: str, since: datetime) -> set[str]:
         return self.deleted
 

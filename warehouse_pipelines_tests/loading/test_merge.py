@@ -149,7 +149,9 @@ def check_counts(result: Result, before: dict[Key, Any], after: dict[Key, Any], 
     was = {key for key, row in before.items() if row["archived"]}
     now = {key for key, row in after.items() if row["archived"]}
     assert (result.created, result.updated) == (len(created), len(updated))
-    assert result.unchanged == keys - len(created) - len(updated)
+    assert result.unchanged + result.metrics["older"] == keys - len(created) - len(updated)
+    same = {key for key in before if after[key]["xmin"] == before[key]["xmin"]}
+    assert result.metrics["older"] <= len(same)
     assert (result.deleted, result.restored) == (len(now - was), len(was - now))
     assert result.total_rows == len(after)
     assert result.metrics["living_rows"] == len(after) - len(now)
@@ -207,9 +209,40 @@ def test_all_batches_are_staged_in_one_file(fake: FakeSource, monkeypatch: pytes
 def test_a_stale_record_neither_restores_nor_buries(fake: FakeSource) -> None:
     fake.sync([thing("a", 3, removed=True), thing("b", 3)])
     result = fake.sync(page(thing("a", 2), thing("b", 2, removed=True), in_window=False))
-    assert (result.updated, result.unchanged, result.restored, result.deleted) == (0, 2, 0, 0)
+    assert (result.updated, result.unchanged, result.restored, result.deleted) == (0, 0, 0, 0)
+    assert (result.filtered, result.metrics["older"]) == (2, 2)
     assert (fake.row("a")["archived"], fake.row("b")["archived"]) == (True, False)
     assert result.metrics["living_rows"] == 1
+
+
+def test_a_record_that_is_older_than_its_row_is_counted_as_such(fake: FakeSource) -> None:
+    """Not as unchanged, since it differs; one that is older than another of the same run does not."""
+    execute(fake, "ALTER TABLE fake_thing ADD CONSTRAINT small CHECK (size <> 13) NOT VALID")
+    fake.sync([thing("a", 3), thing("b", 3), thing("c", 3)])
+    shown = [thing("a", 2), thing("b", 3), thing("c", 4)], [thing("c", 3, size=1)]
+    result = fake.sync(*(page(*records, in_window=False) for records in shown))
+    assert (result.updated, result.unchanged, result.filtered, result.metrics["older"]) == (1, 2, 1, 1)
+    assert result.metrics["noticed"] == {}
+    shown_in_halves = page(thing("a", 2), thing("b", 3), thing("d", size=13), thing("e"), in_window=False)
+    halves = fake.sync(shown_in_halves)
+    assert (halves.created, halves.failed, halves.unchanged, halves.metrics["older"]) == (1, 1, 1, 1)
+    unreadable = json.dumps(thing("a", 2, doc={"n": 1}, amount="2")).replace('{"n": 1}', '{"n": 1e200000}').encode()
+    assert fake.sync(page(unreadable, in_window=False)).metrics["older"] == 1, "and is no dead letter"
+
+
+def test_a_read_of_everything_names_records_that_are_older_than_their_rows(
+    fake: FakeSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A vendor that was put back to a former state differs for good; the read itself is complete."""
+    fake.sync([thing("a", 3), thing("b", 3), thing("c", 3)])
+    result = fake.sync([thing("a", 2, name="put back"), thing("b", 3)], full=True)
+    assert (result.status, result.unchanged, result.deleted, result.metrics["older"]) == ("success", 1, 1, 1)
+    said = result.metrics["noticed"]["older_than_stored"]
+    assert said.startswith("1 records of Fake are older than their rows in fake_thing")
+    assert said in caplog.text
+    assert fake.history()[-1]["performance_metrics"]["noticed"]["older_than_stored"] == said
+    result = fake.sync([thing("a", 2, name="put back"), thing("b", 3)], full=True, force=True)
+    assert (result.metrics["older"], fake.row("a")["name"]) == (0, "put back")
 
 
 def test_only_newer_wins_and_force_overrides(fake: FakeSource) -> None:

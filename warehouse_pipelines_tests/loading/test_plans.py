@@ -414,9 +414,15 @@ def test_what_is_stored_is_read_by_key(session: Explaining) -> None:
     used = [found for statement, plan in session.seen.plans if (found := check(statement, plan))]
     assert used == [{"fake_thing": {"fake_thing_pkey"}}, {"fake_link": {"fake_link_pkey"}}]
     session.seen.plans.clear()
+    begin = datetime(2024, 1, 1, 2, tzinfo=UTC)
+    assert sum(1 for _ in reader.keys_in(THING, Window(begin, begin + timedelta(seconds=500)))) == 500
+    ((statement, plan),) = session.seen.plans
+    assert check(statement, plan) == {"fake_thing": {"idx_fake_thing_at"}}
+    session.seen.plans.clear()
     assert sum(1 for _ in reader.keys(THING.table)) == ROWS
     reader.archived(THING.table, datetime.now(UTC))
     assert sum(1 for _ in reader.hashes(LINK)) == ROWS
+    assert sum(1 for _ in reader.keys_in(THING, Window(None, datetime.now(UTC)))) == ROWS
     for statement, plan in session.seen.plans:
         check(statement, plan, walks=True)
-    assert len(session.seen.plans) == 3
+    assert len(session.seen.plans) == 4

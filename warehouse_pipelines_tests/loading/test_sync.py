@@ -377,6 +377,19 @@ def test_stored_records_are_found_by_several_columns(fake: FakeSource) -> None:
         assert [*known.records(PAIR.table, ["a 1", "b 1"], "one two")] == ["a 1"]
 
 
+def test_a_source_may_ask_for_the_living_keys_of_a_window(fake: FakeSource) -> None:
+    fake.sync([thing("a", 3), thing("b", 4), thing("c", 5), thing("gone", 4)])
+    fake.sync([thing("a", 3), thing("b", 4), thing("c", 5)], full=True)
+    with WarehouseReader(fake.url) as known:
+        window = Window(january(4), january(5))
+        assert [*known.keys_in(THING, window)] == [("b",)]
+        assert sorted(known.keys_in(THING, Window(None, window.until))) == [("a",), ("b",), ("c",)]
+    fake.entity = PAIR
+    fake.sync(PAIRS)
+    with WarehouseReader(fake.url) as known:
+        assert ("a", "1") in [*known.keys_in(PAIR, window)], "all, without a cursor"
+
+
 def test_everything_is_read_anew_when_the_last_time_is_long_ago(fake: FakeSource) -> None:
     weekly = WEEKLY
     assert fake.sync([thing("a", 3)], [thing("b", 4)], entity=weekly).mode == "full"

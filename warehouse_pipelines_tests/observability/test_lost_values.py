@@ -267,10 +267,12 @@ def test_what_is_emptied_counts_once_and_a_newer_row_stays(fake: FakeSource, mon
     removed = without(things(50), "name")
     assert fake.sync(removed, full=True).status == "partial"
     newer = thing("3", 9, name="newer")
+    fake.sync(without([thing("4", 9)], "name"))
     fake.sync([newer])
     # The stored records are these, so that nothing but the kept names differs.
     result = fake.sync(page(*removed[:25]), page(*removed[25:49], thing("49", 2, name="here")), full=True)
-    assert (result.updated, result.unchanged, result.created) == (49, 1, 0)
+    assert (result.updated, result.unchanged, result.created) == (49, 0, 0)
+    assert result.metrics["older"] == 1, "that of 4 is older too, and its row is emptied"
     assert {key: row["name"] for (key,), row in fake.rows().items() if row["name"]} == {"3": "newer", "49": "here"}
     assert problems(fake) == ()
 

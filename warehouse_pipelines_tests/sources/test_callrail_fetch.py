@@ -1,5 +1,6 @@
 """What is odd about CallRail, read over HTTP from its simulator or from a documented answer."""
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -15,11 +16,11 @@ from warehouse_pipelines.errors import AnswerChanged, CredentialRefused, CursorS
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.simulators.callrail.simulator import CallRail
-from warehouse_pipelines.simulators.core.wire import Request
+from warehouse_pipelines.simulators.core.wire import Answer, Request
 from warehouse_pipelines.sources.callrail import CALLRAIL
 from warehouse_pipelines.sources.callrail.client import wait_for
-from warehouse_pipelines_tests.harness.fetching import Read, sample, served
-from warehouse_pipelines_tests.harness.source_harness import serve_vendor
+from warehouse_pipelines_tests.harness.fetching import Held, Read, sample, served
+from warehouse_pipelines_tests.harness.source_harness import serve_vendor, source_harness
 
 ENTITIES = {entity.name: entity for entity in CALLRAIL.entities}
 LISTS = {"text_messages": "conversations"}
@@ -65,6 +66,34 @@ def queries(vendor: CallRail) -> list[dict[str, str]]:
     """What was asked of the lists of an account, in order."""
     log = vendor.requests()["log"]
     return [{name: values[0] for name, values in entry["query"].items()} for entry in log if "/a/" in entry["path"]]
+
+
+def remove(vendor: CallRail, name: str, *keys: str) -> None:
+    """Let records vanish, as spam does."""
+    for key in keys:
+        number = vendor.stores[name].find(key)
+        assert number is not None
+        vendor.stores[name].remove(number)
+
+
+def add(vendor: CallRail, name: str, at: datetime) -> str:
+    """Add a record that began then."""
+    if name == "calls":
+        return str(vendor.add_call(start_time=at.isoformat()))
+    return str(vendor.add_form(submitted_at=at.isoformat()))
+
+
+def interfere(vendor: CallRail, path: str, after: int, act: Callable[[], None]) -> None:
+    """Act once, when so many pages of a list were answered."""
+    answer, pages = vendor.answer, itertools.count(1)
+
+    def answered(request: Request) -> Answer:
+        found = answer(request)
+        if request.path.endswith(path) and next(pages) == after:
+            act()
+        return found
+
+    vendor.answer = answered  # type: ignore[method-assign]
 
 
 class TestPaging:
@@ -160,13 +189,9 @@ class TestCounts:
     def test_what_a_vanished_record_hid_is_found(self, vendor: CallRail, name: str, vanishing: int) -> None:
         """It moves another from the next page to one that was read; the count alone would then agree."""
         reading = read(ENTITIES[name], page_size=20)
-        store = vendor.stores[name]
         removed = vendor.ids(name)[:vanishing]
         reading.step()
-        for key in removed:
-            number = store.find(key)
-            assert number is not None
-            store.remove(number)
+        remove(vendor, name, *removed)
         assert reading.ids == sorted([*vendor.ids(name), *removed])
         assert (reading.report.reported, reading.report.reported_trusted) == (len(reading.ids), True)
 
@@ -174,12 +199,9 @@ class TestCounts:
     def test_a_list_that_goes_on_shrinking_is_not_believed(self, vendor: CallRail, name: str) -> None:
         """What vanishes during the second walk may hide another again; the count says so, and the run is partial."""
         reading = read(ENTITIES[name], page_size=20)
-        store = vendor.stores[name]
         pages = 0
         while True:
-            number = store.find(vendor.ids(name)[0])
-            assert number is not None
-            store.remove(number)
+            remove(vendor, name, vendor.ids(name)[0])
             try:
                 reading.step()
             except StopIteration:
@@ -200,6 +222,87 @@ class TestCounts:
         reading = read(CALLS)
         assert spam not in reading.ids
         assert reading.report.reported == 599
+
+
+class TestWhatTheWarehouseHas:
+    """A record that no page showed is deleted or was hidden, and the count may be the same."""
+
+    @pytest.mark.parametrize("name", ["calls", "form_submissions"])
+    def test_what_one_that_vanished_hid_is_found_though_a_late_one_evens_the_count_out(
+        self, vendor: CallRail, name: str
+    ) -> None:
+        until = datetime.now(UTC)
+        known = vendor.ids(name)
+        reading = read(ENTITIES[name], until=until, page_size=20, known=Held(living=known))
+        reading.step()
+        remove(vendor, name, known[0])
+        late = add(vendor, name, until - timedelta(minutes=1))
+        assert reading.ids == sorted([*known, late])
+        assert (reading.report.reported, reading.report.reported_trusted) == (len(reading.ids), True)
+        assert reading.context.noted == {"walked_again": f"1 known {name} were not met at first"}
+
+    @pytest.mark.parametrize("name", ["calls", "form_submissions"])
+    def test_a_few_that_are_gone_cost_a_request_each(self, vendor: CallRail, name: str) -> None:
+        known = vendor.ids(name)
+        remove(vendor, name, *known[3:5])
+        usual = read(ENTITIES[name], page_size=20).calls
+        reading = read(ENTITIES[name], page_size=20, known=Held(living=known))
+        assert reading.calls == usual + 2
+        assert reading.context.noted == {}
+        assert reading.ids == sorted({*known} - {*known[3:5]})
+
+    def test_more_than_the_pages_cost_a_walk(self, vendor: CallRail) -> None:
+        known = [f"CAL{number:032x}" for number in range(4)]
+        assert read(CALLS, known=Held(living=known)).calls == 1 + 2 * (1 + 3)
+
+    def test_a_refusal_is_no_proof(self, vendor: CallRail) -> None:
+        vendor.set_fault("status", path="/calls/", status=403)
+        assert read(CALLS, known=Held(living=["CAL1"])).calls == 1 + 1 + 2 * (1 + 3)
+
+    @pytest.mark.parametrize("name", ["companies", "users", "trackers", "tags", "text_messages"])
+    def test_a_list_whose_records_cannot_be_asked_for_is_walked_again(self, vendor: CallRail, name: str) -> None:
+        usual = read(ENTITIES[name], page_size=1).calls
+        reading = read(ENTITIES[name], page_size=1, known=Held(living=["gone"]))
+        assert reading.calls == 2 * usual - 1
+        assert reading.ids == sorted(vendor.ids(LISTS.get(name, name)))
+
+    def test_nobody_is_asked_where_nothing_would_count_as_deleted(self, vendor: CallRail) -> None:
+        """After a list of one page too, which is of one moment."""
+        gone = Held(living=["CAL" + "0" * 32])
+        assert read(CALLS, ago(days=10), page_size=250, known=gone).calls == 2
+        assert (
+            read(TEXTS, ago(days=300), page_size=2, known=gone).calls == read(TEXTS, ago(days=300), page_size=2).calls
+        )
+        read(CALLS, known=gone, limit=600).finished()
+        vendor.set_fault("malformed", path="/calls.json", what="missing_id", after=1, times=1)
+        read(CALLS, known=gone).finished()
+        assert not [entry for entry in vendor.requests()["log"] if "/calls/" in entry["path"]]
+
+    @of(accounts=2)
+    def test_each_account_is_asked(self, vendor: CallRail) -> None:
+        gone = Held(living=["CAL" + "0" * 32])
+        assert read(CALLS, page_size=50, known=gone).calls == read(CALLS, page_size=50).calls + 2
+
+    @pytest.mark.parametrize("table", ["callrail_call", "callrail_form_submission"])
+    def test_a_living_one_is_never_deleted_and_a_deleted_one_is(
+        self, database_url: str, monkeypatch: pytest.MonkeyPatch, table: str
+    ) -> None:
+        with source_harness(table, database_url, monkeypatch) as it:
+            vendor, name = it.simulator, it.entity.name
+            now = datetime.now(UTC)
+            ids = [add(vendor, name, now - timedelta(days=20) + timedelta(minutes=n)) for n in range(50)]
+            it.sync()
+
+            def act() -> None:
+                remove(vendor, name, ids[1])
+                add(vendor, name, now)
+
+            interfere(vendor, f"/{name}.json", 3, act)
+            result = it.sync(batch_size=10)
+            assert (result.mode, result.status, result.created, result.deleted) == ("delta", "success", 1, 0)
+            assert {(key,) for key in ids} <= it.living()
+            assert it.sync(batch_size=10).deleted == 1
+            assert it.living() == it.driver.keys(it.entity)
 
 
 class TestWindows:

@@ -24,7 +24,7 @@ from warehouse_pipelines.errors import (
 )
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.simulators.core.wire import Request
+from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
 from warehouse_pipelines.sources.hubspot import HUBSPOT
 from warehouse_pipelines.sources.hubspot.client import wait_for
@@ -80,6 +80,24 @@ def soon() -> datetime:
 def routes(portal: HubSpot) -> dict[str, int]:
     found: dict[str, int] = portal.requests()["routes"]
     return found
+
+
+def searches(portal: HubSpot) -> list[dict[str, Any]]:
+    return [entry for entry in portal.requests()["log"] if entry["path"].endswith("/search")]
+
+
+def after_searches(portal: HubSpot, number: int, act: Callable[[], Any], *, always: bool = False) -> None:
+    """Act when so many searches for a whole window were answered, and perhaps after each further one."""
+    answer, counted = portal.answer, itertools.count(1)
+
+    def answered(request: Request) -> Answer:
+        found = answer(request)
+        whole = request.path.endswith("/search") and len(request.json()["filterGroups"][0]["filters"]) == 2
+        if whole and (next(counted) == number or always):
+            act()
+        return found
+
+    portal.answer = answered  # type: ignore[method-assign]
 
 
 class TestEverything:
@@ -284,6 +302,94 @@ class TestSideBySide:
         assert set(portal.ids("contacts")) - left <= set(reading.ids)
         assert len(reading.ids) == len(set(reading.ids))
 
+    @pytest.mark.parametrize("left", [1, 60, 500])
+    @of(contacts=1000, id_order="text")
+    def test_what_leaves_the_window_hides_no_other_behind_the_edge_of_a_page(self, portal: HubSpot, left: int) -> None:
+        """Read by offset, as ids in text order are, the others move up."""
+        keys = sorted(portal.ids("contacts"))
+        some = keys[:300] + keys[-300:]
+        portal.bulk_touch("contacts", ids=some)
+        until = datetime.now(UTC)
+        time.sleep(0.002)  # an edit is later than the window
+        edited = some[:left]
+        after_searches(portal, 2, lambda: portal.bulk_touch("contacts", ids=edited))
+        reading = read(CONTACTS, ago(minutes=1), until, backfill=True)
+        assert set(some) - set(edited) <= set(reading.ids)
+        assert reading.context.noted["search_read_again_by_windows"]
+        assert reading.report.unproven is None
+        # By id up to three, from both ends; by offset four, and two more for a step back.
+        assert routes(portal)[SEARCH] <= 3 + 4 + 2
+
+    @pytest.mark.parametrize("seed", range(3))
+    @of(contacts=1000, id_order="text")
+    @pytest.mark.slow("rarer behaviour of a vendor")
+    def test_what_leaves_the_window_all_the_time_hides_no_other_by_offset(self, portal: HubSpot, seed: int) -> None:
+        chance = Random(seed)  # noqa: S311  (the same each time)
+        portal.bulk_touch("contacts")
+        until = datetime.now(UTC)
+        time.sleep(0.002)
+        left: set[str] = set()
+
+        def edit() -> None:
+            some = chance.sample(portal.ids("contacts"), 8)
+            portal.bulk_touch("contacts", ids=some)
+            left.update(some)
+
+        after_searches(portal, 1, edit, always=True)
+        reading = read(CONTACTS, ago(minutes=1), until, backfill=True).finished()
+        assert set(portal.ids("contacts")) - left <= set(reading.ids)
+        assert reading.report.unproven is None
+
+    @pytest.mark.parametrize("pages", ["whole", "short", "empty"])
+    @of(contacts=1000, id_order="text")
+    def test_pages_by_offset_are_asked_for_once_where_nothing_moves(self, portal: HubSpot, pages: str) -> None:
+        """Twice where pages are short: what their offsets stand for is unknown, so the second walk is the proof."""
+        portal.bulk_touch("contacts")
+        portal.configure(search_pages=pages)
+        reading = read(CONTACTS, ago(minutes=1), soon(), backfill=True)
+        assert reading.ids == sorted(portal.ids("contacts"))
+        assert reading.report.unproven is None
+        offsets = [entry["body"].get("after", "0") for entry in searches(portal)]
+        if pages == "whole":
+            assert offsets[-6:] == ["0", "199", "398", "597", "796", "995"]
+
+    @of(contacts=1000, id_order="text")
+    def test_a_portal_that_refuses_such_offsets_is_walked_twice(self, portal: HubSpot) -> None:
+        portal.bulk_touch("contacts")
+        answer = portal.answer
+
+        def answered(request: Request) -> Answer:
+            offset = int(request.json().get("after", 0)) if request.path.endswith("/search") else 0
+            return answer_json(400, {"message": "no page begins there"}) if offset % 200 else answer(request)
+
+        portal.answer = answered  # type: ignore[method-assign]
+        reading = read(CONTACTS, ago(minutes=1), soon(), backfill=True)
+        assert reading.ids == sorted(portal.ids("contacts"))
+        assert reading.report.unproven is None
+
+    def test_a_search_in_no_order_is_unproven(self, vendor_answers: Callable[..., None]) -> None:
+        chance, ids = Random(1), [str(number) for number in range(1000, 2000)]  # noqa: S311
+
+        def search(request: Request) -> Any:
+            body = request.json()
+            end = int(body.get("after", 0)) + body["limit"]
+            hits = [{"id": key} for key in chance.sample(ids, 100)]
+            return {"total": 1000, "results": hits, "paging": {"next": {"after": str(end)}} if end < 1000 else None}
+
+        path = "/crm/v3/objects/contacts"
+        vendor_answers(
+            {
+                f"{path}/search": search,
+                f"{path}/batch/read": lambda request: {"results": request.json()["inputs"]},
+                "/crm/v3/properties/contacts": {"results": [{"name": "email"}]},
+                path: {"results": []},
+            }
+        )
+        for backfill in (True, False):
+            unproven = read(CONTACTS, ago(minutes=1), backfill=backfill).report.unproven
+            assert unproven is not None
+            assert "the watermark stays" in unproven
+
     def test_a_search_acquires_the_budget_of_a_second_first(self, portal: HubSpot) -> None:
         reading = read(CONTACTS, ago(minutes=1)).finished()
         assert [budget.name for budget in reading.taken[:3]] == ["searches", "requests", "day"]
@@ -323,7 +429,7 @@ class TestDelta:
         assert reading.ids == sorted(portal.ids("contacts"))
         assert reading.context.noted["search_read_again_by_windows"]
         assert routes(portal)[BATCH_READ] == BIG / 100
-        asked = [entry for entry in portal.requests()["log"] if entry["path"].endswith("/search")]
+        asked = searches(portal)
         assert {entry["status"] for entry in asked} == {200}
         assert max(int(entry["body"].get("after", 0)) + entry["body"]["limit"] for entry in asked) <= 10_000
 

@@ -5,7 +5,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -59,6 +59,18 @@ def keys(reading: Read, entity: Entity) -> list[str]:
 
 def queries(vendor: SalesPro) -> list[str]:
     return [execution["query"] for execution in vendor.executions()]
+
+
+def started(vendor: SalesPro) -> list[dict[str, Any]]:
+    return [entry["body"] for entry in vendor.requests()["log"] if entry["path"] == "/StartQueryExecution"]
+
+
+def days_ago(days: float) -> str:
+    return (datetime.now(UTC) - timedelta(days)).strftime("%Y-%m-%d %H:%M:%S.000")
+
+
+def answer(vendor: SalesPro, estimate: str, days: float, answers: dict[str, str]) -> None:
+    vendor.insert("lead_results", estimate_id=estimate, created_at=days_ago(days), lead_results=json.dumps(answers))
 
 
 def operations(vendor: SalesPro) -> list[str]:
@@ -257,8 +269,7 @@ class TestTheResult:
         assert {record["bank_name"] for record in records} >= {None}
         assert [one for one in operations(vendor) if one == "/GetQueryResults"] == ["/GetQueryResults"] * 3
         assert not any(one.startswith("/results") for one in operations(vendor))
-        started = [entry["body"] for entry in vendor.requests()["log"] if entry["path"] == "/StartQueryExecution"]
-        assert "ResultConfiguration" not in started[-1]
+        assert "ResultConfiguration" not in started(vendor)[-1]
         assert "5 of" in SALESPRO.check() or "6 of" in SALESPRO.check()
 
     @of(managed_results=True)
@@ -303,6 +314,26 @@ class TestTheQuery:
         assert "last" in found
         assert "next" not in found
 
+    def test_what_the_window_does_not_show_is_asked_for_without_bounds(self, vendor: SalesPro) -> None:
+        """Where absence means deletion; ids are compared as the warehouse spells them."""
+        upper = "0A1B2C3D-0000-4000-8000-00000000000F"
+        answer(vendor, upper, 10, {})
+        answer(vendor, "shown", 0, {})
+        stored = [upper.lower(), "shown", "it's gone", *(f"gone{number}" for number in range(600))]
+        since = datetime.now(UTC) - timedelta(days=1)
+        reading = read(RESULTS, since, known=Held(living=stored))
+        assert [record["estimate_id"] for record in reading.beside_the_window] == [upper]
+        window, *others = [body["ExecutionParameters"] for body in started(vendor)]
+        assert len(window) == 1
+        assert [len(keys) for keys in others] == [500, 102]
+        assert others[0][:2] == [f"'{upper.lower()}'", "'it''s gone'"]
+        vendor.reset_counters()
+        read(RESULTS, since, known=Held(living=["shown"])).finished()
+        read(RESULTS, since, known=Held(living=stored), limit=1).finished()
+        read(RESULTS, known=Held(living=stored)).finished()
+        read(CUSTOMERS, since, known=Held(living=stored)).finished()
+        assert len(started(vendor)) == 4
+
     @pytest.mark.parametrize("written", ["2026-01-02 03:04:05", "2026-01-02T03:04:05Z", "2026-01-02", "02.01.2026"])
     def test_a_cursor_that_is_a_text_is_read_in_any_form(self, vendor: SalesPro, written: str) -> None:
         """A form that nobody can read is asked for each time: it is set aside by name, not lost."""
@@ -344,8 +375,7 @@ class TestTheQuery:
     @of(metadata="denied")
     def test_a_policy_without_the_catalogue_is_enough(self, vendor: SalesPro) -> None:
         assert keys(read(ESTIMATES, LONG_AGO), ESTIMATES) == sorted(vendor.ids("estimate"))
-        started = [entry["body"] for entry in vendor.requests()["log"] if entry["path"] == "/StartQueryExecution"]
-        assert started[0]["ExecutionParameters"] == ["'salespro'", "'estimate'"]
+        assert started(vendor)[0]["ExecutionParameters"] == ["'salespro'", "'estimate'"]
         assert read(ENTITIES["users"]).records[0]["allowed_offices"].startswith('["')
 
     @pytest.mark.parametrize("metadata", ["allowed", "denied"])
@@ -558,6 +588,57 @@ class TestInTheWarehouse:
         customers.sync(full=True)
         assert customers.rows()["c",]["estimate_id"] == "second", "the last read wins"
         assert len(customers.rows()) == len(vendor.ids("customer"))
+
+    @pytest.mark.parametrize(
+        ("table", "column"),
+        [
+            ("salespro_credit_application", "credit_app_note"),
+            ("salespro_customer", "customer_last_name"),
+            ("salespro_estimate", "job_type"),
+        ],
+    )
+    def test_an_edit_in_the_hour_that_occurs_twice_is_loaded(
+        self, database_url: str, monkeypatch: pytest.MonkeyPatch, table: str, column: str
+    ) -> None:
+        with source_harness(table, database_url, monkeypatch) as it:
+            monkeypatch.setenv("SALESPRO_ATHENA_TIME_ZONE", "America/New_York")
+            vendor, path = it.simulator, it.entity.path
+            key = vendor.ids(path)[-1]
+            vendor.edit(path, key, **{column: "before", "updated_at": "2025-11-02 01:50:00.000"})
+            it.sync()
+            vendor.edit(path, key, **{column: "20 minutes later", "updated_at": "2025-11-02 01:10:00.000"})
+            assert it.sync(start_date=date(2025, 11, 1)).updated == 1
+            assert it.rows()[key,][column] == "20 minutes later"
+
+    @pytest.mark.parametrize("table", ["salespro_lead_result", "salespro_lead_result_line_item"])
+    def test_an_estimate_whose_newest_answer_is_removed_has_the_one_before_the_window(
+        self, database_url: str, monkeypatch: pytest.MonkeyPatch, table: str
+    ) -> None:
+        with source_harness(table, database_url, monkeypatch) as it:
+            vendor = it.simulator
+            older = {"Appointment Result": "older", "Job Type 1": "older"}
+            newer = {"Appointment Result": "newer", "Job Type 1": "newer", "Job Type 2": "newer"}
+            answer(vendor, "again", 10, older)
+            answer(vendor, "again", 1, newer)
+            answer(vendor, "gone", 1, older)
+            it.sync()
+            vendor.engine.db.execute("DELETE FROM lead_results WHERE created_at > ?", [days_ago(5)])
+            answer(vendor, "new", 0, older)
+            result = it.sync()
+            rows = {key: row for key, row in it.rows().items() if key[0] in ("again", "gone")}
+            gone = {key for key, row in rows.items() if row["archived"]}
+            if table == "salespro_lead_result":
+                assert gone == {("gone",)}
+                assert rows["again",]["result_type"] == "older"
+            else:
+                assert gone == {("again", "2"), ("gone", "1")}
+                assert rows["again", "1"]["job_type"] == "older"
+            assert (result.mode, result.status, result.deleted) == ("delta", "success", len(gone))
+            assert len(started(vendor)) == 3, "the first run one query, the second another for what was not shown"
+            assert it.sync().deleted == 0
+            assert len(started(vendor)) == 4
+            it.sync(full=True)
+            assert {key for key, row in it.rows().items() if row["archived"] and key in rows} == gone
 
     def test_a_day_without_a_whole_read_is_followed_by_one(self, customers: SourceHarness) -> None:
         customers.sync()

@@ -5,15 +5,17 @@ Spam is answered with 404 and counts as deleted.
 A conversation is not read so: its single answer has all messages under another name, and the row holds the recent ones.
 """
 
+from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
 import msgspec
 
 from warehouse_pipelines.errors import RequestRefused
+from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.sources._in_flight import as_answered
-from warehouse_pipelines.sources.callrail.client import VERSION, client
-from warehouse_pipelines.sources.callrail.fetch import asked_fields, visible_accounts
+from warehouse_pipelines.sources.callrail.client import VERSION, asked_fields, client
+from warehouse_pipelines.sources.callrail.reader import visible_accounts
 
 MOST = 100
 """Keys of one run: a tenth of what the vendor allows in an hour."""
@@ -21,10 +23,20 @@ MOST = 100
 
 def read_keys(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the records of the keys of the request, whichever account has them."""
-    http, fields = client(context), asked_fields(request.entity)
-    collection = request.entity.path.removesuffix(".json")
-    accounts = visible_accounts(request, context)
+    ask = asking(request.entity, context, visible_accounts(request, context))
     absent: list[str] = []
+    for key, record in as_answered(context, ask, request.keys):
+        if record is None:
+            absent.append(key)
+        else:
+            yield Page([record], in_window=False)
+    return ReadReport(deleted_keys=absent)
+
+
+def asking(entity: Entity, context: ReadContext, accounts: Sequence[str]) -> Callable[[str], bytes | None]:
+    """Return what asks for the record of a key, whichever of the accounts has it; None stands for a deleted one."""
+    http, fields = client(context), asked_fields(entity)
+    collection = entity.path.removesuffix(".json")
 
     def ask(key: str) -> bytes | None:
         for account in accounts:
@@ -36,9 +48,4 @@ def read_keys(request: ReadRequest, context: ReadContext) -> Pages:
                     raise
         return None
 
-    for key, record in as_answered(context, ask, request.keys):
-        if record is None:
-            absent.append(key)
-        else:
-            yield Page([record], in_window=False)
-    return ReadReport(deleted_keys=absent)
+    return ask

@@ -1,10 +1,11 @@
-"""The client of CallRail, and the form of its lists."""
+"""The client of CallRail, the form of its lists, and the members that a record has only on request."""
 
 import functools
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Budget, ReadContext
 from warehouse_pipelines.sources._http import Client, first_backoff
 from warehouse_pipelines.sources.callrail.settings import Settings
@@ -26,6 +27,28 @@ class Answer(msgspec.Struct):
     next_page: str | None = None
 
 
+FIELDS = {
+    "a.json": "numeric_id",
+    "companies.json": "verified_caller_ids",
+    "trackers.json": "campaign_name swap_targets",
+    "calls.json": """
+        agent_email call_highlights call_summary call_type campaign company_id company_name company_time_zone created_at
+        custom detail_tags device_type fbclid first_call ga gclid good_lead_call_id good_lead_call_time integration_data
+        keypad_entries keywords keywords_spotted landing_page_url last_requested_url lead_score lead_score_explanation
+        lead_status medium milestones msclkid note person_id prior_calls referrer_domain referring_url sentiment
+        session_uuid source source_name speaker_percent tags timeline_url total_calls tracker_id transcription
+        utm_source utm_medium utm_term utm_content utm_campaign utma utmb utmc utmv utmz value voice_assist_message
+        waveforms zip_code
+    """,
+    "form_submissions.json": """
+        company_name lead_status value note tags form_name timeline_url milestones
+        utm_source utm_medium utm_term utm_content utm_campaign
+    """,
+    "text-messages.json": "lead_status source",
+}
+"""Members that a list answers only on request. The declared ones are requested; an unknown name may be a 400."""
+
+
 @functools.cache
 def answers(name: str) -> type[Answer]:
     """Return the form of an answer whose list is called ``name``. Without that list the answer is an error."""
@@ -36,6 +59,13 @@ def answers(name: str) -> type[Answer]:
         kw_only=True,
     )
     return cast(type[Answer], form)
+
+
+def asked_fields(entity: Entity) -> dict[str, str]:
+    """Return the parameter that asks for the declared members that come only on request."""
+    declared = {column.path.partition(".")[0] for column in entity.columns.values()}
+    fields = [name for name in FIELDS.get(entity.path, "").split() if name in declared]
+    return {"fields": ",".join(fields)} if fields else {}
 
 
 def client(context: ReadContext) -> Client:

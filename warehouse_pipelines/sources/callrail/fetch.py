@@ -8,6 +8,10 @@ come days after the call. So every delta reads the last 30 days again (``lookbac
 window that is no longer listed (spam vanishes) counts as deleted. Older records are read again once a week, deletes
 included.
 
+A call that is deleted while the pages are read moves another one to a page that was read before, and one that arrives
+late evens the count out. So what the warehouse has and no page showed is asked for by its key; if any of it answers,
+or if it is more than the pages, the lists are read once more. Two reads that do not show a record prove it deleted.
+
 A conversation's cursor moves with each message, so one that is absent from its former window may have moved out of it:
 only a full read proves its delete. Conversations are therefore read to the end and not to the window's end, and their
 first page, newest first, is read once more at the end.
@@ -19,36 +23,23 @@ loader's limit. Times are sent with an offset, because a bare date means the tim
 Verified against the simulator only; no live account has been read yet.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, timedelta
 
-from warehouse_pipelines.errors import PermissionMissing
-from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
-from warehouse_pipelines.sources._in_flight import side_by_side
-from warehouse_pipelines.sources.callrail.client import VERSION
-from warehouse_pipelines.sources.callrail.entities import ACCOUNTS, RETENTION, TEXT_MESSAGES, USERS
-from warehouse_pipelines.sources.callrail.reader import CallRailReader
-
-FIELDS = {
-    "a.json": "numeric_id",
-    "companies.json": "verified_caller_ids",
-    "trackers.json": "campaign_name swap_targets",
-    "calls.json": """
-        agent_email call_highlights call_summary call_type campaign company_id company_name company_time_zone created_at
-        custom detail_tags device_type fbclid first_call ga gclid good_lead_call_id good_lead_call_time integration_data
-        keypad_entries keywords keywords_spotted landing_page_url last_requested_url lead_score lead_score_explanation
-        lead_status medium milestones msclkid note person_id prior_calls referrer_domain referring_url sentiment
-        session_uuid source source_name speaker_percent tags timeline_url total_calls tracker_id transcription
-        utm_source utm_medium utm_term utm_content utm_campaign utma utmb utmc utmv utmz value voice_assist_message
-        waveforms zip_code
-    """,
-    "form_submissions.json": """
-        company_name lead_status value note tags form_name timeline_url milestones
-        utm_source utm_medium utm_term utm_content utm_campaign
-    """,
-    "text-messages.json": "lead_status source",
-}
-"""Members that a list answers only on request. The declared ones are requested; an unknown name may be a 400."""
+from warehouse_pipelines.errors import PermissionMissing, RequestRefused
+from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest, Window
+from warehouse_pipelines.sources._in_flight import as_answered, side_by_side
+from warehouse_pipelines.sources.callrail.by_key import asking
+from warehouse_pipelines.sources.callrail.client import VERSION, asked_fields
+from warehouse_pipelines.sources.callrail.entities import (
+    ACCOUNTS,
+    CALLS,
+    FORM_SUBMISSIONS,
+    RETENTION,
+    TEXT_MESSAGES,
+    USERS,
+)
+from warehouse_pipelines.sources.callrail.reader import CallRailReader, Keyed, visible_accounts
 
 
 def fetch(request: ReadRequest, context: ReadContext) -> Pages:
@@ -60,41 +51,69 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     params = question(request)
     if params is None:
         return ReadReport()
-    paths = [f"/{VERSION}/{entity.path}"]
-    if entity.path != ACCOUNTS.path:
-        paths = [f"/{VERSION}/a/{account}/{entity.path}" for account in visible_accounts(request, context)]
+    accounts = visible_accounts(request, context) if entity.path != ACCOUNTS.path else []
+    paths = [f"/{VERSION}/a/{account}/{entity.path}" for account in accounts] or [f"/{VERSION}/{entity.path}"]
     readers = [CallRailReader(request, context, entity, path, params) for path in paths]
     # In their order where a record may be in two accounts: then the first one's is loaded, each time.
     most = 1 if request.limit or entity.path == USERS.path else None
     seen: set[str] = set()
     again = 0
-    for records in side_by_side(context, [reader.pages() for reader in readers], most):
-        fresh = [record for key, record in records if key is None or key not in seen]
-        if len(readers) > 1:
-            again += len(records) - len(fresh)
-            seen.update(key for key, _ in records if key is not None)
-        reported = readers[0].counted if len(readers) == 1 else None
-        yield Page(fresh, in_window=entity.path != TEXT_MESSAGES.path, reported=reported)
+
+    def pages(walks: Iterable[Iterator[list[Keyed]]]) -> Iterator[Page]:
+        nonlocal again
+        for records in side_by_side(context, walks, most):
+            fresh = [record for key, record in records if key is None or key not in seen]
+            if len(readers) > 1:
+                again += len(records) - len(fresh)
+                seen.update(key for key, _ in records if key is not None)
+            reported = readers[0].counted if len(readers) == 1 else None
+            yield Page(fresh, in_window=entity.path != TEXT_MESSAGES.path, reported=reported)
+
+    yield from pages([reader.pages() for reader in readers])
+    if may_have_hidden(request, context, readers, accounts):
+        yield from pages([reader.pages_again() for reader in readers if reader.walked > 1])
     known = [reader.total for reader in readers if reader.total is not None]
     reported = sum(known) - again if len(known) == len(readers) else None
     return ReadReport(reported=reported, reported_trusted=True)
 
 
-def visible_accounts(request: ReadRequest, context: ReadContext) -> list[str]:
-    """Return the ids of the accounts that the key sees. Raises ``PermissionMissing`` when it sees none."""
-    visible = CallRailReader(request, context, ACCOUNTS, f"/{VERSION}/a.json", {})
-    for _ in visible.pages():
-        pass
-    if not visible.seen:
-        raise PermissionMissing("CallRail: the key sees no account. Check the rights of its user, then run again.")
-    return sorted(visible.seen)
+def may_have_hidden(
+    request: ReadRequest, context: ReadContext, readers: Sequence[CallRailReader], accounts: Sequence[str]
+) -> bool:
+    """Return whether the pages may have hidden a record that would count as deleted.
+
+    No page showed it, and it answers by its key; where that is not to be had, or costs more than a walk, it may.
+    """
+    entity, window = request.entity, request.window
+    counts_as_deleted = (request.full or entity.deletes.by_window) and not request.limit
+    # One page is of one moment; and where a record without an id is, nothing counts as deleted.
+    if not counts_as_deleted or all(one.walked < 2 for one in readers) or any(one.without_id for one in readers):
+        return False
+    if entity.cursor:
+        window = Window(max(request.since, window.until - RETENTION), window.until)
+    missed = [
+        key for (key,) in context.known.keys_in(entity, window) if not any(key in reader.seen for reader in readers)
+    ]
+    by_key = entity.path in (CALLS.path, FORM_SUBMISSIONS.path)
+    cheaper = len(missed) * len(accounts) <= sum(reader.walked for reader in readers)
+    if not missed or (by_key and cheaper and _are_gone(request, context, accounts, missed)):
+        return False
+    context.note(walked_again=f"{len(missed)} known {entity.name} were not met at first")
+    return True
 
 
-def asked_fields(entity: Entity) -> dict[str, str]:
-    """Return the parameter that asks for the declared members that come only on request."""
-    declared = {column.path.partition(".")[0] for column in entity.columns.values()}
-    fields = [name for name in FIELDS.get(entity.path, "").split() if name in declared]
-    return {"fields": ",".join(fields)} if fields else {}
+def _are_gone(request: ReadRequest, context: ReadContext, accounts: Sequence[str], keys: Sequence[str]) -> bool:
+    """Return whether no account has a record of any of these keys; a refusal proves nothing."""
+    ask = asking(request.entity, context, accounts)
+
+    def is_gone(key: str) -> bool:
+        try:
+            return ask(key) is None
+        except (RequestRefused, PermissionMissing):
+            return False
+
+    answered = list(as_answered(context, is_gone, keys))
+    return all(gone for _, gone in answered)
 
 
 def question(request: ReadRequest) -> dict[str, str] | None:

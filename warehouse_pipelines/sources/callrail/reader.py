@@ -5,7 +5,8 @@ read starts again with relative pagination, which the vendor offers for depth.
 
 ``total_records`` is trusted: a difference is asked for once more, as soon as the list is read. A deletion during paging
 shifts records and can hide one, and the smaller count then equals what was read. If the total drops during a walk, walk
-once more: that finds the hidden record in the same run.
+once more: that finds the hidden record in the same run. A late arrival evens the total out; ``fetch`` then misses what
+the warehouse has, and walks again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,12 +14,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from warehouse_pipelines.errors import AnswerChanged, CursorStuck
+from warehouse_pipelines.errors import AnswerChanged, CursorStuck, PermissionMissing
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import ReadContext, ReadRequest
 from warehouse_pipelines.sources._json import key_of, listed
-from warehouse_pipelines.sources.callrail.client import PER_PAGE, Answer, answers, client
-from warehouse_pipelines.sources.callrail.entities import CALLS, TEXT_MESSAGES
+from warehouse_pipelines.sources.callrail.client import PER_PAGE, VERSION, Answer, answers, client
+from warehouse_pipelines.sources.callrail.entities import ACCOUNTS, CALLS, TEXT_MESSAGES
 from warehouse_pipelines.sources.callrail.settings import Settings
 
 Keyed = tuple[str | None, bytes]
@@ -29,7 +30,10 @@ LIST_NAMES = {TEXT_MESSAGES.path: "conversations"}
 
 
 class CallRailReader:
-    """Read one list of one account, and report how many records it has by its own count; ``seen`` are their ids."""
+    """Read one list of one account, and report how many records it has by its own count.
+
+    ``seen`` are their ids, ``without_id`` says whether one has none, and ``walked`` is how many pages a walk had.
+    """
 
     def __init__(
         self,
@@ -43,6 +47,8 @@ class CallRailReader:
         self.path = path
         self.params = {**params, "per_page": str(min(request.page_size, PER_PAGE))}
         self.seen: set[str] = set()
+        self.without_id = False
+        self.walked = 0
         self._http = client(context)
         self._host = urlsplit(context.settings(Settings).base_url).netloc
         self._form = answers(LIST_NAMES.get(entity.path, entity.name))
@@ -60,16 +66,28 @@ class CallRailReader:
         if self._counted is not None and self._counted > self._here:
             again = self._ask(page="1")
             if again.total_records is not None and again.total_records < self._counted:
-                given = set(self.seen)
-                self._counted, self._met = again.total_records, set()
-                self._pages_seen.clear()
-                yield from self._walk(again)
-                self._deleted = len(given - self._met)
+                yield from self._walk_again(again)
+        self._count_again()
+
+    def pages_again(self) -> Iterator[list[Keyed]]:
+        """Yield the records that the pages did not show before."""
+        yield from self._walk_again(self._ask(page="1"))
+        self._count_again()
+
+    def _walk_again(self, first: Answer) -> Iterator[list[Keyed]]:
+        given = set(self.seen)
+        self._counted, self._met = first.total_records, set()
+        yield from self._walk(first)
+        self._deleted = len(given - self._met)
+
+    def _count_again(self) -> None:
         if self._counted is not None and self._counted < self._here:
             self._counted = self._ask(page="1", per_page="1").total_records  # now, before the list grows on
         self._pages_seen.clear()
 
     def _walk(self, first: Answer) -> Iterator[list[Keyed]]:
+        self._pages_seen.clear()
+        self.walked = 0
         if self.entity.path == CALLS.path and (first.total_pages is None or first.total_pages > 1):
             yield from self._relative()
         else:
@@ -127,6 +145,8 @@ class CallRailReader:
         if keys in self._pages_seen:
             raise CursorStuck(f"CallRail: {self.path} answered the same page twice; reading on would never end.")
         self._pages_seen.add(keys)
+        self.walked += 1
+        self.without_id |= None in keys
         again = self._met is not None
         if self._met is not None:
             self._met.update(keys)
@@ -138,3 +158,13 @@ class CallRailReader:
         self.seen.update(key for key in keys if key)
         self._read += len(fresh)
         return fresh
+
+
+def visible_accounts(request: ReadRequest, context: ReadContext) -> list[str]:
+    """Return the ids of the accounts that the key sees. Raises ``PermissionMissing`` when it sees none."""
+    visible = CallRailReader(request, context, ACCOUNTS, f"/{VERSION}/a.json", {})
+    for _ in visible.pages():
+        pass
+    if not visible.seen:
+        raise PermissionMissing("CallRail: the key sees no account. Check the rights of its user, then run again.")
+    return sorted(visible.seen)

@@ -116,7 +116,7 @@ def changes(reader: HubSpotReader) -> Pages:
             absent.update(set(ids) - {str(key_of(msgspec.Raw(record))) for record in records})
         yield Page(records, reported=search.counted)
     if backfill:
-        return ReadReport(reported=search.counted)
+        return ReadReport(reported=search.counted, unproven=search.unproven)
     now = datetime.now(UTC)
     known = context.known.archived(reader.entity.table, now - ARCHIVED_FOR)
     context.note(archived_listed=len(listed))
@@ -132,7 +132,7 @@ def changes(reader: HubSpotReader) -> Pages:
         erased &= context.known.archived(reader.entity.table, now - CERTAINLY_ARCHIVED_FOR)
     else:
         erased = set()
-    return ReadReport(reported=search.counted, erased_keys=sorted(erased))
+    return ReadReport(reported=search.counted, erased_keys=sorted(erased), unproven=search.unproven)
 
 
 def owners(reader: HubSpotReader) -> Pages:

@@ -11,6 +11,11 @@ before, the ends must meet at the same records, and when fewer came than the sea
 how many there are. If a check fails, the window is read again **by offset**: halved until the search counts less than
 10,000, down to one millisecond; a millisecond that still has more is walked up by id, in the order of the vendor.
 
+An edit during a walk by offset takes a record out of the window, and those behind it move up: one may pass over the
+edge of a page unseen. So each page begins with the last record of the page before. While the order stands still, a
+page that begins with a record that was met hides nothing, and before another one the walk goes back. Where that cannot
+be done, the part is walked until a walk finds nothing new; one that goes on moving is ``unproven``.
+
 The search's ``total`` may start that second read. It is never taken as a proof that all was read.
 """
 
@@ -20,7 +25,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from warehouse_pipelines.errors import CursorStuck, SuspiciousRead
+from warehouse_pipelines.errors import CursorStuck, RequestRefused, SuspiciousRead
 from warehouse_pipelines.sources._in_flight import InFlight
 from warehouse_pipelines.sources.hubspot.answers import Found
 from warehouse_pipelines.sources.hubspot.client import OBJECTS
@@ -28,6 +33,15 @@ from warehouse_pipelines.sources.hubspot.reader import EMPTY_PAGES, HubSpotReade
 
 FOUND = 200  # most hits of one search page
 LIMIT = 10_000  # a search never returns hits beyond it
+WALKS = 5
+"""Walks by offset through one part, before it is given up to prove that nothing was hidden."""
+
+STEPS_BACK = 20
+"""How often one walk by offset goes back."""
+
+MORE_OVERLAP = 20
+"""Records that pages share once the walk has gone back: so many may leave the window between two pages."""
+
 BOTH_ENDS_FROM = 3 * FOUND
 """Hits from which a window is walked from both ends, so that neither is asked in vain."""
 
@@ -68,13 +82,18 @@ class _End:
 
 
 class HubSpotSearch:
-    """Search one object type by its modified time; ``counted`` is what the search first counted, if it can be told."""
+    """Search one object type by its modified time.
+
+    ``counted`` is what the search first counted, if it can be told; ``unproven`` is why ids of the window may be
+    missing.
+    """
 
     def __init__(self, reader: HubSpotReader) -> None:
         entity = reader.entity
         self.context, self.client, self.object_type = reader.context, reader.client, reader.object_type
         self.most = reader.most
         self.counted: int | None = None
+        self.unproven: str | None = None
         self.modified = entity.columns[entity.cursor].path.rpartition(".")[2] if entity.cursor else ""
         self.budget = reader.searches
         self._path = f"{OBJECTS}/{self.object_type}/search"
@@ -197,17 +216,83 @@ class HubSpotSearch:
             yield from self._by_offset(since, middle)
             yield from self._by_offset(middle + 1, until)
             return
-        offset = 0
-        while True:
-            yield from (hit.id for hit in page.page("search", first=not offset))
-            if page.after is None:
+        yield from self._until_nothing_hides(since, until, page)
+
+    def _until_nothing_hides(self, since: int, until: int, first: Found) -> Iterator[str]:
+        """Yield the ids of a part by offset, each once, walking it until nothing can have been hidden."""
+        given: set[str] = set()
+        walk = _Offsets(self, since, until, first)
+        for number in range(WALKS):
+            before = len(given)
+            for ids in walk.pages():
+                fresh = [key for key in ids if key not in given]
+                given.update(fresh)
+                yield from fresh
+            if walk.joined or (number and len(given) == before):
                 return
-            if not offset < int(page.after) <= LIMIT - FOUND:
-                raise CursorStuck(
-                    f"HubSpot: the search of {self.object_type} goes from offset {offset} to {page.after}"
-                )
-            offset = int(page.after)
-            page = self._search(since, until, after=page.after)
+            walk = _Offsets(self, since, until, self._search(since, until))
+        self.unproven = (
+            f"HubSpot: {self.object_type} were edited all the time while the search was paged through, so a change may "
+            "have been passed over. What was read is loaded, the watermark stays, and the next run reads from there."
+        )
+
+
+class _Offsets:
+    """A walk by offset through one part; ``joined`` says whether no page can have hidden a record.
+
+    While each page begins with a record that was met, nothing lies between it and the page before. Where one does not,
+    the walk goes back by a page, and has pages overlap by more from then on.
+    """
+
+    def __init__(self, search: HubSpotSearch, since: int, until: int, first: Found) -> None:
+        self.joined = True
+        self._ask = partial(search._search, since, until)
+        self._page, self._object_type = first, search.object_type
+        self._offset, self._limit, self._overlap = 0, FOUND, 1
+        self._back = 0
+
+    def pages(self) -> Iterator[list[str]]:
+        """Yield the ids of each page."""
+        met: set[str] = set()
+        overlaps = False
+        while True:
+            ids = [hit.id for hit in self._page.page("search", first=not self._offset)]
+            yield ids
+            hides = bool(self._offset and met) and not (ids and ids[0] in met)
+            if hides and overlaps and self._back < STEPS_BACK:
+                self._back += 1
+                self._overlap = MORE_OVERLAP
+                self._go(max(0, self._offset - FOUND + MORE_OVERLAP))
+                continue
+            self.joined = self.joined and not hides
+            met.update(ids)
+            if self._page.after is None:
+                return
+            overlaps = self._go_on(len(ids))
+
+    def _go_on(self, hits: int) -> bool:
+        """Ask for the next page; return whether it begins within this one. Raises ``CursorStuck``."""
+        following = int(self._page.after or 0)
+        if not self._offset < following < LIMIT:
+            raise CursorStuck(
+                f"HubSpot: the search of {self._object_type} goes from offset {self._offset} to {following}"
+            )
+        # Of a short page it is unknown how many records its offset stands for.
+        if hits == self._limit and following - self._overlap > self._offset:
+            try:
+                self._go(following - self._overlap)
+            except RequestRefused as refused:
+                if refused.status != 400:
+                    raise
+            else:
+                return True
+        self._go(following)
+        return False
+
+    def _go(self, offset: int) -> None:
+        limit = min(FOUND, LIMIT - offset)
+        self._page = self._ask(after=str(offset), limit=limit)
+        self._offset, self._limit = offset, limit
 
 
 def _met(up: _End, down: _End, *, shared: bool) -> bool:

@@ -3,13 +3,16 @@
 **Deleted rows** leave no trace, so everything is read once a day. A query costs ten megabytes at the least whatever it
 reads, and a million rows cost less than a cent either way.
 
+The last read wins, even with an older ``updated_at`` (the hour that occurs twice in autumn, where times have no
+offset), because rows come from this database only. That is why ``lookback`` is set beside ``overlap``.
+
 **Customers** may have a row for each estimate (unconfirmed). The row of the newest estimate is kept, by the query, and
-all estimates are in ``salespro_estimate``. When that row is deleted an older one is read, so the last read wins and not
-the greater ``updated_at``. ``crm_source_id`` is the key of a person in the CRM that ``crm_source`` names, so it is no
-reference to one table; both are indexed.
+all estimates are in ``salespro_estimate``. When that row is deleted an older one is read. ``crm_source_id`` is the key
+of a person in the CRM that ``crm_source`` names, so it is no reference to one table; both are indexed.
 
 **Lead results** have only ``created_at``, which an edit does not change. The last seven days are read again each time,
-all of them once a day. Answers have columns beside ``lead_results_raw``, which holds them all (``forms``). A **line
+all of them once a day. An estimate may have several, of which the newest is kept; where it is removed, the older one is
+asked for (``fetch``). Answers have columns beside ``lead_results_raw``, which holds them all (``forms``). A **line
 item** is a pair of answers, job type and amount, made of the same table.
 
 Left out: payments and user activities, which the catalogue does not have. ``docs/vendors/salespro.md`` lists what is
@@ -35,7 +38,7 @@ CREDIT_APPLICATIONS = Entity(
     path="credit_applications",
     key="id",
     cursor="updated_at",
-    cadence=Cadence(overlap=DAY, full_every=DAY, backfill_since=SINCE),
+    cadence=Cadence(overlap=DAY, lookback=DAY, full_every=DAY, backfill_since=SINCE),
     index="customer_id",
     refs={"customer_id": "salespro_customer", "estimate_id": "salespro_estimate"},
     columns=columns(
@@ -73,7 +76,7 @@ ESTIMATES = Entity(
     path="estimate",
     key="estimate_id",
     cursor="updated_at",
-    cadence=Cadence(overlap=DAY, full_every=DAY, backfill_since=SINCE),
+    cadence=Cadence(overlap=DAY, lookback=DAY, full_every=DAY, backfill_since=SINCE),
     index="customer_id office_id",
     refs={"customer_id": "salespro_customer", "office_id": "salespro_office"},
     columns=columns(

@@ -10,11 +10,15 @@ the row as read with the zone appended to them.
 A window has a lower bound only, inclusive, so that changes during the read are read too; a backfill has both bounds.
 Rows without a cursor come with every window. A cursor that the catalogue calls a text is cast, its window is widened by
 a day, and a text that cannot be cast comes with every window, as a dead letter.
+
+Where a table has several rows of a key (``NEWEST``), removing the newest one shows one that may lie before the window.
+So the keys that the warehouse has in the window and the result did not show are asked for again without bounds, before
+any of them counts as deleted. That is a second query, of a run in which something was removed.
 """
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -24,6 +28,7 @@ import msgspec
 from warehouse_pipelines.errors import AnswerChanged, PermissionMissing, RequestRefused
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Json, Page, Pages, Portal, ReadContext, ReadReport, ReadRequest, TooLarge
+from warehouse_pipelines.model.validate import read_id
 from warehouse_pipelines.sources._sql import missing_place, note_absent
 from warehouse_pipelines.sources.salespro.athena import Athena, quoted
 from warehouse_pipelines.sources.salespro.aws import Account
@@ -42,6 +47,9 @@ NEWEST = {
 
 ANSWERS = ("lead_results", "lead_results_raw")
 """Known names of the column that holds the form."""
+
+MOST_KEYS = 500
+"""Keys of one query, whose text may have 256 kB."""
 
 MARGIN = timedelta(days=1)
 """Widening of the window of a cursor that is a text: it may carry an offset, which the cast drops."""
@@ -91,14 +99,42 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
         batches = asked(request, database, names, types, zone)
         first = next(batches, None)
     records_of = encoder(entity, names, zone)
-    for batch in () if first is None else itertools.chain([first], batches):
-        records = records_of([column.to_pylist() for column in batch.columns])
-        for start in range(0, len(records), request.page_size):
-            yield Page(records[start : start + request.page_size])
+    shown: set[str | None] = set()
+
+    def pages(batches: "Iterable[pa.RecordBatch]", *, in_window: bool = True) -> Iterator[Page]:
+        for batch in batches:
+            columns = [column.to_pylist() for column in batch.columns]
+            if hides(request):
+                shown.update(map(read_id, columns[names.index(NEWEST[table_of(entity)][0])]))
+            records = records_of(columns)
+            for start in range(0, len(records), request.page_size):
+                yield Page(records[start : start + request.page_size], in_window)
+
+    yield from pages(() if first is None else itertools.chain([first], batches))
+    hidden = not_shown(request, context, shown, database)
+    for start in range(0, len(hidden), MOST_KEYS):
+        some = hidden[start : start + MOST_KEYS]
+        yield from pages(asked(request, database, names, types, zone, some), in_window=False)
     if database.oversize:
         context.note(oversize_rows=len(database.oversize))
         yield Page([TooLarge(msgspec.json.encode(cells)) for cells in database.oversize])
     return ReadReport()
+
+
+def hides(request: ReadRequest) -> bool:
+    """Return whether the result may lack a key that the table has, and rows count as deleted because of it."""
+    entity = request.entity
+    return table_of(entity) in NEWEST and entity.deletes.by_window and not (request.full or request.limit)
+
+
+def not_shown(request: ReadRequest, context: ReadContext, shown: Set[str | None], database: Athena) -> list[str]:
+    """Return the keys that the warehouse has in the window and the result did not show, if it may hide any."""
+    if not hides(request):
+        return []
+    entity = request.entity
+    too_long = {read_id(cells.get(NEWEST[table_of(entity)][0])) for cells in database.oversize}
+    stored = dict.fromkeys(parts[0] for parts in context.known.keys_in(entity, request.window))
+    return [key for key in stored if key not in shown and key not in too_long]
 
 
 def inspect(request: ReadRequest, context: ReadContext) -> Portal:
@@ -119,10 +155,15 @@ def inspect(request: ReadRequest, context: ReadContext) -> Portal:
 
 
 def asked(
-    request: ReadRequest, database: Athena, names: Sequence[str], types: Mapping[str, str], zone: ZoneInfo
+    request: ReadRequest,
+    database: Athena,
+    names: Sequence[str],
+    types: Mapping[str, str],
+    zone: ZoneInfo,
+    keys: Sequence[str] = (),
 ) -> "Iterator[pa.RecordBatch]":
-    """Ask for these columns, and yield the result as texts."""
-    sql, literals = question(request, names, types, zone)
+    """Ask for these columns of the window, or of the rows of ``keys``, and yield the result as texts."""
+    sql, literals = question(request, names, types, zone, keys)
     return database.rows(sql, names, literals)
 
 
@@ -199,9 +240,12 @@ def existing_columns(
 
 
 def question(
-    request: ReadRequest, names: Sequence[str], types: Mapping[str, str], zone: ZoneInfo
+    request: ReadRequest, names: Sequence[str], types: Mapping[str, str], zone: ZoneInfo, keys: Sequence[str] = ()
 ) -> tuple[str, list[str]]:
-    """Return the query, and the literals for its ``?``. All names in it are declared by entities."""
+    """Return the query, and the literals for its ``?``. All names in it are declared by entities.
+
+    With ``keys`` of a table of ``NEWEST`` it asks for these instead of the window.
+    """
     entity = request.entity
     table = f'"{table_of(entity)}"'
     conditions: list[str] = []
@@ -212,7 +256,11 @@ def question(
         every = ", ".join(f'"{name}"' for name in names if types[name] != LOOK_UP)
         table = f'(SELECT {every}, row_number() OVER (PARTITION BY "{key}" ORDER BY {by}) AS place FROM {table})'  # noqa: S608
         conditions.append("place = 1")
-    if entity.cursor and request.window.since is not None:
+        if keys:
+            # As the warehouse spells ids: trimmed, a UUID in lower case.
+            conditions.append(f'lower(trim(CAST("{key}" AS varchar))) IN ({", ".join("?" * len(keys))})')
+            literals += [quoted(one.lower()) for one in keys]
+    if not keys and entity.cursor and request.window.since is not None:
         path = next(path for path in entity.columns[entity.cursor].paths if path in types)
         cursor, margin = f'"{path}"', timedelta(0)
         if not types[path].startswith(("timestamp", "date")):

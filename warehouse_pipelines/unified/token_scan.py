@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 
 from warehouse_pipelines.loading.erased_values import MARK
+from warehouse_pipelines.model.entity import BOOKKEEPING
 from warehouse_pipelines.unified.every_organization import every_organization
 from warehouse_pipelines.unified.holdings import DatabaseColumn, DatabaseTable
 from warehouse_pipelines.unified.subject import Subject
@@ -28,6 +29,8 @@ NOT_SEARCHED = frozenset({"identity.tombstone", "identity.erasure", "identity.er
 
 UNKNOWN = sql.SQL("sync_hash = CASE WHEN t.sync_hash IS NOT NULL THEN 0 END")
 """Has the next read compare a row that was changed here; one without a hash was made here, and stays so."""
+
+_NUMBERS = ("bigint", "numeric")
 
 _ACCENTED = str.maketrans({
     "a": "[aàáâãäå]", "c": "[cç]", "e": "[eèéêë]", "i": "[iìíîï]", "n": "[nñ]", "o": "[oòóôõöø]", "u": "[uùúûü]",
@@ -135,7 +138,7 @@ class Tokens:
     def scrub(self, session: "Session", table: DatabaseTable, places: Sequence[str], *, strong_only: bool) -> int:
         """Replace what was found in these rows by ``MARK``; return how many rows there were."""
         pattern = self.pattern(strong_only=strong_only)
-        columns = [column for column in table.texts if not column.in_key]
+        columns = [column for column in (*table.texts, *_numbers(table)) if not column.in_key]
         if not pattern or not places or not columns:
             return 0
         changes = [_scrubbed(table, column, pattern) for column in columns]
@@ -144,9 +147,20 @@ class Tokens:
         # No pattern goes over a colon, so it is not found where it lies in two columns and nothing can be replaced.
         texts = sql.SQL(", ").join(sql.SQL("t.{}::text").format(sql.Identifier(column.name)) for column in columns)
         statement = sql.SQL(
-            "UPDATE {} AS t SET {} WHERE t.ctid = ANY({}::text[]::tid[]) AND concat_ws(' : ', {}) ~* {}"
+            "UPDATE {} AS t SET {} WHERE t.ctid = ANY({}::text[]::tid[]) AND array_to_string(ARRAY[{}], ' : ') ~* {}"
         ).format(table.identifier, sql.SQL(", ").join(changes), sql.Literal(list(places)), texts, pattern)
         return sum(session.execute(statement).rowcount for _ in every_organization(session, table))
+
+
+def _numbers(table: DatabaseTable) -> list[DatabaseColumn]:
+    """Return the columns of a vendor's table that may hold a phone number as a number: no keys, and none that join."""
+    joins = {*table.entity.keys, *table.entity.refs, *BOOKKEEPING} if table.entity else set()
+    return [
+        column
+        for column in table.columns
+        if table.entity and column.type in _NUMBERS and column.name not in joins
+        if not (column.generated or column.required)
+    ]
 
 
 def _scrubbed(table: DatabaseTable, column: DatabaseColumn, pattern: str) -> sql.Composable:
@@ -169,6 +183,8 @@ def _scrubbed(table: DatabaseTable, column: DatabaseColumn, pattern: str) -> sql
             "{c} = CASE WHEN t.{c}::text ~* {p} THEN ARRAY(SELECT v FROM unnest(t.{c}) WITH ORDINALITY AS u (v, n)"
             " WHERE v !~* {p} ORDER BY n) ELSE t.{c} END"
         ).format(c=name, p=pattern)
+    if kind in _NUMBERS:
+        return sql.SQL("{c} = CASE WHEN t.{c}::text ~* {p} THEN NULL ELSE t.{c} END").format(c=name, p=pattern)
     if not kind.startswith(("text", "character", "citext")):
         return sql.SQL("{c} = t.{c}").format(c=name)
     if one_value and not column.required:

@@ -235,7 +235,8 @@ COMMENT ON COLUMN identity.erasure.files IS
     'An array: files and tables of Dagster in which something was replaced, or has to be by hand.';
 COMMENT ON TABLE identity.tombstone IS
     'What must not come back: erased records, e-mail addresses and phone numbers, as keyed hashes.';
-COMMENT ON COLUMN identity.tombstone.kind IS 'record (a table and a key), email (lower case) or phone (its last ten digits).';
+COMMENT ON COLUMN identity.tombstone.kind IS
+    'record (a table and a key), email (lower case, or a mailbox at Gmail) or phone (E.164; formerly its last ten digits).';
 COMMENT ON COLUMN identity.tombstone.digest IS 'The first 16 bytes of its HMAC-SHA256 with identity.erasure_key.';
 COMMENT ON COLUMN identity.tombstone.source_table IS 'The table of a record.';
 COMMENT ON COLUMN identity.tombstone.erasure_id IS 'The certificate.';

@@ -3,6 +3,7 @@
     [hubspot.contacts.add]
     favourite_colour = "text"                                 # column = kind; read from the property of its name
     visits = { kind = "integer", from = "number_of_visits" }  # read from another one
+    branch_code = { kind = "integer", personal = false }      # says nothing of a person: neither masked nor erased
 
     [hubspot.contacts.rename]
     lifecyclestage = "stage"                                  # declared column = its name in the warehouse
@@ -13,6 +14,9 @@
     [hubspot.contacts]
     hash = ["email", "phone"]                                 # a keyed hash is stored instead (loading.hash_and_drop)
     drop = ["date_of_birth"]                                  # neither loaded nor kept in raw_data
+
+What is added counts as personal, but for a boolean: a masked reader does not see it, and an erasure takes it out
+(``schema.personal``). An e-mail address, a phone number or JSON always is.
 
 Columns are named as they are declared, also in ``hash``, ``drop`` and ``map`` of one that is renamed. ``from`` and
 ``map`` take the vendor's own name, or the path in the record (``raw_data``) with dots. ``HUBSPOT_PROPERTY_MAP`` is an
@@ -53,6 +57,7 @@ class Change(NamedTuple):
     where: str
     to: str = ""
     kind: str = ""
+    personal: bool = True
 
     def refused(self, why: str) -> NotConfigured:
         """Return the error."""
@@ -118,7 +123,10 @@ def _added(source: Source, entity: Entity, change: Change) -> Entity:
     column = Column(kind, _path(source, change, kind))
     if kind != "text" and "+" in column.path:
         raise change.refused("joins parts, and only texts can be joined")
-    local = replace(entity.local, added=(*entity.local.added, name))
+    if not change.personal and kind in ("email", "phone", "jsonb"):
+        raise change.refused(f"is of the kind {kind}, and that is always personal")
+    impersonal = entity.local.impersonal | ({name} if not change.personal else set())
+    local = replace(entity.local, added=(*entity.local.added, name), impersonal=impersonal)
     return replace(entity, columns={**entity.columns, name: column}, local=local)
 
 
@@ -196,6 +204,7 @@ def _renamed(source: Source, entity: Entity, change: Change) -> Entity:
             renamed={**entity.local.renamed, **{new: old for old, new in names.items()}},
             hashed=frozenset(map(called, entity.local.hashed)),
             added=tuple(map(called, entity.local.added)),
+            impersonal=frozenset(map(called, entity.local.impersonal)),
             mapped=tuple(map(called, entity.local.mapped)),
         ),
     )
@@ -332,12 +341,17 @@ def _change(
     if action == "add":
         if isinstance(value, str):
             return Change(action, column, where, kind=value)
-        form = {"kind": str, "from": str}
+        form = {"kind": str, "from": str, "personal": bool}
         if not (isinstance(value, dict) and "kind" in value and value.keys() <= form.keys()) or not all(
-            isinstance(one, str) for one in value.values()
+            isinstance(one, form[word]) for word, one in value.items()
         ):
-            raise fail(table, column, 'is written "kind", or { kind = "kind", from = "the vendor\'s name" }')
-        return Change(action, column, where, to=value.get("from", ""), kind=value["kind"])
+            raise fail(
+                table, column,
+                'is written "kind", or { kind = "kind", from = "the vendor\'s name", personal = false }',
+            )  # fmt: skip
+        return Change(
+            action, column, where, to=value.get("from", ""), kind=value["kind"], personal=value.get("personal", True)
+        )
     if not isinstance(value, str) or not value:
         raise fail(table, column, "wants a text: " + ("the new name" if action == "rename" else "where it is read"))
     return Change(action, column, where, to=value)

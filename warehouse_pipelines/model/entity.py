@@ -118,10 +118,12 @@ class Local:
     """What this installation's ``config/columns.toml`` made of an entity; see ``column_config``.
 
     ``renamed`` has the declared name by the new one, ``dropped`` the columns as they were declared. ``hashed`` columns
-    are among the entity's columns and hold a hash, or nothing.
+    are among the entity's columns and hold a hash, or nothing. ``impersonal`` are those of ``added`` that say nothing
+    of a person.
     """
 
     added: tuple[str, ...] = ()
+    impersonal: frozenset[str] = frozenset()
     mapped: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
     hashed: frozenset[str] = frozenset()

@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
-from warehouse_pipelines.loading.erased import MARK
+from warehouse_pipelines.loading.erased_values import MARK
 from warehouse_pipelines.loading.hash_and_drop import HASH
 from warehouse_pipelines.model import phones
 

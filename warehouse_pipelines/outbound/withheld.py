@@ -1,12 +1,11 @@
 """Who is never sent: erased people, those whose vendor deleted their record for good, and values that must stay."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from warehouse_pipelines.loading.erased import digest, record_digest
-from warehouse_pipelines.model import phones
+from warehouse_pipelines.loading.erased import record_digest
+from warehouse_pipelines.loading.erased_values import ErasedValues
 from warehouse_pipelines.outbound.values import Value, must_stay
 
 if TYPE_CHECKING:
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
 
 ERASED = "the person was erased"
 PROPOSED = "the vendor deleted the person's record for good, and nobody has decided on erasing them"
-_BETWEEN = re.compile(r"[\s;,<>:=\"'?&]+")
-
 HASHED = "a value is a hash of this installation, or what an erasure left"
 
 
@@ -25,7 +22,8 @@ class Withheld:
 
     key: bytes = b""
     last: int = 0
-    erased: frozenset[bytes] = frozenset()
+    records: frozenset[bytes] = frozenset()
+    values: ErasedValues = field(default_factory=lambda: ErasedValues(b"", frozenset()))
     proposed: frozenset[str] = field(default_factory=frozenset)
 
     @classmethod
@@ -40,11 +38,13 @@ class Withheld:
         if not last:
             return cls(proposed=proposed)
         key = session.execute("SELECT key FROM identity.erasure_key").fetchone()
-        listed = session.execute("SELECT digest FROM identity.tombstone").fetchall()
+        listed = session.execute("SELECT kind, digest FROM identity.tombstone").fetchall()
+        secret = bytes(key["key"]) if key else b""
         return cls(
-            bytes(key["key"]) if key else b"",
+            secret,
             last,
-            frozenset(bytes(row["digest"]) for row in listed),
+            frozenset(bytes(row["digest"]) for row in listed if row["kind"] == "record"),
+            ErasedValues(secret, frozenset(bytes(row["digest"]) for row in listed if row["kind"] != "record")),
             proposed,
         )
 
@@ -55,20 +55,18 @@ class Withheld:
             return HASHED
         if subject in self.proposed:
             return PROPOSED
-        return ERASED if self.erased and self._is_erased(subject, values) else None
+        return ERASED if self.last and self._is_erased(subject, values) else None
 
     def _is_erased(self, subject: str | None, values: Iterable[Value]) -> bool:
         if subject is not None:
             table, _, key = subject.partition(":")
-            if record_digest(self.key, table, key) in self.erased:
+            if record_digest(self.key, table, key) in self.records:
                 return True
-        for value in values:
-            if value is None:
-                continue
-            for word in _BETWEEN.split(value.lower()) if "@" in value else ():
-                if "@" in word and digest(self.key, "email", word.strip(".:()\"'")) in self.erased:
-                    return True
-            number = phones.e164(value) if value.lstrip("+(")[:1].isdigit() and len(value) >= 10 else None
-            if number and digest(self.key, "phone", number[-10:].lstrip("+")) in self.erased:
-                return True
-        return False
+        return any(
+            self.values.has("email", value) or self._is_number(value) or self.values.places(value)
+            for value in values
+            if value
+        )
+
+    def _is_number(self, value: str) -> bool:
+        return len(value) >= 7 and any(map(str.isdigit, value)) and self.values.has("phone", value)

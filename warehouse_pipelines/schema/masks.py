@@ -7,7 +7,8 @@
     coordinates       to a tenth of a degree
     text              whether something is written
     document, URL     whether there is one; so ``raw_data`` and ``custom_properties``
-    other             nothing: dates of birth, addresses of the network, hashes
+    other             nothing: dates of birth, addresses of the network, hashes, and what is no text of a column that
+                      the installation added, unless ``config/columns.toml`` says that it is not personal
 
 Keys, ids that join, times, amounts and flags stay as they are: without them nothing can be counted or joined. So do
 words of short lists and the names of employees who served, as in an erasure; an e-mail address among them is masked.
@@ -110,6 +111,7 @@ _NO_NAME = re.compile(r"user_?name$|^file_name$")
 _COLLEAGUE = re.compile(r"(^|_)(by|user|users|agent|owner|canvasser|rep|salesrep|organizer|marketer|calendar|id)($|_)")
 _MAY_NAME_A_CALENDAR = re.compile(r"calendar_id|(source|person|user|record|a|b)_key")
 """A calendar is called by its owner's e-mail address, and that is the key of its events."""
+_PLACE = re.compile(r"latitude|longitude|(?:^|_)(?:lat|lng)(?:_|$)")
 _ZIP = re.compile(r"(^|_)(zip|zip_?code|postal_code)$")
 
 
@@ -117,32 +119,33 @@ def mask_of(relation: Relation, column: str) -> Mask | None:
     """Return how a column is masked, or None where it stays as it is."""
     pg_type = relation.columns[column]
     many = pg_type.endswith("[]")
-    if pg_type in ("uuid", "uuid[]"):
+    if pg_type in ("uuid", "uuid[]") and not _is_unknown(relation, column):
         return None
     if (contact := _contact(relation, column)) and pg_type.startswith(("text", "character")):
         return (EMAILS if many else EMAIL) if contact == "email" else (PHONES if many else PHONE)
     if _MAY_NAME_A_CALENDAR.fullmatch(column) and pg_type == "text":
         return COLLEAGUE
-    if _ZIP.search(column) and pg_type == "text" and relation.label not in LISTS:
+    named = relation.entity.local.renamed.get(column, column) if relation.entity else column
+    if _ZIP.search(named) and pg_type == "text" and relation.label not in LISTS:
         return ZIP  # in a key too: few leads come from one postal code on one day
     if relation.schema == "pipedesk" and column == "delete_reason":
         return REASON  # of a row that was made here, as somebody wrote it
     if column in relation.keys or (column in BOOKKEEPING and column != "raw_data"):
         return None
     if not is_text(pg_type):
-        return _number(column, pg_type)
+        return _number(relation, column, named, pg_type)
     if _stays(relation, column, pg_type):
         joins = relation.entity is not None and column in relation.entity.refs
         if joins or pg_type != "text":
             return None
-        return COLLEAGUE if _COLLEAGUE.search(column) else WORD
+        return COLLEAGUE if _COLLEAGUE.search(named) else WORD
     if many:
         return TEXTS if pg_type == "text[]" else NOTHING
     if pg_type == "jsonb":
         return DOCUMENT
     if not pg_type.startswith(("text", "character")):
         return NOTHING
-    return INITIAL if _NAME.search(column) and not _NO_NAME.search(column) else TEXT
+    return INITIAL if _NAME.search(named) and not _NO_NAME.search(named) else TEXT
 
 
 def _contact(relation: Relation, column: str) -> str:
@@ -156,11 +159,20 @@ def _contact(relation: Relation, column: str) -> str:
     return next((word for word in ("email", "phone") if word in parts), "")
 
 
-def _number(column: str, pg_type: str) -> Mask | None:
-    parts = column.split("_")
-    if not any(word in parts for word in PERSONAL_NUMBERS):
+def _number(relation: Relation, column: str, named: str, pg_type: str) -> Mask | None:
+    """Return the mask of a number, a time or a flag; ``named`` is what the column is declared as."""
+    if relation.entity is None or relation.label in LISTS:
+        personal = PERSONAL_NUMBERS.search(named) is not None
+    else:
+        personal = treatment(relation.entity, column, pg_type) == "clear"
+    if not personal:
         return None
-    return PLACE if pg_type == "numeric" and {"latitude", "longitude", "lat", "lng"} & set(parts) else NOTHING
+    return PLACE if pg_type == "numeric" and _PLACE.search(named) else NOTHING
+
+
+def _is_unknown(relation: Relation, column: str) -> bool:
+    entity = relation.entity
+    return entity is not None and relation.label not in LISTS and treatment(entity, column, "uuid") == "clear"
 
 
 def _stays(relation: Relation, column: str, pg_type: str) -> bool:

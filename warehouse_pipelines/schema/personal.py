@@ -9,10 +9,14 @@ declares is treated too. What is not known to be harmless counts as personal.
             the person
     clear   everything else: names, addresses, notes, transcripts, links, documents, whatever came with ``raw_data``
 
+Of a column that the installation added or no longer declares nobody knows what it holds, so it is cleared whatever its
+type, but for a flag; ``personal = false`` in ``config/columns.toml`` says that one is harmless.
+
 Every text column of a table that holds people stands in ``HARMLESS`` or in ``PERSONAL``; a test says so, so that a new
 one is looked at by somebody. In ``PERSONAL`` it changes nothing, since that is what an unknown one is.
 """
 
+import re
 from typing import Literal
 
 from warehouse_pipelines.loading.erased import own_columns
@@ -108,10 +112,14 @@ PERSONAL = _words("""
     external_type_id last_used original_iso_str
 """)
 
-PERSONAL_NUMBERS = ("latitude", "longitude", "birth", "lat", "lng", "ssn", "credit_score", "income")
-"""Parts of the names of numbers and dates that say something about a person, beside amounts and times of events."""
+PERSONAL_NUMBERS = re.compile(
+    r"latitude|longitude|birth|credit_?score|social_?security|(?:^|_)(?:lat|lng|dob|ssn|income)(?:_|$)"
+)
+"""The names of numbers and dates that say something about a person, beside amounts and times of events."""
 
 _BOOKKEEPING = {"archived", "deleted_at", "delete_reason", "sync_created_at", "sync_updated_at", *SOURCE_TIMES}
+_OURS = {"id"}
+"""Undeclared columns that rows of ``pipedesk`` have here."""
 _TEXTS = ("text", "character varying", "character", "citext", "json", "jsonb", "xml", "bytea", "inet")
 
 
@@ -120,19 +128,26 @@ def is_text(pg_type: str) -> bool:
     return pg_type.endswith("[]") or pg_type.partition("(")[0] in _TEXTS
 
 
+def is_known(entity: Entity, column: str) -> bool:
+    """Whether somebody has said what a column of an entity holds: its declaration, or the file that added it."""
+    own = entity.e164.get(column, column)
+    return column in entity.pg_types and (own not in entity.local.added or own in entity.local.impersonal)
+
+
 def treatment(entity: Entity, column: str, pg_type: str) -> Treatment:
     """Return what erasing does with a column of a row of this entity; ``entity`` is as the installation has it."""
     kept = {*entity.keys, *entity.refs, *_BOOKKEEPING}
     if column in kept or column == entity.cursor:
         return "keep"
-    if not is_text(pg_type):
-        parts = column.split("_")
-        return "clear" if any(word in parts for word in PERSONAL_NUMBERS) else "keep"
     declared = entity.local.renamed.get(column, column)
+    if not is_known(entity, column):
+        return "keep" if pg_type == "boolean" or column in _OURS else "clear"
+    if not is_text(pg_type):
+        return "clear" if PERSONAL_NUMBERS.search(declared) and column not in entity.local.impersonal else "keep"
     kind = entity.columns[column].kind if column in entity.columns else None
     phone = entity.e164.get(column, column)
     if phone in entity.columns and entity.columns[phone].kind in ("email", "phone"):
         return "clear" if phone in own_columns(entity) else "shared"
-    if kind == "id" or (declared in HARMLESS and kind == "text" and column not in entity.local.added):
+    if kind == "id" or column in entity.local.impersonal or (declared in HARMLESS and kind == "text"):
         return "shared"
     return "clear"

@@ -29,7 +29,8 @@ import psycopg
 from psycopg import sql
 
 from warehouse_pipelines.errors import TryAgain
-from warehouse_pipelines.loading.erased import LOCK, digest, record_digest
+from warehouse_pipelines.loading.erased import LOCK, record_digest
+from warehouse_pipelines.loading.erased_values import listed
 from warehouse_pipelines.unified import emptying, erasing_crm, erasing_files, erasing_identity
 from warehouse_pipelines.unified.emptying import Part
 from warehouse_pipelines.unified.entered import ENTERED
@@ -277,17 +278,16 @@ def _list(session: "Session", number: int, whom: Subject, rows: Rows) -> None:
     found = session.execute("SELECT key FROM identity.erasure_key").fetchone()
     assert found is not None  # noqa: S101  (made by the migration)
     key = bytes(found["key"])
-    listed: list[tuple[str, bytes, str | None]] = [
+    entries: list[tuple[str, bytes, str | None]] = [
         ("record", record_digest(key, table, source_key), table) for table, keys in rows.items() for source_key in keys
     ]
     if not whom.staff:
-        listed += [("email", digest(key, "email", address), None) for address in whom.emails]
-        listed += [("phone", digest(key, "phone", phone[-10:].lstrip("+")), None) for phone in whom.phones]
+        entries += [(*one, None) for one in listed(key, whom.emails, whom.mailboxes, whom.phones)]
     with session.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO identity.tombstone (kind, digest, source_table, erasure_id) VALUES (%s, %s, %s, %s)"
             " ON CONFLICT DO NOTHING",
-            [(*one, number) for one in listed],
+            [(*one, number) for one in entries],
         )
 
 

@@ -24,6 +24,7 @@ import re
 from datetime import datetime
 from typing import NamedTuple
 
+from warehouse_pipelines.model import emails
 from warehouse_pipelines.unified import addresses, names
 from warehouse_pipelines.unified.name_words import NOBODYS_MAIL, OFFICES_MAIL
 from warehouse_pipelines.unified.record import Kind, Record
@@ -57,8 +58,6 @@ class Raw(NamedTuple):
     deleted: bool = False
 
 
-_EMAIL = re.compile(r"[^@\s,;:<>()\"\\{}]+@(?:[\w-]+\.)+(?:[^\W\d_]{2,24}|xn--[a-z0-9-]{2,59})")
-_GMAIL = frozenset(["gmail.com", "googlemail.com"])
 _SUSPECT = frozenset([*(digit * 4 for digit in "0123456789"), "4567", "5678", "1212"])
 _REPEATED = re.compile(r"(\d)\1{6}$|(?:1234567|2345678|5551212|5555555|0000000)$")
 
@@ -67,17 +66,15 @@ def email(text: str | None) -> str | None:
     """Return an e-mail address in lower case; None for what is no address, and for one that stands for none."""
     if not text:
         return None
-    text = text.strip().lower().removeprefix("mailto:").rstrip(".,;")
-    if not _EMAIL.fullmatch(text) or text[: text.index("@")] in NOBODYS_MAIL:
-        return None
-    return text
+    found = emails.address(text)
+    return None if found is None or found[: found.index("@")] in NOBODYS_MAIL else found
 
 
 def email_key(address: str) -> str | None:
     """Return what is equal for all spellings of one mailbox; None for the address of an office."""
     local, _, domain = address.partition("@")
     local = local.partition("+")[0] or local
-    if domain in _GMAIL:
+    if domain in emails.GMAIL:
         local, domain = local.replace(".", ""), "gmail.com"
     return None if local in OFFICES_MAIL else f"{local}@{domain}"
 
@@ -85,7 +82,7 @@ def email_key(address: str) -> str | None:
 @functools.lru_cache(maxsize=1 << 16)
 def gmail_box(address: str) -> str | None:
     """Return the mailbox of an address at Gmail, which is one however its dots and what is behind ``+`` are written."""
-    return email_key(address) if address.partition("@")[2] in _GMAIL else None
+    return email_key(address) if emails.gmail_box(address) else None
 
 
 def is_nobodys(phone: str) -> bool:

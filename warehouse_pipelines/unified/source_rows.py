@@ -4,13 +4,13 @@ A column that the installation dropped says nothing. Neither does one that it ha
 number can be read, and it must not reach ``crm`` as if it were one.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from psycopg import sql
 
 from warehouse_pipelines.loading.erased import ERASED_RECORD
+from warehouse_pipelines.model.emails import BETWEEN
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.unified.normalise import Raw, token
 from warehouse_pipelines.unified.people import OWN_NUMBERS, Join, People, Pointer
@@ -221,7 +221,6 @@ def _of_list(value: sql.Composable, member: str, condition: sql.Composable) -> s
     ).format(value, sql.Literal(member), condition)
 
 
-_BETWEEN = re.compile(r"[\s,;|]+")
 _NO_KEYS = frozenset(["", "0", "null", "none"])
 
 
@@ -262,8 +261,8 @@ def _converter(row: People, emails: int, phones: int, pointers: Sequence[Pointer
     def raw(values: Sequence[Any]) -> Raw:
         written = values[9:of_phones]
         for one in written:
-            if one and _BETWEEN.search(one):
-                written = tuple(part for one in written if one for part in _BETWEEN.split(one))
+            if one and BETWEEN.search(one):
+                written = tuple(part for one in written if one for part in BETWEEN.split(one))
                 break
         street, unit, city, state, zip_ = addressed(values)
         return Raw(

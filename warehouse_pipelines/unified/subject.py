@@ -1,6 +1,7 @@
 """Whom an erasure or an export is about: the persons that are meant, and by what else they are recognised.
 
-``persons`` finds who is meant by an e-mail address, a phone number or a person's id; ``subject`` says what is theirs.
+``persons`` finds who is meant by an e-mail address (at Gmail in any spelling of the mailbox), a phone number or a
+person's id; ``subject`` says what is theirs.
 An address or a number that somebody else has too, such as the number of a couple or of the business itself, is
 ``shared``: it stays with the others, and proves nothing of a row by itself.
 """
@@ -15,6 +16,7 @@ from psycopg import sql
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.model import phones
 from warehouse_pipelines.unified.entered import ENTERED
+from warehouse_pipelines.unified.normalise import gmail_box
 from warehouse_pipelines.unified.people import BY_TABLE, OWN_NUMBERS
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class Subject:
     """Whom it is about. ``person_ids`` includes the ids that were theirs before (``identity.alias``).
 
     ``emails``, ``phones``  what is theirs alone, in lower case and in E.164
+    ``mailboxes``           mailboxes at Gmail that are theirs alone, of which ``emails`` are spellings
     ``shared``              addresses and numbers that somebody else has too
     ``names``               given name and surname, in each spelling that is known
     ``streets``             streets with their number, in each spelling that is known
@@ -42,6 +45,7 @@ class Subject:
     staff: bool = False
     emails: tuple[str, ...] = ()
     phones: tuple[str, ...] = ()
+    mailboxes: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
     names: tuple[tuple[str, str], ...] = ()
     streets: tuple[str, ...] = ()
@@ -78,7 +82,8 @@ def persons(session: "Session", by: By, value: str) -> list[dict[str, Any]]:
     given = normal(by, value)
     conditions = {
         "email": "p.emails && ARRAY[%(v)s] OR EXISTS (SELECT FROM identity.member AS m JOIN identity.record AS r"
-        " USING (record_id) WHERE m.person_id = p.person_id AND r.emails && ARRAY[%(v)s])",
+        " USING (record_id) WHERE m.person_id = p.person_id"
+        " AND (r.emails && ARRAY[%(v)s] OR r.block_keys && %(keys)s::text[]))",
         "phone": "p.phones && ARRAY[%(v)s] OR EXISTS (SELECT FROM identity.member AS m JOIN identity.record AS r"
         " USING (record_id) WHERE m.person_id = p.person_id AND r.phones && ARRAY[%(v)s])",
         "person": "p.person_id = coalesce((SELECT person_id FROM identity.alias WHERE alias_id = %(v)s::uuid),"
@@ -90,7 +95,13 @@ def persons(session: "Session", by: By, value: str) -> list[dict[str, Any]]:
         SELECT p.person_id, p.kind, p.display_name, p.city, p.record_count, p.source_tables FROM identity.person AS p
         WHERE {conditions[by]} ORDER BY p.created_at, p.person_id
     """  # noqa: S608
-    return session.execute(statement.encode(), {"v": given}).fetchall()
+    box = gmail_box(given) if by == "email" else None
+    return session.execute(statement.encode(), {"v": given, "keys": _keys(box) if box else []}).fetchall()
+
+
+def _keys(mailbox: str) -> list[str]:
+    """Return the block keys of a mailbox at Gmail, of customers and of staff."""
+    return [f"e:{mailbox}", f"staff:e:{mailbox}"]
 
 
 def subject(session: "Session", person_ids: Sequence[UUID], by: By, value: str) -> Subject:
@@ -123,6 +134,7 @@ def subject(session: "Session", person_ids: Sequence[UUID], by: By, value: str) 
     elif by == "phone":
         numbers.add(given)
     shared = _of_others(session, ids, emails, numbers)
+    boxes = {box for one in emails - shared if (box := gmail_box(one))}
     records: dict[str, set[str]] = {}
     for row in found:
         if row["source_table"]:
@@ -135,6 +147,7 @@ def subject(session: "Session", person_ids: Sequence[UUID], by: By, value: str) 
         staff=any(row["kind"] == "staff" for row in kinds),
         emails=tuple(sorted(emails - shared)),
         phones=tuple(sorted(numbers - shared)),
+        mailboxes=tuple(sorted(boxes - _boxes_of_others(session, ids, boxes))),
         shared=tuple(sorted(shared)),
         names=tuple(sorted(filter(None, map(_name, found)))),
         streets=tuple(sorted({row["street"] for row in found if row["street"] and row["kind"] != "touch"})),
@@ -146,6 +159,20 @@ def _name(row: Mapping[str, Any]) -> tuple[str, str] | None:
     if row["kind"] == "touch" or not (row["first_name"] and row["last_name"]):
         return None
     return row["first_name"], row["last_name"]
+
+
+def _boxes_of_others(session: "Session", ids: list[UUID], boxes: set[str]) -> set[str]:
+    """Return the mailboxes that another person has too, in whatever spelling."""
+    keys = {key: box for box in boxes for key in _keys(box)}
+    rows = session.execute(
+        """
+        SELECT DISTINCT k AS key FROM identity.record AS r JOIN identity.member AS m USING (record_id),
+            unnest(r.block_keys) AS k
+        WHERE r.block_keys && %(keys)s AND k = ANY(%(keys)s) AND m.person_id <> ALL(%(ids)s)
+        """,
+        {"keys": list(keys), "ids": ids},
+    )
+    return {keys[row["key"]] for row in rows} if keys else set()
 
 
 def _of_others(session: "Session", ids: list[UUID], emails: set[str], numbers: set[str]) -> set[str]:

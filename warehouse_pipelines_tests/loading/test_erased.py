@@ -12,7 +12,8 @@ import pytest
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import NotConfigured, TryAgain
 from warehouse_pipelines.loading import erased
-from warehouse_pipelines.loading.erased import ERASED_RECORD, MARK, Erased, own_columns
+from warehouse_pipelines.loading.erased import ERASED_RECORD, Erased, own_columns
+from warehouse_pipelines.loading.erased_values import MARK, digest
 from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import columns
 from warehouse_pipelines.unified import erasure
@@ -63,9 +64,9 @@ def erase(url: str, key: str | None = None, *, email: str | None = None, phone: 
                 [ERASED_RECORD, key],
             )
         if email:
-            listed.append(("email", erased.digest(secret, "email", email), None))
+            listed.append(("email", digest(secret, "email", email), None))
         if phone:
-            listed.append(("phone", erased.digest(secret, "phone", phone[-10:]), None))
+            listed.append(("phone", digest(secret, "phone", phone[-10:]), None))
         for one in listed:
             connection.execute(
                 "INSERT INTO identity.tombstone (kind, digest, source_table, erasure_id) VALUES (%s, %s, %s, %s)",

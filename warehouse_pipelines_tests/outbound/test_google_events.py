@@ -7,7 +7,7 @@ import pytest
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import PermissionMissing, VendorUnavailable, WrongUse
-from warehouse_pipelines.loading.erased import digest
+from warehouse_pipelines.loading.erased_values import digest
 from warehouse_pipelines.outbound import applying, google_events, ledger
 from warehouse_pipelines.outbound.google_calendar import EVENTS, CalendarPartner
 from warehouse_pipelines.outbound.google_events import (

@@ -130,7 +130,7 @@ def _value(entity: Entity, name: str, type_: str) -> sql.Composable:
 
 
 def _personal(name: str) -> bool:
-    return any(word in name.split("_") for word in PERSONAL_NUMBERS)
+    return PERSONAL_NUMBERS.search(name) is not None
 
 
 def _plant_identity(connection: Connection, people: int) -> None:

@@ -1,5 +1,6 @@
 """Erasure: of whom nothing is left, what stays, and that a kill leaves nothing half done."""
 
+import json
 import re
 import time
 from pathlib import Path
@@ -8,8 +9,10 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from warehouse_pipelines import warehouse
+from warehouse_pipelines.loading.erased import Erased
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines.schema.personal import HARMLESS, PERSONAL
@@ -17,7 +20,7 @@ from warehouse_pipelines.unified import erasure, export, feed, resolve
 from warehouse_pipelines.unified.holdings import entities, reachable, rows_of, tables
 from warehouse_pipelines.unified.lead_import import columns, run, undo
 from warehouse_pipelines.unified.lead_import.opening import open_file
-from warehouse_pipelines.unified.subject import By, subject
+from warehouse_pipelines.unified.subject import By, persons, subject
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION as DEFAULT_ORGANIZATION
 from warehouse_pipelines_tests.harness.source_harness import asking
 from warehouse_pipelines_tests.harness.subprocesses import FORKS
@@ -291,6 +294,77 @@ def test_every_text_column_of_people_is_harmless_or_personal() -> None:
                 unknown.append(f"{table}.{name}")
     assert unknown == [], "say in schema/personal.py whether they tell something of the person"
     assert twice == frozenset()
+
+
+def _contact(connection: psycopg.Connection[Any], key: str, **values: str) -> None:
+    """Store a contact that identity has not seen yet."""
+    named = {"id": key, "raw_data": json.dumps({"id": key, "properties": values}), "firstname": "Pat", **values}
+    connection.execute(
+        sql.SQL("INSERT INTO hubspot_contact ({}, sync_hash) VALUES ({}, 1)").format(
+            sql.SQL(", ").join(map(sql.Identifier, named)), sql.SQL(", ").join(map(sql.Literal, named.values()))
+        )
+    )
+
+
+def _called(url: str) -> dict[str, str | None]:
+    return dict(_rows(url, "SELECT id, firstname FROM hubspot_contact"))
+
+
+def test_whose_address_only_ends_alike_keeps_everything(database_url: str) -> None:
+    with asking(database_url) as connection:
+        for key, address in {"1": "plain@oc.example", "2": "o'plain@oc.example", "3": "r&plain@oc.example"}.items():
+            _contact(connection, key, email=address)
+    assert _erase(database_url, "email", "plain@oc.example").left == ()
+    assert _called(database_url) == {"1": None, "2": "Pat", "3": "Pat"}
+    kept = _rows(
+        database_url, "SELECT email, raw_data -> 'properties' ->> 'email' FROM hubspot_contact WHERE id <> '1'"
+    )
+    assert sorted(kept) == [("o'plain@oc.example",) * 2, ("r&plain@oc.example",) * 2]
+
+
+def test_a_mailbox_at_gmail_is_erased_and_kept_out_in_every_spelling_unless_another_person_has_it(
+    database_url: str,
+) -> None:
+    with asking(database_url) as connection:
+        _contact(connection, "1", email="jo.ann@gmail.com")
+        _contact(connection, "2", email="joann+roof@googlemail.com")
+        _contact(connection, "3", email="mary.jo.ann@gmail.com")
+        _contact(connection, "4", email="sam.doe@gmail.com")
+        _contact(connection, "6", email="...@gmail.com")
+    assert _erase(database_url, "email", "...@gmail.com").left == ()
+    assert _erase(database_url, "email", "jo.ann@gmail.com").left == ()
+    assert _called(database_url) == {"1": None, "2": None, "3": "Pat", "4": "Pat", "6": None}
+    with warehouse.session(database_url) as session:
+        resolve.run(session)
+        assert [one["display_name"] for one in persons(session, "email", "SamDoe@googlemail.com")] == ["Pat"]
+        _contact(session, "5", email="s.amdoe@gmail.com")  # somebody else, who gave it too
+        erasure.erase(session, "email", "s.amdoe@gmail.com", [], erased_by="test")
+        kept_out = Erased.read(session, entities()["hubspot_contact"])
+    assert _called(database_url) == {"1": None, "2": None, "3": "Pat", "4": "Pat", "5": None, "6": None}
+    spellings = ["j.oann@gmail.com", "Jo.Ann+x@googlemail.com", "s.amdoe@gmail.com", "sam.doe@gmail.com"]
+    assert [kept_out.values.has("email", one) for one in spellings] == [True, True, True, False]
+
+
+def test_numbers_are_erased_and_kept_out_however_they_are_written_and_wherever_they_are(database_url: str) -> None:
+    abroad, dashed = "+55 11 91234-5678", "937\u2013555\u20130103"
+    with asking(database_url) as connection:
+        _contact(connection, "1", phone=abroad, phone_e164="+5511912345678")
+        _contact(connection, "2", phone=dashed, phone_e164="+19375550103")
+        _contact(connection, "4", phone="+49 937-555-0103", phone_e164="+499375550103")
+        _contact(connection, "3", comments=f"call {dashed} or 937\u00a0555\u00a00104")
+    assert _erase(database_url, "phone", abroad).left == ()
+    assert _erase(database_url, "phone", "937-555-0103").left == ()
+    assert _called(database_url) == {"1": None, "2": None, "3": "Pat", "4": "Pat"}
+    assert _rows(database_url, "SELECT comments FROM hubspot_contact WHERE id = '3'") == [
+        ("call [erased] or 937\u00a0555\u00a00104",)
+    ]
+    with warehouse.session(database_url) as session:
+        kept_out = Erased.read(session, entities()["five9_contact"])
+    assert kept_out.has([], ["+5511912345678"])
+    assert kept_out.has([], ["+19375550103"])
+    assert not kept_out.has([], ["+11912345678", "+491239375550103"])
+    written = [f'{{"id": "n1", "number1": "{one}"}}'.encode() for one in (abroad, "5511912345678", dashed)]
+    assert [*kept_out.without_values(written)] == [b'{"id": "n1", "number1": "[erased]"}'] * 3
 
 
 def _rows(url: str, statement: str) -> list[tuple[Any, ...]]:

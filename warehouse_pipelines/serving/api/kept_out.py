@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from warehouse_pipelines.loading.erased import LOCK, digest
+from warehouse_pipelines.loading.erased import LOCK
+from warehouse_pipelines.loading.erased_values import asked
+from warehouse_pipelines.model import emails
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.serving.database import CRM_APP, become, leave
 from warehouse_pipelines.serving.guard import Visitor
@@ -25,11 +27,11 @@ async def require_not_erased(session: "Session", who: Visitor, *, email: str | N
     await session.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LOCK])
     cursor = await session.execute(query("api_erasure_key"), {"phone": phone})
     row = await cursor.fetchone()
-    digests = []
+    digests: list[bytes] = []
     if row is not None and email:
-        digests.append(digest(bytes(row["key"]), "email", email.strip().lower()))
+        digests += asked(bytes(row["key"]), "email", emails.address(email) or email.strip().lower())
     if row is not None and row["phone"]:
-        digests.append(digest(bytes(row["key"]), "phone", row["phone"][-10:].lstrip("+")))
+        digests += asked(bytes(row["key"]), "phone", row["phone"])
     found = await (await session.execute(query("api_is_erased"), {"digests": digests})).fetchone()
     await become(session, CRM_APP, who)
     if found is not None and found["is_erased"]:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -38,8 +39,9 @@ LOADED = {"sync_created_at", "sync_updated_at", "xmin"}
 
 @pytest.fixture
 def empty_url(test_server: Server) -> Iterator[str]:
-    yield test_server.create_database("restored")
-    test_server.drop_database("restored")
+    name = f"restored_{uuid.uuid4().hex[:12]}"
+    yield test_server.create_database(name)
+    test_server.drop_database(name)
 
 
 def test_restored_it_has_every_row_and_the_next_sync_brings_what_came_since(

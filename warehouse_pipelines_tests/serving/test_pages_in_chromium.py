@@ -196,7 +196,7 @@ def test_filters_work_without_a_reload_and_without_a_script(browser: "Browser", 
         page.focus("#filter-crm")
         page.select_option("#filter-crm", "hubspot")
         page.wait_for_url("**/runs?crm=hubspot*")
-        page.wait_for_function("document.querySelectorAll('figure.chart canvas').length === 4")
+        page.locator("figure.chart canvas").nth(3).wait_for()
         assert page.evaluate("window.kept") is True
         assert page.locator("main tbody th", has_text="pipedesk").count() == 0
         assert page.evaluate("document.activeElement.id") == "filter-crm", "the keyboard stays where it was"
@@ -229,7 +229,7 @@ def test_the_pictures_of_the_readme(
         page.goto("/status")
         page.screenshot(path=folder / "page-status.png", full_page=True)
         page.goto("/runs")
-        page.wait_for_function("document.querySelectorAll('figure.chart canvas').length === 4")
+        page.locator("figure.chart canvas").nth(3).wait_for()
         page.screenshot(path=folder / "page-runs.png")
     with opened(browser, serve, signed_in, NARROW, "dark") as context:
         page = context.new_page()

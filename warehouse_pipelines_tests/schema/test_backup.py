@@ -268,12 +268,7 @@ def test_restored_into_a_new_cluster_the_role_that_loads_may_do_what_it_could(
     made = backup.backup(server.url("first"), tmp_path / "backup")
     assert made.rows["crm.leads"] == 1
     last = "first"
-    for user, owner in (
-        ("warehouse", "warehouse"),
-        ("warehouse", "warehouse_loader"),
-        ("administrator", "administrator"),
-        ("administrator", "warehouse_loader"),
-    ):
+    for user, owner in (("warehouse", "warehouse"), ("administrator", "warehouse_loader")):
         with server.connect("postgres") as connection:
             connection.execute(f"DROP DATABASE {last} WITH (FORCE)".encode())
             for role in OURS:

@@ -7,6 +7,11 @@ import pytest
 
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
 
+pytestmark = pytest.mark.on_oldest(
+    "test_a_mark_that_a_person_set_at_hubspot_stops_all_numbers_of_the_person",
+    "test_a_tag_that_a_person_gave_a_call_stops_its_number_and_those_of_its_person",
+)
+
 PHONE, SECOND, OTHER = "+12165550101", "+12165550102", "+12165550103"
 BEFORE, WRITTEN, AFTER = "2026-02-01T10:00:00Z", "2026-03-01T10:00:00Z", "2026-04-01T10:00:00Z"
 

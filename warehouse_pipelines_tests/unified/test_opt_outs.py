@@ -5,8 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
 from warehouse_pipelines.queries import query
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
+
+pytestmark = pytest.mark.on_oldest(
+    "test_the_link_in_a_mail_to_a_lead_that_was_merged_ends_the_messages_of_the_person",
+    "test_a_number_that_the_person_gets_later_is_listed_by_the_next_feed",
+)
 
 PHONE, SECOND, THIRD, REP = "+12165550110", "+12165550111", "+12165550112", "+12165550113"
 OLD, NEW = "ada@old.example", "ada@new.example"

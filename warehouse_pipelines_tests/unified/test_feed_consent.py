@@ -9,6 +9,19 @@ from warehouse_pipelines.unified import resolve
 from warehouse_pipelines.unified.feed import signals
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
 
+pytestmark = pytest.mark.on_oldest(
+    "test_an_opt_out_in_one_crm_stops_all_numbers_of_the_person",
+    "test_a_time_before_which_nobody_calls_ends_by_itself",
+    "test_a_text_message_that_says_stop_and_a_status_that_does",
+    "test_a_text_of_somebody_known_that_says_stop_is_listed_by_the_next_feed_of_what_changed",
+    "test_who_says_stop_again_in_a_conversation_is_listed_again",
+    "test_a_status_that_forbids_and_comes_again_lists_anew",
+    "test_who_ends_the_entry_of_one_person_does_not_lift_what_another_of_the_number_said",
+    "test_a_number_that_was_a_rep_s_or_a_tracker_s_is_listed_for_who_has_it_now",
+    "test_calls_after_the_listing_are_conflicts",
+    "test_a_consent_without_a_date_does_not_supersede_one_that_was_taken_back",
+)
+
 PHONE, SECOND, OWN, REP = "+12165550101", "+12165550102", "+12165550103", "+12165550104"
 
 

@@ -14,7 +14,7 @@ INSERT INTO feed_consent
          WHERE r.target = {target} AND r.object_id = ANY ({keys}) AND r.fields ? {name}
              AND (r.status = 'sending' OR r.fields -> {name} ? 'stored')
          ORDER BY r.sent_at DESC LIMIT 1), false);
--- Those that are gone. That lifts nothing, and one that is set again is told anew.
+-- Those that were taken off. That lifts nothing, and one that is set again is told anew.
 INSERT INTO feed_consent
     SELECT k.organization_id, k.source_table, k.source_key, k.flag, k.crm, k.says, k.channels, k.phone, NULL, said.at,
         NULL, false, said.at

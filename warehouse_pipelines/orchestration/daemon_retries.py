@@ -7,7 +7,7 @@ well when that could not be done, and the run is never tried again:
 - the storage goes away while a run is handled, and the others of the batch are not handled either;
 - the code server is away, as after the restart of a machine; Dagster then notes that the run is not to be tried again.
 
-So every ``SWEEP_SECONDS`` the daemon looks for runs that failed, are to be tried again and were not, for
+So every ``LOOK_SECONDS`` the daemon looks for runs that failed, are to be tried again and were not, for
 ``GIVE_UP_SECONDS`` after their end. To hand Dagster a run that was tried again already does nothing.
 
 None of it is a setting of Dagster's, so names of its modules are replaced. Seen in Dagster 1.13.
@@ -27,7 +27,7 @@ from warehouse_pipelines.orchestration.daemon_pace import DAEMON
 
 log = logging.getLogger("warehouse")
 
-SWEEP_SECONDS = 15.0
+LOOK_SECONDS = 15.0
 GIVE_UP_SECONDS = 1800.0
 """A code server that is away for longer is down; Dagster then says in the run that it was not tried again."""
 
@@ -44,7 +44,7 @@ def retry_until_done() -> None:
         return
     module._retry_once = module.retry_run
     module.retry_run = _patiently(module._retry_once)
-    daemon.run_iteration = _with_sweep(daemon.run_iteration)
+    daemon.run_iteration = _looking_again(daemon.run_iteration)
 
 
 def left_over(instance: dg.DagsterInstance) -> list[dg.RunRecord]:
@@ -62,17 +62,17 @@ def _was_retried(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     return again is None or again.status != dg.DagsterRunStatus.NOT_STARTED
 
 
-def _with_sweep(iterate: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-    swept = 0.0
+def _looking_again(iterate: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    looked = 0.0
 
     def run_iteration(daemon: Any, context: Any) -> Iterator[Any]:
         from dagster._daemon.auto_run_reexecution import auto_run_reexecution
 
-        nonlocal swept
+        nonlocal looked
         yield from iterate(daemon, context)
-        if time.monotonic() - swept < SWEEP_SECONDS:
+        if time.monotonic() - looked < LOOK_SECONDS:
             return
-        swept = time.monotonic()
+        looked = time.monotonic()
         yield from auto_run_reexecution.consume_new_runs_for_automatic_reexecution(
             context, left_over(context.instance), daemon._logger
         )
@@ -82,16 +82,16 @@ def _with_sweep(iterate: Callable[..., Iterator[Any]]) -> Callable[..., Iterator
 
 def _patiently(retry_once: Callable[..., None]) -> Callable[..., None]:
     def retry_run(failed_run: dg.DagsterRun, workspace_context: Any) -> None:
-        """Do as Dagster's. What it raises is left to the next sweep, or raised when there will be none."""
+        """Do as Dagster's. What it raises is left to the next look, or raised when there will be none."""
         try:
             retry_once(failed_run, workspace_context)
         except Exception as error:
             record = workspace_context.instance.get_run_record_by_id(failed_run.run_id)
-            if record is None or time.time() - (record.end_time or 0.0) > GIVE_UP_SECONDS - 2 * SWEEP_SECONDS:
+            if record is None or time.time() - (record.end_time or 0.0) > GIVE_UP_SECONDS - 2 * LOOK_SECONDS:
                 raise
             log.warning(
                 "%s (run %s) could not be tried again (%s); it will be in %.0f s",
-                failed_run.job_name, failed_run.run_id, type(error).__name__, SWEEP_SECONDS,
+                failed_run.job_name, failed_run.run_id, type(error).__name__, LOOK_SECONDS,
             )  # fmt: skip
 
     return retry_run

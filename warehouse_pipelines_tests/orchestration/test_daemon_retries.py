@@ -48,14 +48,14 @@ class Daemon:
 
 @pytest.fixture
 def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
-    """It sweeps at each look."""
+    """It looks for what is left over each time."""
     for owner, name in (
         (auto_run_reexecution, "retry_run"), (event_log_consumer.EventLogConsumerDaemon, "run_iteration"),
     ):  # fmt: skip
         monkeypatch.setattr(owner, name, getattr(owner, name))
     monkeypatch.setattr(auto_run_reexecution, "_retry_once", None, raising=False)
     monkeypatch.delattr(auto_run_reexecution, "_retry_once")
-    monkeypatch.setattr(daemon_retries, "SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr(daemon_retries, "LOOK_SECONDS", 0.0)
     monkeypatch.setitem(sys.modules, daemon_pace.DAEMON, ModuleType(daemon_pace.DAEMON))
     with dg.DagsterInstance.local_temp(str(tmp_path), overrides=RETRIES) as instance:
         made = Daemon(instance)
@@ -133,7 +133,7 @@ def test_the_other_runs_of_a_batch_are_tried_again_when_one_fails_with_the_stora
 
     with monkeypatch.context() as patch:
         patch.setattr(event_log_consumer, "consume_new_runs_for_automatic_reexecution", broken)
-        patch.setattr(daemon_retries, "SWEEP_SECONDS", 3600.0)
+        patch.setattr(daemon_retries, "LOOK_SECONDS", 3600.0)
         daemon.look()
     assert daemon.retried == []
     daemon.look()

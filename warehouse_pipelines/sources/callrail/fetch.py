@@ -96,24 +96,24 @@ def may_have_hidden(
     ]
     by_key = entity.path in (CALLS.path, FORM_SUBMISSIONS.path)
     cheaper = len(missed) * len(accounts) <= sum(reader.walked for reader in readers)
-    if not missed or (by_key and cheaper and _are_gone(request, context, accounts, missed)):
+    if not missed or (by_key and cheaper and _are_deleted(request, context, accounts, missed)):
         return False
     context.note(walked_again=f"{len(missed)} known {entity.name} were not met at first")
     return True
 
 
-def _are_gone(request: ReadRequest, context: ReadContext, accounts: Sequence[str], keys: Sequence[str]) -> bool:
+def _are_deleted(request: ReadRequest, context: ReadContext, accounts: Sequence[str], keys: Sequence[str]) -> bool:
     """Return whether no account has a record of any of these keys; a refusal proves nothing."""
     ask = asking(request.entity, context, accounts)
 
-    def is_gone(key: str) -> bool:
+    def is_deleted(key: str) -> bool:
         try:
             return ask(key) is None
         except (RequestRefused, PermissionMissing):
             return False
 
-    answered = list(as_answered(context, is_gone, keys))
-    return all(gone for _, gone in answered)
+    answered = list(as_answered(context, is_deleted, keys))
+    return all(deleted for _, deleted in answered)
 
 
 def question(request: ReadRequest) -> dict[str, str] | None:

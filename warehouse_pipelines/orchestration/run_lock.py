@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("warehouse")
 
-TAG = "warehouse/lock"
+TAG = ".dagster/warehouse_lock"
+"""Dagster shows no tag in its UI that begins so, and this one tells a person nothing."""
 
 PING_SECONDS = 5.0
 """How often a run looks whether its session still stands."""

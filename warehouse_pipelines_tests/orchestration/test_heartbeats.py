@@ -18,7 +18,7 @@ from dagster._utils.interrupts import capture_interrupts
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 
 from warehouse_pipelines.errors import NotConfigured
-from warehouse_pipelines.orchestration import celery_launcher, heartbeats
+from warehouse_pipelines.orchestration import celery_launcher, heartbeats, run_lock
 from warehouse_pipelines.orchestration.celery_launcher import Launcher
 from warehouse_pipelines.orchestration.heartbeats import Heartbeat, HeartbeatMonitor, _connection
 from warehouse_pipelines_tests.harness.subprocesses import eventually
@@ -206,10 +206,10 @@ def test_the_id_of_a_task_is_stored_before_it_is_sent(
             stored = instance.get_run_by_id(run.run_id)
             assert stored is not None
             sent.append((task_id, stored.tags[DAGSTER_CELERY_TASK_ID_TAG]))
-            instance.add_run_tags(run.run_id, {"warehouse/lock": "held"})
+            instance.add_run_tags(run.run_id, {run_lock.TAG: "held"})
 
     launcher._launch_celery_task_run(run, Task(), "execute_job")
     stored = instance.get_run_by_id(run.run_id)
     assert stored is not None
     assert sent == [(stored.tags[DAGSTER_CELERY_TASK_ID_TAG],) * 2]
-    assert stored.tags["warehouse/lock"] == "held"
+    assert stored.tags[run_lock.TAG] == "held"

@@ -93,6 +93,13 @@ CREATE TEMP TABLE feed_tagged ON COMMIT DROP AS
     GROUP BY s.organization_id, s.person_id;
 ANALYZE feed_tagged;
 CREATE TEMP TABLE feed_wanted ON COMMIT DROP AS
+CREATE TEMP TABLE feed_records ON COMMIT DROP AS
+    -- By which the lead is found again when the row goes to another customer, or the rep becomes known.
+    SELECT s.organization_id, s.person_id, array_agg(DISTINCT r.record) AS records
+    FROM feed_said AS s, unnest(ARRAY[s.record, s.owner_table || ' ' || s.owner_key]) AS r (record)
+    WHERE r.record IS NOT NULL
+    GROUP BY s.organization_id, s.person_id;
+ANALYZE feed_records;
 SELECT organization_id, person_id,
     nullif(p.first_name, '') AS first_name,
     coalesce(nullif(p.last_name, ''), CASE WHEN p.first_name IS NULL THEN coalesce(p.business, p.display_name) END)
@@ -118,7 +125,8 @@ SELECT organization_id, person_id,
                                                                                'key', v.source_key, 'at', v.edited_at)
                                                                                END,
         'tags', CASE WHEN t.tags IS NOT NULL THEN jsonb_build_object('table', t.source_table, 'key', t.source_key,
-                                                                     'at', t.edited_at) END)) AS origins
+                                                                     'at', t.edited_at) END)) AS origins,
+    coalesce(r.records, '{}') AS records
 FROM feed_all AS a
     JOIN identity.person AS p USING (person_id)
     LEFT JOIN feed_decided AS d USING (organization_id, person_id)
@@ -126,7 +134,8 @@ FROM feed_all AS a
     LEFT JOIN feed_branch AS b USING (organization_id, person_id)
     LEFT JOIN feed_owner AS o USING (organization_id, person_id)
     LEFT JOIN feed_value AS v USING (organization_id, person_id)
-    LEFT JOIN feed_tagged AS t USING (organization_id, person_id),
+    LEFT JOIN feed_tagged AS t USING (organization_id, person_id)
+    LEFT JOIN feed_records AS r USING (organization_id, person_id),
     LATERAL (
         SELECT jsonb_object_agg(f.key, jsonb_build_object(
                    'table', f.value -> 'source_table', 'key', f.value -> 'source_key',

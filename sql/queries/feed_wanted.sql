@@ -8,10 +8,11 @@ CREATE TEMP TABLE feed_said ON COMMIT DROP AS
                   AND l.person_id = s.person_id AND l.makes_lead);
 ANALYZE feed_said;
 CREATE TEMP TABLE feed_called_off ON COMMIT DROP AS
-    -- A sale that was called off is none, unless another row of that table stands for another sale.
-    SELECT DISTINCT ON (organization_id, person_id) organization_id, person_id, said_at, source_table
+    -- A sale that was called off is none, unless another row of that table stands for another sale. When a job was sold says
+    -- nothing of when it was called off: that was when it was edited last.
+    SELECT DISTINCT ON (organization_id, person_id) organization_id, person_id, edited_at AS said_at, source_table
     FROM feed_said WHERE calls_off AND status = 'lost'
-    ORDER BY organization_id, person_id, said_at DESC, source_table, source_key;
+    ORDER BY organization_id, person_id, edited_at DESC, source_table, source_key;
 ANALYZE feed_called_off;
 CREATE TEMP TABLE feed_standing ON COMMIT DROP AS
     SELECT s.* FROM feed_said AS s LEFT JOIN feed_called_off AS o USING (organization_id, person_id)
@@ -92,7 +93,6 @@ CREATE TEMP TABLE feed_tagged ON COMMIT DROP AS
     FROM feed_said AS s, unnest(s.tags) AS t (tag) WHERE btrim(t.tag) <> ''
     GROUP BY s.organization_id, s.person_id;
 ANALYZE feed_tagged;
-CREATE TEMP TABLE feed_wanted ON COMMIT DROP AS
 CREATE TEMP TABLE feed_records ON COMMIT DROP AS
     -- By which the lead is found again when the row goes to another customer, or the rep becomes known.
     SELECT s.organization_id, s.person_id, array_agg(DISTINCT r.record) AS records
@@ -100,6 +100,7 @@ CREATE TEMP TABLE feed_records ON COMMIT DROP AS
     WHERE r.record IS NOT NULL
     GROUP BY s.organization_id, s.person_id;
 ANALYZE feed_records;
+CREATE TEMP TABLE feed_wanted ON COMMIT DROP AS
 SELECT organization_id, person_id,
     nullif(p.first_name, '') AS first_name,
     coalesce(nullif(p.last_name, ''), CASE WHEN p.first_name IS NULL THEN coalesce(p.business, p.display_name) END)

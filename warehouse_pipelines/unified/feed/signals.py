@@ -171,7 +171,7 @@ def insert(signal: Signal) -> sql.Composed:
         owner_table=sql.Literal(signal.owner_table or None),
         owner=scope.value(signal.owner),
         tags=_tags(scope, signal),
-        value=scope.value(signal.value, "numeric"),
+        value=_value(scope, signal, edited),
         value_rank=sql.Literal(signal.value_rank),
         division=scope.value(signal.division),
         created=time_of(signal.table, "t", "source_created_at"),
@@ -221,7 +221,11 @@ def _key_type(signal: Signal) -> str:
 
 def status_word(scope: Scope, signal: Signal) -> sql.Composable:
     """Return the status word of a row as the source has it: of a column, of a flag, or of neither."""
-    parts = [scope.value(signal.status)] if signal.status else []
+    parts: list[sql.Composable] = []
+    if signal.cancelled:
+        parts.append(sql.SQL("CASE WHEN {} THEN 'cancelled' END").format(is_cancelled(scope, signal)))
+    if signal.status:
+        parts.append(scope.value(signal.status))
     for column, word in signal.flags.items():
         kind = scope.column(column)
         parts.append(
@@ -232,9 +236,24 @@ def status_word(scope: Scope, signal: Signal) -> sql.Composable:
     return sql.SQL("coalesce({})").format(sql.SQL(", ").join(parts)) if parts else sql.SQL("NULL::text")
 
 
+def is_cancelled(scope: Scope, signal: Signal) -> sql.Composable:
+    """Return the condition that a row is cancelled whatever its status."""
+    return sql.SQL("{} IS NOT NULL").format(scope.column(signal.cancelled)) if signal.cancelled else sql.SQL("false")
+
+
+def _value(scope: Scope, signal: Signal, edited: sql.Composable) -> sql.Composable:
+    value = scope.value(signal.value, "numeric")
+    if not signal.currency:
+        return value
+    at = sql.SQL("coalesce({}, {})").format(scope.value(signal.said, "timestamptz"), edited)
+    return columns.dollars(value, scope.value(signal.currency), scope.value(signal.converted, "numeric"), at)
+
+
 def _fallback(scope: Scope, signal: Signal) -> sql.Composable:
     """Return the status of a word that no row maps: by the stage of a deal where there is one."""
-    plain = sql.Literal(signal.unmapped)
+    plain: sql.Composable = sql.Literal(signal.unmapped)
+    if signal.cancelled:
+        plain = sql.SQL("CASE WHEN {} THEN 'lost' ELSE {} END").format(is_cancelled(scope, signal), plain)
     if not signal.closed:
         return plain
     return sql.SQL(

@@ -259,6 +259,8 @@ class ReadReport:
     ``reported_trusted``  True if that figure can be believed, so that a difference makes the run partial
     ``changes_only``      True if only changes were returned, or none because nothing changed: absence does not mean
                           deletion
+    ``complete_since``    from when on a read of everything is complete, for a vendor that forgets what is old: rows
+                          whose cursor lies before it stay as they are. None if the vendor forgets nothing
     ``deleted_keys``      keys, with blanks between the parts, of rows that a read of ``changes_only`` or by key proved
                           to be deleted; they are tombstoned in an ``unproven`` read too
     ``includes_deleted``  True if a full read, or one by key, includes what the vendor lists as deleted: an absent row
@@ -273,6 +275,7 @@ class ReadReport:
     reported: int | None = None
     reported_trusted: bool = False
     changes_only: bool = False
+    complete_since: datetime | None = None
     deleted_keys: Sequence[str] = ()
     includes_deleted: bool = False
     erased_keys: Sequence[str] = ()

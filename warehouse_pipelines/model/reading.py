@@ -268,6 +268,8 @@ class ReadReport:
     ``erased_keys``       keys of rows that the vendor listed as deleted, and does not list any more though it should
     ``unproven``          why the source cannot prove that it read all it was asked for: the run is partial for this
                           reason, and tombstones only ``deleted_keys``
+    ``remark``            what a person must look at though all that could be read was read: the run is partial for it,
+                          and otherwise like one that is a success
     ``next_state``        the ``state`` for the next run, kept with the data if the run is good, complete and not a dry
                           one; an ``unproven`` read leaves it only if the next run may go on from it
     """
@@ -280,6 +282,7 @@ class ReadReport:
     includes_deleted: bool = False
     erased_keys: Sequence[str] = ()
     unproven: str | None = None
+    remark: str | None = None
     next_state: Mapping[str, str] | None = None
 
     @property

@@ -152,8 +152,9 @@ class MarketSharpReader:
         if found and self._place(found) == place:
             raise AnswerChanged(
                 f"MarketSharp: {self.set} was asked for what follows a record, and did not show that record, which is "
-                "there. If it reads the times of a filter in a zone of its own, set MARKETSHARP_FILTER_TIME_ZONE; if "
-                "it does not compare keys as it orders them, tell the developers. Nothing was loaded."
+                "there. If it reads the times of a filter in a zone of its own, set "
+                f"{self.client.context.setting('MARKETSHARP_FILTER_TIME_ZONE')}; if it does not compare keys as it orders "
+                "them, tell the developers. Nothing was loaded."
             )
 
     def _follow(self, address: str) -> Feed:

@@ -49,20 +49,20 @@ class Refusals:
         log.warning("callrail %s: %s may not be read with this key (403)", entity.name, names)
         if self.request.options.get("force"):
             return ReadReport(reported=reported, reported_trusted=True)
-        if reported not in (None, read) or (missed and not read):
-            return ReadReport(
-                changes_only=True, reported=reported,
-                unproven=f"CallRail says, asked twice, that it has {reported} {entity.name} in the window, and {read} "
-                f"were read; {names} may not be read with this key. No row was counted as deleted.",
-            )  # fmt: skip
+        doubt = None
+        if reported not in (None, read):
+            doubt = f"says, asked twice, that it has {reported} {entity.name} in the window, and {read} were read"
+        elif missed and not read:
+            doubt = f"shows no {entity.name} in the window, where {entity.table} has {len(missed)} living rows"
+        if doubt:
+            unproven = f"CallRail {doubt}. {names} may not be read with this key (403). No row was counted as deleted."
+            return ReadReport(changes_only=True, reported=reported, unproven=unproven)
         deleted, theirs = self._told_apart(accounts, missed)
         remark = (
             f"CallRail: {names} may not be read with this key any more (403): {theirs} {entity.name} of before stay as "
             "they are. Give its user the right again; if they are not to count any more, run with --force."
         )
-        return ReadReport(
-            changes_only=True, reported=reported, deleted_keys=deleted, remark=remark if theirs else None
-        )  # fmt: skip
+        return ReadReport(changes_only=True, reported=reported, deleted_keys=deleted, remark=remark if theirs else None)
 
     def _told_apart(self, accounts: Sequence[str], missed: Sequence[str]) -> tuple[list[str], int]:
         """Return which of the missed rows are of a company of these accounts, and how many are of another one.

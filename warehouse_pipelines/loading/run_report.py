@@ -78,9 +78,10 @@ class RunReport:
         filtered = read - loader.created - loader.updated - loader.unchanged - loader.failed
         standing = self._standing()
         columns = standing.reason(self.stood)
+        remark = self.reading.report.remark if self.reading.report else None
         # A replay was asked to load what failed again; any other run is a success when it met what is known.
         bad = loader.failed if self.plan.mode == "replay" else loader.dead_letters.new
-        status: Status = "partial" if bad or incomplete or columns else "success"
+        status: Status = "partial" if bad or incomplete or remark or columns else "success"
         watermark = None
         if self.plan.moves_watermark and incomplete is None:
             marks = [mark for mark in (self.plan.previous, self.watermark) if mark is not None]
@@ -101,7 +102,7 @@ class RunReport:
             "living_rows": living,
             **standing.metrics(),
         }
-        reason = " ".join(filter(None, (incomplete, columns))) or None
+        reason = " ".join(filter(None, (incomplete, remark, columns))) or None
         if reason:
             metrics["partial_reason"] = reason
         return Result(

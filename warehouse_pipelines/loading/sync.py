@@ -346,6 +346,9 @@ class Run:
             log.warning("%s %s: %s", self.source.name, self.entity.name, skipped)
             return
         everything = self.plan.window.since is None
+        if report.complete_since is not None:
+            begins = [moment for moment in (window.since, report.complete_since) if moment is not None]
+            window = Window(max(begins), window.until)
         loader.tombstones.tombstone_missing(window, report.delete_reason, everything=everything)
 
     def _tombstone_named(self, loader: Loader, window: Window | None, report: ReadReport) -> None:

@@ -1,10 +1,10 @@
 """Apply: send what a plan says, as long as it is still true, and go on where an earlier attempt ended.
 
-Before a batch is sent its records are read: one that is not as the plan says is ``moved`` and left alone. So is what the
-warehouse no longer says, of a target that ``asks_again``; an undo takes back what was written, whatever it says. Then its
-receipts are written, it is sent, and it is read back. Whoever is killed leaves items ``sending``: the next apply reads
-back which of them were written, and sends the others. A created record keeps the id of its operation, so that one is
-never made twice.
+Before a batch is sent its records are read: one that is not as the plan says is ``moved`` and left alone. So is one of
+a target that ``asks_again`` where the warehouse no longer says what the plan does; an undo takes back what was written,
+whatever the warehouse says. Then its receipts are written, it is sent, and it is read back. Whoever is killed leaves
+items ``sending``: the next apply reads back which of them were written, and sends the others. A created record keeps
+the id of its operation, so that one is never made twice.
 
 The first item goes alone. A plan of which three in a row are refused is stopped there, and so is one of which more than
 half of a batch is refused.
@@ -260,7 +260,10 @@ class _Applying:
             self._said = {str(row["key"]): row for row in rows_of(self._session, self._target)}
             self._asked_at = time.monotonic()
         ledger.mark(
-            self._session, [item for item in items if not self._is_said(item)], "moved", "the warehouse no longer says so"
+            self._session,
+            [item for item in items if not self._is_said(item)],
+            "moved",
+            "the warehouse no longer says so",
         )
         return [item for item in items if item.status != "moved"]
 

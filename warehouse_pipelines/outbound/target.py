@@ -117,7 +117,10 @@ class Target:
             ("its key is no field of ours", bool(self.key) and self.key not in {f.name for f in self.owned}),
             ("what is matched is no field", bool(self.match) and self.match not in names),
             ("without a key nothing can be archived", self.absent == "archive" and not self.key),
-            ("what it links to is no value of its query, and cannot be asked again", self.asks_again and bool(self.links)),
+            (
+                "what it links to is no value of its query, and cannot be asked again",
+                self.asks_again and bool(self.links),
+            ),
             ("records are created only where all are listed", bool(self.key) and not self.lists_all),
         ]
         for problem, there in wrong:

@@ -86,8 +86,7 @@ def sync(
     flags = source.flags_for(entity, options.vendor)
     options = replace(options, vendor={flag.name: value for flag, value in flags.items()})
     with lease.hold(url, source, entity, run_id, at_once=probe) as held:
-        session = held.session
-        now = sync_history.utc_now()
+        session, now = held.session, held.taken_at
         planned = plan(
             entity, options, sync_history.last_good(session, source, entity), now, backfill,
             replay=bool(replayed), narrowed=any(flag.narrows for flag in flags), by_key=bool(keys),

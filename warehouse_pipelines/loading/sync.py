@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import DatabaseUnavailable, WarehouseError
-from warehouse_pipelines.loading import lease, run_report, sync_history
+from warehouse_pipelines.loading import lease, run_report, sync_history, vendor_account
 from warehouse_pipelines.loading import resource as extracting
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.completeness import Counts, incomplete_reason
@@ -137,6 +137,7 @@ class Run:
         self.source, self.entity, self.options, self.plan, self.url = source, entity, options, planned, url
         self.probe = probe
         self.history_id, self.token = 0, token
+        self.accounts: vendor_account.Known = {}
         self.stopping = threading.Event()
         self.warehouse = WarehouseReader(url)
         flags = {"full": options.full, "force": options.force, "backfill": planned.mode == "backfill", **options.vendor}
@@ -166,6 +167,7 @@ class Run:
         if entity.cursor is None and mode == "full" and not (options.full or options.force or options.start_date):
             self.change_request(state=sync_history.last_state(session, source, entity))
         source.require_settings()
+        self.accounts = vendor_account.known(session, source)
         self.declare(source.configured(entity), session)
         self.change_request(keys=tuple(keys))
         self.expect(*sync_history.last_values(session, source, entity, mode))
@@ -222,6 +224,7 @@ class Run:
     def execute(self, unread: "DltResource", replayed: Sequence[int], progress: Callable[[int], None]) -> Result:
         """Read, load, tombstone, close the history row, commit."""
         with self.warehouse, self.budget:
+            self._require_account(replayed)
             result = self._execute(unread, replayed, progress)
         if self.probe:
             return result
@@ -230,6 +233,12 @@ class Run:
             status=result.status, sync_history_id=result.history_id, seconds=result.seconds,
         )  # fmt: skip
         return result
+
+    def _require_account(self, replayed: Sequence[int]) -> None:
+        """Refuse the credential of another account; a replay asks no vendor."""
+        own = self.accounts.get(self.source.name)
+        context = self.reading.context
+        self.report.vendor_account = own if replayed else vendor_account.require(self.source, self.accounts, context)
 
     def _execute(self, unread: "DltResource", replayed: Sequence[int], progress: Callable[[int], None]) -> Result:
         loader = self.loader = Loader(

@@ -15,6 +15,7 @@ from warehouse_pipelines.loading.options import Options, Result, Status
 from warehouse_pipelines.loading.plan import Plan
 from warehouse_pipelines.loading.request_budget import RequestBudget
 from warehouse_pipelines.loading.resource import EntityRead, newest_cursor
+from warehouse_pipelines.loading.vendor_account import VendorAccount
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import ReadReport
 from warehouse_pipelines.model.source import Source
@@ -27,6 +28,7 @@ class RunReport:
     ``rows_before``  the rows and the living rows that the last run left, where it is known
     ``stood``        how the columns stood after the last run
     ``watermark``    the greatest cursor that was read
+    ``vendor_account``  whose account the credential answers for, where that is known
     """
 
     def __init__(self, source: Source, options: Options, plan: Plan, reading: EntityRead, coercer: Coercer,
@@ -36,6 +38,7 @@ class RunReport:
         self.rows_before: tuple[int, int] | None = None
         self.stood = Standing()
         self.watermark: datetime | None = None
+        self.vendor_account: VendorAccount | None = None
         self.sample: list[dict[str, Any]] = []
         self.reading_seconds = self.loading_seconds = 0.0
         self._began = time.monotonic()
@@ -141,6 +144,7 @@ class RunReport:
                 "mode": result.mode,
                 "cursor": result.watermark.isoformat() if result.watermark else None,
                 **({} if state is None else {"state": dict(state)}),
+                **({} if self.vendor_account is None else {"vendor_account": self.vendor_account.kept}),
             },
             "performance_metrics": dict(result.metrics),
         }

@@ -13,7 +13,7 @@ from warehouse_pipelines.loading.erased import ERASED_RECORD
 from warehouse_pipelines.model.emails import BETWEEN
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.unified.normalise import Raw, token
-from warehouse_pipelines.unified.people import OWN_NUMBERS, Join, People, Pointer
+from warehouse_pipelines.unified.people import Join, People, Pointer
 
 NOTHING = sql.SQL("NULL::text")
 
@@ -66,17 +66,6 @@ class Reading(NamedTuple):
 def reading(row: People, tables: Tables) -> Reading:
     """Return how the table of ``row`` is read. Raises ``KeyError`` for a table of no entity."""
     return _Composer(row, tables).reading()
-
-
-def own_numbers(tables: Tables) -> sql.Composed:
-    """Return the statement that selects the numbers of the business itself, as they are written."""
-    return sql.SQL(" UNION ").join(
-        sql.SQL("SELECT {0}::text AS number FROM {1} WHERE {0} IS NOT NULL").format(
-            sql.Identifier(called), tables.identifier(table)
-        )
-        for table, column in OWN_NUMBERS
-        if (called := tables.column(table, f"{column}_e164"))
-    )
 
 
 class _Composer:

@@ -46,14 +46,14 @@ def numbers(tables: "Tables") -> sql.Composed:
     return _selected(tables, NUMBERS, "{}_e164")
 
 
-def is_left(tables: "Tables", table: str) -> sql.Composable:
-    """Return the condition that a row of the table, which is ``t``, is in use no more."""
+def is_left(tables: "Tables", table: str, alias: str = "t") -> sql.Composable:
+    """Return the condition that a row of the table is in use no more."""
     column, value = OUT_OF_USE.get(table, ("", ""))
     called = tables.column(table, column) if column else None
     if called is None:
-        return sql.SQL("t.archived")
-    return sql.SQL("(t.archived OR lower({}::text) IS NOT DISTINCT FROM {})").format(
-        sql.Identifier("t", called), sql.Literal(value)
+        return sql.SQL("{}.archived").format(sql.Identifier(alias))
+    return sql.SQL("({}.archived OR lower({}::text) IS NOT DISTINCT FROM {})").format(
+        sql.Identifier(alias), sql.Identifier(alias, called), sql.Literal(value)
     )
 
 

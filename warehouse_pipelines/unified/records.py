@@ -11,8 +11,8 @@ began later has later times. What is read twice is known by its fingerprint, and
 
 Decided:
 
-- A row that a source deleted stays a record, ``deleted``: it still tells who a person is. Where its
-  table has the row no longer (as after an erasure), a full refresh removes the record.
+- A row that a source deleted stays a record, ``deleted``: it still tells who a person is. So does the row of a user who
+  left. Where its table has the row no longer (as after an erasure), a full refresh removes the record.
 - A change of only the times, or of how a name is shown, does not compare anything again: ``Changed.edited``.
 - Records are read without the numbers and addresses of the business and its staff, ``own``. Of which ones the last
   refresh knew, ``identity.crowded_key`` has the marks; when one is added or left, the records that have its key, or its

@@ -12,6 +12,7 @@ from psycopg import sql
 from warehouse_pipelines.loading.erased import ERASED_RECORD
 from warehouse_pipelines.model.emails import BETWEEN
 from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.unified import own
 from warehouse_pipelines.unified.normalise import Raw, token
 from warehouse_pipelines.unified.people import Join, People, Pointer
 
@@ -79,9 +80,10 @@ class _Composer:
         row = self._row
         keys = [sql.SQL("s.{}").format(sql.Identifier(one)) for one in self._entity.keys]
         key = sql.SQL("concat_ws(' ', {})").format(sql.SQL(", ").join(keys))
-        deleted: sql.Composable = sql.SQL("s.archived")
+        # A user who left is no staff any more: crm.add_person_to_dnc_list asks whose a number is.
+        deleted: sql.Composable = own.is_left(self._tables, row.table, "s")
         if row.made_up and (made_up := self._value(row.made_up)) != NOTHING:
-            deleted = sql.SQL("(s.archived OR {} IS TRUE)").format(made_up)
+            deleted = sql.SQL("({} OR {} IS TRUE)").format(deleted, made_up)
         times = [
             self._time(row.created, "source_created_at", "sync_created_at"),
             self._time(row.edited, "source_updated_at", "sync_updated_at"),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from warehouse_pipelines.unified import candidates, resolve
-from warehouse_pipelines_tests.harness.feed_database import FeedDatabase
+from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
 
 PHONE, OTHER_PHONE, REPS_PHONE = "+12162230101", "+12162230102", "+12162230109"
 REP = "rep@dealer.example"
@@ -102,11 +102,11 @@ def test_an_address_of_a_crowd_is_no_evidence_where_something_else_is_equal(
 
 
 def test_a_number_is_a_customer_s_when_the_tracker_or_the_rep_has_left_it(fed: FeedDatabase) -> None:
-    """Calls from it are the customer's then, too, and an opt-out lists it."""
+    """Calls from it are the customer's then, too, and an opt-out lists it, that of a source and one by a link."""
     fed.source("callrail_tracker", id="t", tracking_number_e164=PHONE, status="active")
     fed.source("salesrabbit_user", id=1, first_name="Rep", last_name="Stone", phone_e164=REPS_PHONE, active=True)
     contact(fed, 1, phone_e164=PHONE, lead_is_dnc=True)
-    contact(fed, 2, phone_e164=REPS_PHONE, lead_is_dnc=True)
+    contact(fed, 2, phone_e164=REPS_PHONE)
     for key, phone in (("a", PHONE), ("b", REPS_PHONE)):
         fed.source("callrail_call", id=key, customer_phone_number_e164=phone, start_time="2026-01-01")
     whose = "SELECT t.source_key, p.kind, p.last_name FROM identity.touch AS t LEFT JOIN identity.person AS p"
@@ -122,6 +122,9 @@ def test_a_number_is_a_customer_s_when_the_tracker_or_the_rep_has_left_it(fed: F
     fed.feed()
     assert [reached_by(fed, key) for key in "12"] == [([PHONE], []), ([REPS_PHONE], [])]
     assert [tuple(row.values()) for row in fed.all(whose)] == [("a", "customer", "Bell1"), ("b", "customer", "Bell2")]
+    with fed.session.transaction():
+        fed.session.execute("SELECT set_config('app.organization_id', %s, true)", [ORGANIZATION])
+        fed.session.execute("SELECT crm.add_person_to_dnc_list(id, '{call}') FROM crm.leads WHERE last_name = 'Bell2'")
     assert fed.listed(PHONE, "call")
     assert fed.listed(REPS_PHONE, "call")
     assert resolve.run(fed.session).changed == 0

@@ -26,13 +26,18 @@ CREATE TEMP TABLE feed_merged ON COMMIT DROP AS
 -- What each of the others lends, with what stood in its place and whose the lead was: feed_returned gives it back.
 UPDATE crm.lead_feed AS s
     SET written = s.written || jsonb_build_object('lent', jsonb_build_object(
-        'to', g.stays, 'golden_id', o.golden_id, 'created_at', o.created_at,
+        'to', g.stays, 'golden_id', o.golden_id,
         'fields', coalesce((
             SELECT jsonb_object_agg(f.field, jsonb_build_object('is', f.value, 'was', to_jsonb(o) -> f.field)
                        || CASE WHEN w.written ? f.field THEN jsonb_build_object('written', w.written -> f.field)
                                ELSE '{}' END)
             FROM feed_lent AS f
-            WHERE f.lead_id = g.lead_id AND f.value IS DISTINCT FROM to_jsonb(o) -> f.field), '{}'),
+            WHERE f.lead_id = g.lead_id AND f.value IS DISTINCT FROM to_jsonb(o) -> f.field), '{}')
+            || CASE WHEN l.created_at < o.created_at AND l.created_at = (
+                    SELECT min(y.created_at) FROM feed_merge AS h JOIN crm.leads AS y
+                        ON y.organization_id = %(organization)s AND y.id = h.lead_id WHERE h.stays = g.stays)
+                THEN jsonb_build_object('created_at', jsonb_build_object('is', l.created_at, 'was', o.created_at))
+                ELSE '{}' END,
         'tags', to_jsonb(ARRAY(SELECT unnest(l.tags) EXCEPT SELECT unnest(o.tags))),
         'consent', (SELECT coalesce(jsonb_agg(c), '[]') FROM jsonb_array_elements(l.consent) AS c
                     WHERE c NOT IN (SELECT jsonb_array_elements(o.consent)))))

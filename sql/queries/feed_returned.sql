@@ -5,8 +5,10 @@
 -- step: 1 for the lead that stayed, more for those that this one became part of since.
 CREATE TEMP TABLE feed_returned ON COMMIT DROP AS
     WITH RECURSIVE chain AS (
-        SELECT m.lead_id, m.person_id, (f.written #>> '{lent,to}')::uuid AS stays, f.written -> 'lent' AS lent, 1 AS step
+        SELECT m.lead_id, m.person_id, (f.written #>> '{lent,to}')::uuid AS stays, f.written -> 'lent' AS lent, 1 AS step,
+            l.deleted_at AS merged_at
         FROM feed_match AS m
+            JOIN crm.leads AS l ON l.organization_id = %(organization)s AND l.id = m.lead_id
             JOIN crm.lead_feed AS f ON f.organization_id = %(organization)s AND f.lead_id = m.lead_id
         WHERE NOT m.is_live AND m.deleted_by_feed = 'merged' AND f.written ? 'lent'
         UNION ALL
@@ -17,14 +19,14 @@ CREATE TEMP TABLE feed_returned ON COMMIT DROP AS
                            '{}')
                 FROM jsonb_each(c.lent -> 'fields') AS k,
                     LATERAL (SELECT f.written #> ARRAY['lent', 'fields', k.key] AS lent) AS t
-                WHERE t.lent -> 'is' = k.value -> 'is')), c.step + 1
+                WHERE t.lent -> 'is' = k.value -> 'is')), c.step + 1, s.deleted_at
         FROM chain AS c
             JOIN crm.leads AS s ON s.organization_id = %(organization)s AND s.id = c.stays
                 AND s.deleted_at IS NOT NULL AND s.source_metadata ->> 'feed_deleted' = 'merged'
             JOIN crm.lead_feed AS f ON f.organization_id = %(organization)s AND f.lead_id = s.id AND f.written ? 'lent'
         WHERE c.step < 20
     )
-    SELECT c.lead_id, c.stays, c.lent, c.step
+    SELECT c.lead_id, c.stays, c.lent, c.step, c.merged_at
     FROM chain AS c
         JOIN crm.leads AS s ON s.organization_id = %(organization)s AND s.id = c.stays
         LEFT JOIN identity.alias AS a ON a.alias_id = s.golden_id
@@ -40,22 +42,33 @@ UPDATE crm.leads AS l SET consent = w.consent
           WHERE g.organization_id = %(organization)s AND g.id IN (SELECT r.lead_id FROM feed_returned AS r)
           GROUP BY g.id) AS w
     WHERE l.organization_id = %(organization)s AND l.id = w.id AND l.consent <> w.consent;
+-- Each field goes back from what was lent last to what stood there first.
 CREATE TEMP TABLE feed_unlent ON COMMIT DROP AS
-    SELECT r.stays, k.key AS field, k.value -> 'is' AS lent, k.value -> 'was' AS was, k.value ? 'written' AS had_written,
-        k.value -> 'written' AS written
-    FROM feed_returned AS r JOIN crm.leads AS s ON s.organization_id = %(organization)s AND s.id = r.stays,
-        jsonb_each(r.lent -> 'fields') AS k
-    WHERE to_jsonb(s) -> k.key IS NOT DISTINCT FROM k.value -> 'is';
+    WITH RECURSIVE given AS (
+        SELECT r.stays, r.merged_at, r.step, k.key AS field, k.value AS lent
+        FROM feed_returned AS r, jsonb_each(r.lent -> 'fields') AS k
+    ), undone AS (
+        SELECT g.stays, g.field, to_jsonb(s) -> g.field AS value, NULL::jsonb AS lent, 'infinity'::timestamptz AS merged_at,
+            0 AS place
+        FROM (SELECT DISTINCT d.stays, d.field FROM given AS d) AS g
+            JOIN crm.leads AS s ON s.organization_id = %(organization)s AND s.id = g.stays
+        UNION ALL
+        SELECT u.stays, u.field, g.lent -> 'was', g.lent, g.merged_at, u.place + 1
+        FROM undone AS u JOIN given AS g ON g.stays = u.stays AND g.field = u.field AND g.merged_at < u.merged_at
+        WHERE CASE g.field WHEN 'created_at' THEN (g.lent ->> 'is')::timestamptz = (u.value #>> '{}')::timestamptz
+                           ELSE g.lent -> 'is' = u.value END
+    )
+    SELECT DISTINCT ON (u.stays, u.field) u.stays, u.field, u.value AS was, u.lent ? 'written' AS had_written,
+        u.lent -> 'written' AS written
+    FROM undone AS u WHERE u.place > 0
+    ORDER BY u.stays, u.field, u.place DESC;
 UPDATE crm.leads AS l
     SET first_name = v.first_name, last_name = v.last_name, email = v.email, source = v.source, timezone = v.timezone,
         division = v.division, postal_code = v.postal_code, owner_id = v.owner_id, value_usd = v.value_usd,
         phone = CASE WHEN v.phone IS NOT DISTINCT FROM x.phone OR NOT EXISTS (
             SELECT FROM crm.leads AS o WHERE o.organization_id = x.organization_id AND o.phone = v.phone
                 AND o.deleted_at IS NULL AND o.id <> x.id) THEN v.phone END,
-        created_at = coalesce((SELECT max((r.lent ->> 'created_at')::timestamptz)
-                               FROM feed_returned AS r JOIN crm.leads AS g ON g.organization_id = %(organization)s
-                                   AND g.id = r.lead_id AND g.created_at = x.created_at
-                               WHERE r.stays = x.id), x.created_at),
+        created_at = v.created_at,
         -- Of the tags those that the feed wrote go when the sources say them no more.
         tags = ARRAY(SELECT t FROM (
             SELECT unnest(x.tags) AS t
@@ -72,13 +85,26 @@ UPDATE crm.leads AS l
         LATERAL jsonb_populate_record(x, back.fields) AS v
     WHERE x.organization_id = %(organization)s AND x.id IN (SELECT r.stays FROM feed_returned AS r)
         AND l.organization_id = x.organization_id AND l.id = x.id;
-UPDATE crm.lead_feed AS s SET written = s.written - u.lent || u.written
-    FROM (SELECT u.stays, array_agg(u.field) AS lent,
+UPDATE crm.lead_feed AS s SET written = s.written - u.fields || u.written
+    FROM (SELECT u.stays, array_agg(u.field) AS fields,
               coalesce(jsonb_object_agg(u.field, u.written) FILTER (WHERE u.had_written), '{}') AS written
-          FROM feed_unlent AS u JOIN crm.lead_feed AS w ON w.organization_id = %(organization)s AND w.lead_id = u.stays
-          WHERE w.entered IS NOT NULL AND w.written -> u.field IS NOT DISTINCT FROM u.lent
+          FROM feed_unlent AS u
+              JOIN crm.lead_feed AS w ON w.organization_id = %(organization)s AND w.lead_id = u.stays
+          WHERE w.entered IS NOT NULL AND u.field <> 'created_at' AND EXISTS (
+              SELECT FROM feed_returned AS r
+              WHERE r.stays = u.stays AND r.lent #> ARRAY['fields', u.field, 'is'] = w.written -> u.field)
           GROUP BY u.stays) AS u
     WHERE s.organization_id = %(organization)s AND s.lead_id = u.stays;
+-- What others lent to the same lead later stands on what was there before.
+UPDATE crm.lead_feed AS f SET written = jsonb_set(f.written, '{lent,fields}', (
+        SELECT coalesce(jsonb_object_agg(k.key, k.value || coalesce((
+            SELECT jsonb_build_object('was', r.lent #> ARRAY['fields', k.key, 'was']) FROM feed_returned AS r
+            WHERE r.stays::text = f.written #>> '{lent,to}' AND r.step = 1
+                AND r.lent #> ARRAY['fields', k.key, 'is'] = k.value -> 'was' LIMIT 1), '{}')), '{}')
+        FROM jsonb_each(f.written #> '{lent,fields}') AS k))
+    FROM feed_match AS m
+    WHERE f.organization_id = %(organization)s AND f.lead_id = m.lead_id AND NOT m.is_live
+        AND f.written #>> '{lent,to}' IN (SELECT r.stays::text FROM feed_returned AS r WHERE r.step = 1);
 UPDATE crm.lead_feed AS f SET written = f.written - 'lent'
     FROM feed_returned AS r
     WHERE f.organization_id = %(organization)s AND f.lead_id = r.lead_id AND r.step = 1

@@ -80,7 +80,7 @@ def run(session: "Session", *, full: bool = False) -> Summary:
             _act(session, one)
             with _timed(summary, "leads"):
                 consent.compute(session, one)
-                summary.add(leads.write(session, one))
+                summary.add(leads.write(session, one, full=summary.full))
             with _timed(summary, "consent"):
                 summary.add(consent.write(session, one))
                 summary.counts["conflicts"] = summary.counts.get("conflicts", 0) + consent.find_conflicts(session, one)

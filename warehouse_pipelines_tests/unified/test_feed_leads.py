@@ -513,7 +513,7 @@ def test_a_shared_number_goes_to_the_other_lead_when_the_one_that_has_it_is_dele
 
 
 def test_what_the_feed_wrote_into_a_lead_that_became_part_of_another_is_no_entry_there(fed: FeedDatabase) -> None:
-    """The sources may still change it, also where a version before this one took it for an entry; a user's own stays."""
+    """The sources may still change it, also where an older version took it for an entry; a user's own stays."""
     won = ada(fed, 1, lifecyclestage="customer")
     more = {"lifecyclestage": "lead", "hge_primary_source": "Event", "createdate": "2026-02-01"}
     stays = fed.person(won, first_name="Ada")

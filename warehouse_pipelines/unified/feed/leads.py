@@ -35,7 +35,8 @@ def write(session: "Session", organization: UUID, *, full: bool = False) -> dict
     """Write the leads of the people in ``feed_wanted``, of all if ``full``; return the counts by what was done."""
     session.execute(
         "DROP TABLE IF EXISTS feed_match, feed_merge, feed_merged, feed_lead, feed_phone, feed_field, feed_change,"
-        " feed_new, feed_entered, feed_release, feed_shared, feed_lent, feed_noted, feed_enrolled, feed_returned, feed_unlent"
+        " feed_new, feed_entered, feed_release, feed_shared, feed_lent, feed_noted, feed_enrolled, feed_returned,"
+        " feed_unlent"
     )
 
     def run(script: str, **names: sql.Composable) -> int:

@@ -12,7 +12,8 @@ WITH made AS (
 SELECT l.id::text AS id, CASE
     WHEN l.deleted_at IS NOT NULL AND NOT l.source_metadata ? 'feed_deleted' THEN 'it was deleted before'
     -- What the feed wrote is nobody's work.
-    WHEN CASE WHEN f.lead_id IS NULL THEN made.fingerprint <> crm.lead_fingerprint(l)
+    WHEN CASE WHEN f.lead_id IS NULL THEN made.fingerprint <> crm.lead_fingerprint(jsonb_populate_record(
+                  l, jsonb_build_object('source_metadata', l.source_metadata - '{feed_deleted,merged_into}'::text[])))
               ELSE EXISTS (SELECT FROM crm.lead_audit_log AS a
                            WHERE a.organization_id = l.organization_id AND a.lead_id = l.id AND a.changed_by IS NOT NULL
                                AND a.field_name <> 'golden_id') END THEN 'somebody changed it since'

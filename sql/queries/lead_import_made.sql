@@ -1,5 +1,6 @@
 -- The leads that an import made, locked, and why each must stay: null when nothing is known of it but the import. `fed`:
--- the sources have the person too, and the feed took the lead over, or made it part of another one.
+-- the sources have the person too, and the feed took the lead over, or made it part of another one. `took_back`: it has a
+-- consent that was taken back.
 --
 -- organization_id, import_id
 WITH made AS (
@@ -12,8 +13,7 @@ WITH made AS (
 SELECT l.id::text AS id, CASE
     WHEN l.deleted_at IS NOT NULL AND NOT l.source_metadata ? 'feed_deleted' THEN 'it was deleted before'
     -- What the feed wrote is nobody's work.
-    WHEN CASE WHEN f.lead_id IS NULL THEN made.fingerprint <> crm.lead_fingerprint(jsonb_populate_record(
-                  l, jsonb_build_object('source_metadata', l.source_metadata - '{feed_deleted,merged_into}'::text[])))
+    WHEN CASE WHEN f.lead_id IS NULL THEN made.fingerprint <> crm.lead_fingerprint(l)
               ELSE EXISTS (SELECT FROM crm.lead_audit_log AS a
                            WHERE a.organization_id = l.organization_id AND a.lead_id = l.id AND a.changed_by IS NOT NULL
                                AND a.field_name <> 'golden_id') END THEN 'somebody changed it since'
@@ -27,7 +27,8 @@ SELECT l.id::text AS id, CASE
                  WHERE o.organization_id = l.organization_id AND o.lead_id = l.id AND o.import_id <> %(import_id)s
                      AND i.status <> 'undone') THEN 'another import has it too'
     END AS stays,
-    coalesce(f.proposed <> '{}', false) AND l.deleted_at IS NULL AS fed
+    coalesce(f.proposed <> '{}', false) AND l.deleted_at IS NULL AS fed,
+    l.consent @? '$[*].revoked_at' AS took_back
 FROM made JOIN crm.leads AS l ON l.organization_id = %(organization_id)s AND l.id = made.lead_id
     LEFT JOIN crm.lead_feed AS f ON f.organization_id = l.organization_id AND f.lead_id = l.id
 ORDER BY l.id

@@ -8,6 +8,7 @@ Decided:
   the consents that it gave at once.
 - A field that the import changed is put back when it still has the imported value; a tag or a consent that it added is
   taken off again. A consent that was taken back, and the do-not-call list, stay: nothing is allowed again by undoing.
+  It is said of a consent that was taken back on a lead that is deleted: who imports that person again starts anew.
 - Of a lead that became part of another one, what it lent to that is taken off there (``lent``).
 - It is one transaction, and afterwards the file can be imported anew.
 """
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 AT_ONCE = 1000
 
 HANDED_OVER = "a source has this person too; what the file said goes with the next feed"
+GONE = "a consent that the file took back goes with the lead, which is deleted"
 CHANGED = "{} was changed since, or must stay"
 ALIKE = "{} stays on the lead that it became part of: the log does not say that it came from there"
 
@@ -97,6 +99,9 @@ def _delete_made(session: "Session", given: dict[str, Any], left: dict[str, int]
     found = session.execute(query("lead_import_made").encode(), given).fetchall()
     deleted = [row["id"] for row in found if row["stays"] is None and not row["fed"]]
     lent_by = lent.lent(session, given, deleted)
+    took_back = {row["id"] for row in found if row["took_back"]}
+    if gone := took_back.intersection(deleted).difference(lent_by):
+        left[GONE] = len(gone)
     session.execute(
         "UPDATE crm.leads SET deleted_at = coalesce(deleted_at, now()),"
         " source_metadata = source_metadata - '{feed_deleted,merged_into}'::text[]"

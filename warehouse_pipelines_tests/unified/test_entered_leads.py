@@ -213,8 +213,10 @@ def test_undoing_an_import_leaves_the_lead_of_the_source(entered: Entered, conta
     assert "import_id" not in lead["source_metadata"]
 
 
-MORE = "First,Last,Phone,Email,Zip,Division,Value,Tags,SMS Consent,Email Consent,Consent Date,Consent Source\n"
-WITH_MORE = "Adah,Example,2162230102,x@example.com,44101,north,5000,bought list,yes,revoked,2025-01-01,bought list\n"
+MORE = "First,Last,Phone,Email,Zip,Division,Value,Tags,SMS Consent,Email Consent,Consent Date,Consent Source,Created\n"
+WITH_MORE = (
+    "Adah,Example,2162230102,x@example.com,44101,north,5000,bought list,yes,revoked,2025-01-01,bought list,2024-01-01\n"
+)
 
 
 def what_the_file_gave(lead: dict[str, Any]) -> tuple[Any, ...]:
@@ -227,15 +229,19 @@ def test_undoing_an_import_leaves_no_consent_tag_or_value_on_the_lead_of_the_sou
     entered: Entered, contact_first: bool
 ) -> None:
     """Whether that took over the imported one, or the imported one became part of it. What was refused stays."""
+    since = []
+    stage = {"lifecyclestage": "customer"} if contact_first else {}  # the most advanced of two leads stays
     if contact_first:
-        entered.contact(phone_e164=PHONE)
+        entered.contact(phone_e164=PHONE, **stage)
         entered.unify()
+        since = [lead["created_at"] for lead in entered.live()]
     done = entered.load(WITH_MORE, head=MORE)
     assert done.created == 1
-    entered.contact(phone_e164=PHONE, mobilephone="(216) 223-0102", mobilephone_e164=OTHER_PHONE)
+    entered.contact(phone_e164=PHONE, mobilephone="(216) 223-0102", mobilephone_e164=OTHER_PHONE, **stage)
     entered.unify()
     [lead] = entered.live()
     assert what_the_file_gave(lead) == ("north", 5000, ["bought list"], ["sms"])
+    assert lead["created_at"].year == 2024
     undone = entered.undo(done)
     expected = "consent was changed since, or must stay" if contact_first else undo.HANDED_OVER
     assert (undone.deleted, list(undone.left)) == (int(contact_first), [expected])
@@ -245,6 +251,7 @@ def test_undoing_an_import_leaves_no_consent_tag_or_value_on_the_lead_of_the_sou
         assert what_the_file_gave(lead) == (None, None, [], [])
         assert [one["channel"] for one in lead["consent"]] == ["email"]
         assert (lead["first_name"], lead["phone"], lead["email"]) == ("Ada", PHONE, "ada@example.com")
+        assert not since or since == [lead["created_at"]]
 
 
 def test_undoing_an_import_follows_a_lead_that_it_changed_into_the_one_it_became_part_of(entered: Entered) -> None:

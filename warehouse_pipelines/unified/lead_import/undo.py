@@ -99,6 +99,7 @@ def _delete_made(session: "Session", given: dict[str, Any], left: dict[str, int]
     found = session.execute(query("lead_import_made").encode(), given).fetchall()
     deleted = [row["id"] for row in found if row["stays"] is None and not row["fed"]]
     lent_by = lent.lent(session, given, deleted)
+    session.execute(query("lead_import_lent_since").encode(), given | {"leads": list(lent_by)})
     took_back = {row["id"] for row in found if row["took_back"]}
     if gone := took_back.intersection(deleted).difference(lent_by):
         left[GONE] = len(gone)

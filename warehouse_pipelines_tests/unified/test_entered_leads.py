@@ -11,6 +11,7 @@ from warehouse_pipelines.unified import entered as entered_leads
 from warehouse_pipelines.unified import records, resolve, source_rows
 from warehouse_pipelines.unified.lead_import import columns, run, undo
 from warehouse_pipelines.unified.lead_import.opening import open_file
+from warehouse_pipelines.unified.tables import Tables
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
 
 PHONE, OTHER_PHONE, THIRD_PHONE = "+12162230101", "+12162230102", "+12162230103"
@@ -127,7 +128,7 @@ def test_a_session_that_has_had_temporary_tables_resolves_too(entered: Entered) 
 
 def test_the_changed_leads_are_found_by_reading_the_view_once() -> None:
     """Of a view the planner knows no numbers: joined to itself by key, it was read again for each of its rows."""
-    tables = source_rows.Tables([entered_leads.ENTITY])
+    tables = Tables([entered_leads.ENTITY])
     reading = source_rows.reading(entered_leads.ENTERED, tables)
     for strays in ((), ("7",)):
         condition = records._changed_rows(reading, {IMPORTED}, strays, tables)

@@ -10,6 +10,9 @@ The order of day and month is that of the locale alone: "05/06/2026" is the 6th 
 in ``en_GB``. Where the locale is missing or its people use both orders (``en_CA``), nobody can tell, and neither does a
 19th month mean anything in ``en_US``. The shared reader would read some of these as a date; therefore ``DOUBTFUL`` is
 put behind them, so the column is null, the loss is counted, and ``raw_data`` says why.
+
+A number before 1950 in a column of dates is lost too: it is a year, a time without a date or the result of a formula,
+and would be a day of 1899 and after. Zero is an empty cell: formulas make it of one.
 """
 
 import re
@@ -20,6 +23,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from warehouse_pipelines.model import validate
 
 EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001  (a serial date has no zone)
+FIRST_SERIAL = 18_264
+"""1950-01-01. A smaller number is none of our dates: a year, a time without a date, what a formula made."""
+
 LAST_SERIAL = 2_958_466
 """The first number past the year 9999, so no serial date any more."""
 
@@ -106,6 +112,8 @@ class Cells:
     def read(self, kind: str, cell: Any) -> Any:
         """Return a cell of a column of this kind in the form that every source has: ISO 8601, plain numbers."""
         if kind in ("date", "timestamptz"):
+            if type(cell) in (int, float) and cell == 0:
+                return None  # a formula makes it of an empty cell
             at = self._moment(cell)
             if at is None:
                 return self._as_shared(kind, cell)
@@ -121,18 +129,13 @@ class Cells:
         if isinstance(cell, int | float):
             if isinstance(cell, int) and len(str(cell)) == 8:
                 return _compact(str(cell))
-            if 1900 <= cell <= 2100 and cell == int(cell):
+            if not FIRST_SERIAL <= cell < LAST_SERIAL:
                 return None
-            try:
-                return EPOCH + timedelta(milliseconds=round(cell * 86_400_000)) if cell < LAST_SERIAL else None
-            except (OverflowError, ValueError):
-                return None
+            return EPOCH + timedelta(milliseconds=round(cell * 86_400_000))
         return self._typed(cell) if isinstance(cell, str) else None
 
     def _as_shared(self, kind: str, cell: Any) -> Any:
         """Return a cell in a form of which the shared reader makes what the sheet means by it, or nothing."""
-        if type(cell) is int and 1900 <= cell <= 2100:
-            return str(cell)  # a year alone would be a day of 1905
         orders = (not self.month_first,) if self.order_known else (False, True)
         text = cell.translate(_SPACES) if isinstance(cell, str) else cell
         readings = {_shared(kind, text, zone=self.zone, day_first=day_first) for day_first in orders} - {None}

@@ -346,6 +346,7 @@ class Run:
             log.warning("%s %s: %s", self.source.name, self.entity.name, skipped)
             return
         everything = self.plan.window.since is None
+        loader.tombstones.withdraw(report.withdrawn_keys, window)
         loader.tombstones.tombstone_missing(window, report.delete_reason, everything=everything)
 
     def _tombstone_named(self, loader: Loader, window: Window | None, report: ReadReport) -> None:

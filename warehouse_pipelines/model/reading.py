@@ -261,6 +261,8 @@ class ReadReport:
                           deletion
     ``deleted_keys``      keys, with blanks between the parts, of rows that a read of ``changes_only`` or by key proved
                           to be deleted; they are tombstoned in an ``unproven`` read too
+    ``withdrawn_keys``    keys of rows that an earlier read made of what is no record: a complete read tombstones them,
+                          however many they are
     ``includes_deleted``  True if a full read, or one by key, includes what the vendor lists as deleted: an absent row
                           is ``erased`` then, and not only ``missing``
     ``erased_keys``       keys of rows that the vendor listed as deleted, and does not list any more though it should
@@ -274,6 +276,7 @@ class ReadReport:
     reported_trusted: bool = False
     changes_only: bool = False
     deleted_keys: Sequence[str] = ()
+    withdrawn_keys: Sequence[str] = ()
     includes_deleted: bool = False
     erased_keys: Sequence[str] = ()
     unproven: str | None = None

@@ -25,7 +25,7 @@ from warehouse_pipelines.simulators.google.simulator import Google
 from warehouse_pipelines.sources import _google
 from warehouse_pipelines.sources.gsheet import GSHEET, client
 from warehouse_pipelines.sources.gsheet.entities import MARKETING_LEADS, MARKETING_SPENDS
-from warehouse_pipelines.sources.gsheet.rows import column_name
+from warehouse_pipelines.sources.gsheet.rows import GSheetReader, column_name
 from warehouse_pipelines.sources.gsheet.source import check
 from warehouse_pipelines_tests.harness.fetching import Read, sample
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
@@ -211,6 +211,42 @@ class TestReading:
         assert rows[-1]["email"] == "below@example.test"
         assert [row["_row_number"] for row in rows] == [row["row"] for row in google.table(LEADS)]
 
+    def test_a_row_in_which_nobody_entered_anything_is_no_record(self, google: Google) -> None:
+        """Boxes over a whole column, and formulas that were dragged down; who enters anything is there."""
+        made = {"formula": "=YEAR(A2)", "value": 1899}
+        unfilled: list[dict[str, Any]] = [
+            {"Lead Set": False},
+            {"Lead Set": False, "Phone": {"formula": "=Form!G9*1", "value": 0}, "Date": 0, "Email": " "},
+            {"Lead Set": False, "Call Attempts": made},
+            {"Call Attempts": made, "Total Job Value": {"formula": "=P2*1", "value": 2.5}},
+            {"Lead Set": False, "Call Attempts": made, "Notes": {"error": "N_A"}},
+        ]
+        kept: list[dict[str, Any]] = [
+            {"Lead Set": True},
+            {"Call Attempts": 3},
+            {"Source": "Radio", "Lead Set": False},
+            {"Date": "2026-05-01"},
+            {"Email": "a@example.test", "Call Attempts": made},
+        ]
+        for cells in (*unfilled, *kept):
+            google.insert_row(LEADS, None, **cells)
+        people = len(google.table(LEADS)) - 5
+        reading = read()
+        assert len(reading.records) == people
+        assert reading.context.noted["unfilled_rows"] == 5
+        assert [row["source"] for row in reading.records[-5:]] == [None, None, "Radio", None, None]
+
+    def test_a_postcode_that_was_typed_as_a_number_gets_back_its_zeros(self, google: Google) -> None:
+        codes = [1970, 501, 45402, {"text": "1970"}, 12]
+        for code in codes:
+            cells = {"Email": "a@example.test", "Form Submit Zipcode": code, "Call Attempts": 1970}
+            google.insert_row(LEADS, None, **cells)
+        rows = read().records[-len(codes) :]
+        assert [row["form_submit_zipcode"] for row in rows] == ["01970", "00501", 45402, "1970", 12]
+        assert {row["call_attempts"] for row in rows} == {1970}
+        google.set_properties(LEADS, locale="de_DE")
+        assert read().records[-len(codes)]["form_submit_zipcode"] == 1970
+
     def test_an_uploaded_workbook_ends_the_run(self, google: Google) -> None:
         google.become_xlsx(LEADS)
         with pytest.raises(RequestRefused, match="not supported"):
@@ -345,6 +381,23 @@ class TestSnapshot:
         assert len(after) == len(before) + 1
         assert all(after[key]["row_number"] == row["row_number"] + 1 for key, row in before.items())
         assert all(after[key]["content_hash"] == row["content_hash"] for key, row in before.items())
+
+    def test_rows_that_nobody_filled_in_stop_no_sheet_when_they_are_left_out(
+        self, leads: SourceHarness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Earlier versions loaded them; their number is no sign of another sheet, nor of a formula that failed."""
+        with monkeypatch.context() as before:
+            before.setattr(GSheetReader, "empty_unfilled", lambda *given: None)
+            for _ in range(120):
+                leads.simulator.insert_row(LEADS, **{"Lead Set": False, "Call Attempts": {"formula": "=1", "value": 1}})
+            leads.simulator.insert_row(LEADS, Source="Radio")
+            assert leads.sync().status == "success"
+        people = leads.living()
+        leads.simulator.insert_row(LEADS, Email="new@example.test")
+        result = leads.sync()
+        assert (result.status, result.created, result.deleted) == ("success", 1, 120)
+        assert len(leads.living()) == len(people) - 119
+        assert leads.query("SELECT 1 FROM gsheet_marketing_lead WHERE source = 'Radio' AND NOT archived")
 
     @pytest.mark.slow("rarer behaviour of a vendor")
     def test_equal_rows_are_counted_and_a_sorted_sheet_is_the_same(self, leads: SourceHarness) -> None:

@@ -102,6 +102,7 @@ class Cells:
         self.order_known = locale not in EITHER_ORDER
         language, _, country = locale.partition("_")
         country = country or {"en": "US", "cs": "CZ", "sv": "SE", "da": "DK"}.get(language, language.upper())
+        self._in_us = country == "US"
         self._written = re.compile(_AMOUNT.format(_CURRENCIES.get(country, "(?!)")))
         comma = language in COMMA_LANGUAGES.split() and locale not in POINT_LOCALES.split()
         point, group = (",", r"\.") if comma else (r"\.", ",")
@@ -121,6 +122,10 @@ class Cells:
         if kind in ("integer", "numeric") and isinstance(cell, str):
             return self._amount(cell)
         return cell
+
+    def postcode(self, cell: Any) -> Any:
+        """Return a postcode; in a sheet of the US a number of three or four digits gets back its zeros."""
+        return f"{cell:05}" if self._in_us and type(cell) is int and 100 <= cell <= 9_999 else cell
 
     def _moment(self, cell: Any) -> datetime | None:
         """Return the time on the sheet's own clock; None for what is no date, or has a zone of its own."""

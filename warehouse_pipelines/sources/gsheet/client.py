@@ -41,11 +41,14 @@ class GSheetClient:
     def _calls(self) -> Any:
         return calls("sheets", "v4", "spreadsheets")
 
-    def values(self, area: Area, first: int, last: int) -> bytes:
-        """Return the rows from ``first`` to ``last`` undecoded; raise ``CursorStuck`` for an answer of other rows."""
+    def values(self, area: Area, first: int, last: int, *, formulas: bool = False) -> bytes:
+        """Return the rows from ``first`` to ``last`` undecoded; raise ``CursorStuck`` for an answer of other rows.
+
+        ``formulas`` asks for the text of each formula, which begins with ``=``, in the place of its value.
+        """
         rows = calls("sheets", "v4", "spreadsheets.values").get(
             spreadsheetId=self.spreadsheet_id, range=area.rows(first, last), majorDimension="ROWS",
-            valueRenderOption="UNFORMATTED_VALUE", dateTimeRenderOption="SERIAL_NUMBER",
+            valueRenderOption="FORMULA" if formulas else "UNFORMATTED_VALUE", dateTimeRenderOption="SERIAL_NUMBER",
         )  # fmt: skip
         raw = ask(self._sheets, rows, msgspec.Raw)
         try:

@@ -161,10 +161,15 @@ class TestReading:
         assert len(rows) == len(before) + 1
         assert rows[0]["email"] == "new@example.test"
 
+    @pytest.mark.parametrize("spare", [20, 0])
     def test_a_sheet_that_never_rests_is_read_in_one_answer(
-        self, google: Google, monkeypatch: pytest.MonkeyPatch
+        self, google: Google, monkeypatch: pytest.MonkeyPatch, spare: int
     ) -> None:
-        """Somebody inserts a row on top before each answer, so only rows of one answer fit together."""
+        """Somebody inserts a row on top before each answer, so only rows of one answer fit together.
+
+        Without spare rows the grid grows, and the last row is not where it was.
+        """
+        google.sheet_of(LEADS).spare_rows = spare
         original = google.values
 
         def values(*args: Any) -> Answer:
@@ -181,6 +186,43 @@ class TestReading:
         assert reading.report.next_state
         version = google.described(LEADS)["version"]
         assert reading.report.next_state["version"] != version  # so the next run reads what was edited since
+
+    def test_rows_that_are_deleted_during_the_read_begin_it_anew(
+        self, google: Google, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Google refuses rows that the grid does not have any more."""
+        original, shrinks = google.values, iter([False, False, True])
+        google.sheet_of(LEADS).spare_rows = 0
+
+        def values(*args: Any) -> Answer:
+            if next(shrinks, False):
+                google.keep_rows(LEADS, 3)
+                google.touch(LEADS)
+            return original(*args)
+
+        monkeypatch.setattr(google, "values", values)
+        reading = read(page_size=20)
+        assert [row["_row_number"] for row in reading.records] == [2, 3, 4]
+        assert reading.context.noted["edited_during_reads"] == 1
+
+    def test_rows_that_are_deleted_before_their_cells_are_asked_about_end_no_run(
+        self, google: Google, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        last = google.insert_row(LEADS, Notes={"text": "#1"})
+        google.insert_row(LEADS, **{"Lead Set": False, "Call Attempts": 2})
+        google.sheet_of(LEADS).spare_rows = 0
+        original, asked = google.values, iter([False, True])
+
+        def values(*args: Any) -> Answer:
+            answer = original(*args)
+            if next(asked, False):
+                google.keep_rows(LEADS, 3)
+            return answer
+
+        monkeypatch.setattr(google, "values", values)
+        reading = read()
+        assert [row["_row_number"] for row in reading.records][-2:] == [last - 1, last + 1]
+        assert f"H{last} (LOADING)" in str(reading.report.unproven)
 
     def test_edits_elsewhere_in_the_file_cost_a_second_read(
         self, google: Google, monkeypatch: pytest.MonkeyPatch

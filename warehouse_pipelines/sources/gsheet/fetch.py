@@ -35,7 +35,7 @@ from warehouse_pipelines.model.reading import NotStored, Page, Pages, Portal, Re
 from warehouse_pipelines.sources.gsheet.answers import Document, Values
 from warehouse_pipelines.sources.gsheet.area import Area, area_of
 from warehouse_pipelines.sources.gsheet.cells import Cells, zone_of
-from warehouse_pipelines.sources.gsheet.client import GSheetClient
+from warehouse_pipelines.sources.gsheet.client import GridExceeded, GSheetClient
 from warehouse_pipelines.sources.gsheet.error_cells import Errors
 from warehouse_pipelines.sources.gsheet.rows import IDENTITY, GSheetReader, Row
 from warehouse_pipelines.sources.gsheet.settings import Settings
@@ -119,10 +119,12 @@ def _zone(document: Document, entity: Entity) -> tzinfo:
 
 
 def _formulas(client: GSheetClient, area: Area) -> Callable[[int, int], list[list[Any]]]:
-    """Return what asks for rows with the text of their formulas."""
+    """Return what asks for rows with the text of their formulas; for none if rows were deleted meanwhile."""
 
     def ask(first: int, last: int) -> list[list[Any]]:
-        return msgspec.json.decode(client.values(area, first, last, formulas=True), type=Values).values
+        with contextlib.suppress(GridExceeded):
+            return msgspec.json.decode(client.values(area, first, last, formulas=True), type=Values).values
+        return []
 
     return ask
 

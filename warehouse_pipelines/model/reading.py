@@ -86,10 +86,11 @@ class Known(Protocol):
     def archived(self, table: str, since: datetime) -> set[str]:
         """Return the keys of the rows that became ``archived`` in the vendor's words at ``since`` or later."""
 
-    def records(self, table: str, keys: Sequence[str], key: str = "id") -> dict[str, Json]:
+    def records(self, table: str, keys: Sequence[str], key: str = "id", *, living: bool = False) -> dict[str, Json]:
         """Return the stored records of these ``keys``, for a vendor that sends changes and not the whole.
 
-        ``key`` names the column, or several with blanks between them, as then each of ``keys`` has.
+        ``key`` names the column, or several with blanks between them, as then each of ``keys`` has. ``living`` leaves
+        out those of archived rows.
         """
 
     def hashes(self, entity: Entity) -> Iterator[tuple[tuple[str, ...], int]]:
@@ -114,7 +115,7 @@ class NothingKnown:
         """Return nothing."""
         return set()
 
-    def records(self, table: str, keys: Sequence[str], key: str = "id") -> dict[str, Json]:
+    def records(self, table: str, keys: Sequence[str], key: str = "id", *, living: bool = False) -> dict[str, Json]:
         """Return nothing."""
         return {}
 

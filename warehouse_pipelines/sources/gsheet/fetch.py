@@ -130,10 +130,10 @@ def _formulas(client: GSheetClient, area: Area) -> Callable[[int, int], list[lis
 
 
 def _stored_unfilled(request: ReadRequest, context: ReadContext, reader: GSheetReader) -> list[str]:
-    """Return the keys of stored rows that nobody filled in; without a warehouse none."""
+    """Return the keys of living rows that nobody filled in; without a warehouse none."""
     with contextlib.suppress(NotStored):
         table = request.entity.table
-        return list(reader.stored_unfilled(lambda ids: context.known.records(table, ids, "id")))
+        return list(reader.stored_unfilled(lambda ids: context.known.records(table, ids, living=True)))
     return []
 
 

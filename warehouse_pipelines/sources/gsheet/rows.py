@@ -193,7 +193,10 @@ class GSheetReader:
         return not any(cell is True or (isinstance(cell, str) and cell.strip()) for cell in row)
 
     def stored_unfilled(self, records: Callable[[Sequence[str]], Mapping[str, bytes]]) -> Iterator[str]:
-        """Yield the ids of stored rows that nobody filled in, of which ``records`` returns the records."""
+        """Yield the ids of living rows that nobody filled in, of which ``records`` returns the records.
+
+        Rows of one identity are numbered without a gap, so the first thousand without a living one end it.
+        """
         dated = [ZERO_DATE if self._is_date(name) else "" for name in self.identity]
         for who in {"\x1f".join(dated), "\x1f".join("" for _ in dated)}:
             for start in itertools.count(self.seen[who], 1_000):

@@ -106,6 +106,7 @@ class GSheetReader:
         }
         identity = IDENTITY.get(entity.name, "").split() or list(entity.columns)
         self.identity = [next((path for path in entity.columns[n].paths if path in here), n) for n in identity]
+        self.about = [(name, self.names.index(name)) for name in self.identity if name in here]
         self.seen: Counter[str] = Counter()
         self.left_out = self.unfilled = 0
         left = column_number(area.left) - 1
@@ -186,7 +187,7 @@ class GSheetReader:
 
     def _may_be_unfilled(self, row: Sequence[Any]) -> bool:
         """Return whether a row has nothing of the identity, and no more than numbers, empty boxes and errors."""
-        about = [(name, cell) for name, cell in zip(self.names, row, strict=False) if name in self.identity]
+        about = [(name, row[place]) for name, place in self.about if place < len(row)]
         who = "".join(str(self._read(name, cell) or "") for name, cell in about)
         if who.strip() or _is_blank([cell for cell in row if cell is not ERROR]):
             return False

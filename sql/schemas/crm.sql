@@ -805,8 +805,8 @@ GRANT EXECUTE ON FUNCTION crm.session_context(), crm.keep_dnc_address() TO crm_o
 SET LOCAL ROLE crm_owner;
 
 -- What of a lead may change. Its feed says what a vendor says: an administrator's session with app.triggered_by = import
--- may go from any status to any, and set created_at to an earlier time, of a record that turned up later. The login
--- decides that, not the setting alone.
+-- may go from any status to any, and set created_at: to that of a record that turned up later, and back when the two are
+-- no longer one person. The login decides that, not the setting alone.
 CREATE OR REPLACE FUNCTION crm.check_lead_change() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -820,8 +820,7 @@ BEGIN
         RETURN NEW;
     END IF;
     IF (NEW.id, NEW.organization_id) IS DISTINCT FROM (OLD.id, OLD.organization_id)
-        OR NEW.created_at IS DISTINCT FROM OLD.created_at
-            AND NOT (is_feed AND NEW.created_at < OLD.created_at) IS TRUE
+        OR NEW.created_at IS DISTINCT FROM OLD.created_at AND is_feed IS NOT TRUE
     THEN
         RAISE check_violation USING
             MESSAGE = format('Changing lead %s: id, organization_id and created_at never change.', OLD.id),
@@ -1685,7 +1684,8 @@ COMMENT ON COLUMN crm.feed_position.source_table IS 'Key: the table.';
 COMMENT ON COLUMN crm.feed_position.read_until IS 'What was committed until then has been read.';
 COMMENT ON COLUMN crm.feed_position.fingerprint IS 'Of the mappings, in the row crm.status_mapping.';
 COMMENT ON COLUMN crm.feed_position.read_at IS 'When it was read.';
-COMMENT ON TABLE crm.fx_rate IS 'What foreign money was worth, as somebody entered it. Without a row its costs are refused.';
+COMMENT ON TABLE crm.fx_rate IS
+    'What foreign money was worth, as somebody entered it. Without a row its costs are refused, and a deal that HubSpot does not convert has no value.';
 COMMENT ON COLUMN crm.fx_rate.currency IS 'The currency, by its ISO 4217 code.';
 COMMENT ON COLUMN crm.fx_rate.since IS 'The day from which the rate holds, until the next.';
 COMMENT ON COLUMN crm.fx_rate.rate_to_usd IS 'US dollars for one unit.';
@@ -1695,7 +1695,7 @@ COMMENT ON COLUMN crm.lead_feed.organization_id IS 'The organization that the ro
 COMMENT ON COLUMN crm.lead_feed.lead_id IS 'The lead.';
 COMMENT ON COLUMN crm.lead_feed.proposed IS 'Field to value: what the sources said last.';
 COMMENT ON COLUMN crm.lead_feed.written IS
-    'Field to value: what the feed wrote last. Where the lead has another value, somebody entered it.';
+    'Field to value: what the feed wrote last. Where the lead has another value, somebody entered it. lent: what a lead that became part of another lent it.';
 COMMENT ON COLUMN crm.lead_feed.origins IS 'Field to table, key and time of the record that said it.';
 COMMENT ON COLUMN crm.lead_feed.fed_at IS 'When this row last changed.';
 COMMENT ON TABLE crm.consent_fact IS

@@ -12,8 +12,9 @@ from psycopg import sql
 from warehouse_pipelines.loading.erased import ERASED_RECORD
 from warehouse_pipelines.model.emails import BETWEEN
 from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.unified import own
 from warehouse_pipelines.unified.normalise import Raw, token
-from warehouse_pipelines.unified.people import OWN_NUMBERS, Join, People, Pointer
+from warehouse_pipelines.unified.people import Join, People, Pointer
 
 NOTHING = sql.SQL("NULL::text")
 
@@ -68,17 +69,6 @@ def reading(row: People, tables: Tables) -> Reading:
     return _Composer(row, tables).reading()
 
 
-def own_numbers(tables: Tables) -> sql.Composed:
-    """Return the statement that selects the numbers of the business itself, as they are written."""
-    return sql.SQL(" UNION ").join(
-        sql.SQL("SELECT {0}::text AS number FROM {1} WHERE {0} IS NOT NULL").format(
-            sql.Identifier(called), tables.identifier(table)
-        )
-        for table, column in OWN_NUMBERS
-        if (called := tables.column(table, f"{column}_e164"))
-    )
-
-
 class _Composer:
     def __init__(self, row: People, tables: Tables) -> None:
         self._row = row
@@ -90,9 +80,10 @@ class _Composer:
         row = self._row
         keys = [sql.SQL("s.{}").format(sql.Identifier(one)) for one in self._entity.keys]
         key = sql.SQL("concat_ws(' ', {})").format(sql.SQL(", ").join(keys))
-        deleted: sql.Composable = sql.SQL("s.archived")
+        # A user who left is no staff any more: crm.add_person_to_dnc_list asks whose a number is.
+        deleted: sql.Composable = own.is_left(self._tables, row.table, "s")
         if row.made_up and (made_up := self._value(row.made_up)) != NOTHING:
-            deleted = sql.SQL("(s.archived OR {} IS TRUE)").format(made_up)
+            deleted = sql.SQL("({} OR {} IS TRUE)").format(deleted, made_up)
         times = [
             self._time(row.created, "source_created_at", "sync_created_at"),
             self._time(row.edited, "source_updated_at", "sync_updated_at"),

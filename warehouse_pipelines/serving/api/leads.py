@@ -5,8 +5,8 @@ histories are the database's. Who lacks ``personal.read`` sees leads as the sche
 filter by what is masked, since a filter that finds or does not find tells as much.
 
 A lead that became part of another one, because both are one person, answers as that one, to reads, changes and repeated
-requests, with its address in ``Content-Location``: many clients follow no redirect of a PATCH or POST. It is not deleted
-by its old id.
+requests, with its address in ``Content-Location``: many clients follow no redirect of a PATCH or POST. By its old id it
+is not deleted.
 
 An ``ETag`` is a hash of the whole row. With ``If-Match`` a change is made only to the row that the client has seen: the
 condition is part of the UPDATE, which looks at the row again after it has waited for another change, so of two at a

@@ -14,8 +14,16 @@ CREATE TEMP TABLE feed_returned ON COMMIT DROP AS
         WHERE NOT m.is_live AND m.deleted_by_feed = 'merged' AND f.written ? 'lent'
         UNION ALL
         SELECT c.lead_id, c.person_id, (f.written #>> '{lent,to}')::uuid,
-            jsonb_build_object('tags', c.lent -> 'tags', 'consent', c.lent -> 'consent', 'metadata', c.lent -> 'metadata',
-                'enrollments', c.lent -> 'enrollments', 'fields', (
+            -- Of what came there, what that lead had not itself.
+            jsonb_build_object('enrollments', c.lent -> 'enrollments',
+                'tags', (SELECT coalesce(jsonb_agg(e), '[]') FROM jsonb_array_elements(c.lent -> 'tags') AS e
+                         WHERE e IN (SELECT jsonb_array_elements(f.written #> '{lent,tags}'))),
+                'consent', (SELECT coalesce(jsonb_agg(e), '[]') FROM jsonb_array_elements(c.lent -> 'consent') AS e
+                            WHERE e IN (SELECT jsonb_array_elements(f.written #> '{lent,consent}'))),
+                'metadata', (SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}')
+                             FROM jsonb_each(c.lent -> 'metadata') AS e
+                             WHERE f.written #> '{lent,metadata}' -> e.key = e.value),
+                'fields', (
                 SELECT coalesce(jsonb_object_agg(k.key, jsonb_build_object('is', k.value -> 'is', 'was',
                            CASE jsonb_typeof(k.value -> 'was') WHEN 'null' THEN t.lent -> 'was' ELSE k.value -> 'was' END)),
                            '{}')

@@ -19,7 +19,7 @@ WITH users AS (
 SELECT j.id AS job_id, c.person_id, j.contract_number, d.label AS division,
     coalesce(u.person_id::text, 'genius_user ' || coalesce(j.sold_user_id, j.user_id)) AS rep_id,
     coalesce(u.display_name, u.email) AS rep,
-    coalesce(j.contract_date, j.sold_date, j.add_date::date) AS sold_on,
+    coalesce(j.contract_date, j.sold_date, (j.add_date AT TIME ZONE {zone})::date) AS sold_on,
     coalesce(j.contract_amount, j.job_value)::numeric(14, 2) AS contract_amount,
     o.change_orders::integer AS change_orders, o.changed::numeric(14, 2) AS changed_amount,
     o.added::numeric(14, 2) AS added_amount, o.deducted::numeric(14, 2) AS deducted_amount,

@@ -58,10 +58,10 @@ ANSWERS: tuple[Mart, ...] = (
     ),
     Mart(
         name="call_conversion",
-        about="The call that led to a person's appointment, or to the sale without one, and what came of it.",
-        grain="A person who called within 90 days before that.",
+        about="The calls that led to an appointment, or to a sale without one, and what came of them.",
+        grain="A person's call within 90 days before that.",
         key="person_id call_id",
-        reads=("callrail_call", "marts.activity_timeline", "marts.lead_journey"),
+        reads=("callrail_call", "marts.activity_timeline", "marts.sale", "marts.lead_journey"),
         scope="persons",
     ),
     Mart(

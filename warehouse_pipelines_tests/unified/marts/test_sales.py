@@ -141,7 +141,7 @@ def test_a_sale_that_was_called_off_is_no_money(fed: FeedDatabase) -> None:
 
 
 def test_who_was_given_up_and_asks_again_is_not_lost(fed: FeedDatabase) -> None:
-    """Not by what came on the day of which no time is known, not when we call, and not by a visit that was called off."""
+    """Not by what came on the day of which no time is known, nor when we call, nor by a visit that was called off."""
     visit = {"appointment_date": "2026-03-05", "add_date": "2026-02-01T10:00:00Z", "is_complete": True}
     for label, key in (("No sale", 1), ("Cancelled", 2)):
         fed.source("genius_appointment_outcome", id=key, label=label)

@@ -49,10 +49,10 @@ WITH day AS (
     FROM said AS s
     GROUP BY s.person_id
 ), bought AS (
-    SELECT s.person_id, max(s.sold_at) AS bought_at
-    FROM marts.sale AS s JOIN (SELECT DISTINCT o.person_id FROM open AS o) AS o ON o.person_id = s.person_id
-    WHERE s.is_standing
-    GROUP BY s.person_id
+    SELECT q.person_id, max(s.sold_at) AS bought_at
+    FROM marts.sale AS s, unnest(s.person_ids) AS q (person_id)
+    WHERE s.is_standing AND q.person_id IN (SELECT o.person_id FROM open AS o)
+    GROUP BY q.person_id
 ), found AS (
     SELECT o.*, k.reached_at, k.came_at, b.bought_at, r.code, r.weight, r.reason
     FROM open AS o

@@ -1694,7 +1694,8 @@ COMMENT ON COLUMN crm.feed_position.source_table IS 'Key: the table.';
 COMMENT ON COLUMN crm.feed_position.read_until IS 'What was committed until then has been read.';
 COMMENT ON COLUMN crm.feed_position.fingerprint IS 'Of the mappings, in the row crm.status_mapping.';
 COMMENT ON COLUMN crm.feed_position.read_at IS 'When it was read.';
-COMMENT ON TABLE crm.fx_rate IS 'What foreign money was worth, as somebody entered it. Without a row its costs are refused.';
+COMMENT ON TABLE crm.fx_rate IS
+    'What foreign money was worth, as somebody entered it. Without a row its costs are refused, and a deal that HubSpot does not convert has no value.';
 COMMENT ON COLUMN crm.fx_rate.currency IS 'The currency, by its ISO 4217 code.';
 COMMENT ON COLUMN crm.fx_rate.since IS 'The day from which the rate holds, until the next.';
 COMMENT ON COLUMN crm.fx_rate.rate_to_usd IS 'US dollars for one unit.';

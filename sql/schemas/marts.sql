@@ -32,3 +32,13 @@ COMMENT ON COLUMN marts.refused_costs.reason IS 'Why it was refused.';
 COMMENT ON COLUMN marts.refused_costs.found_at IS 'When it was refused first.';
 COMMENT ON COLUMN marts.unmapped_lead_source.leads IS 'How many leads have it.';
 COMMENT ON COLUMN marts.unmapped_lead_source.costs IS 'How many costs have it.';
+COMMENT ON TABLE marts.sale IS
+    'Sales in the real world, each once, whichever CRMs know of it, and whichever spouse each of them names (matched_by). Two records of one CRM are two sales: a second deal that was won in HubSpot and that no job belongs to is one of its own, and source_table says hubspot_deal.';
+COMMENT ON COLUMN marts.sale.person_id IS
+    'The customer, in identity.person, whom the leading record names; null where that is not known.';
+COMMENT ON COLUMN marts.sale.cancelled_at IS
+    'When it was called off by any of its CRMs: the day that Genius has, or for a job whose status means lost (crm.status_mapping) its last edit.';
+COMMENT ON COLUMN marts.sale.matched_by IS
+    'By what its records are known to be one sale; what is only near in time may be wrong. Records of one person: a visit that both name, or 45 days. Sales of two people of one household: a visit that both name, or 45 days and amounts that differ by at most a tenth.';
+COMMENT ON COLUMN marts.activity_timeline.amount IS
+    'The money that it is about, in US dollars. Of another currency what the source converts it to, else by crm.fx_rate, and null without a rate.';

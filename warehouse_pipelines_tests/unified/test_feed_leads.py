@@ -398,3 +398,40 @@ def test_a_transaction_whose_beginning_is_hidden_holds_the_positions(
     for table in ("crm.feed_position", "marts.position"):
         rows = fed.all(f"SELECT DISTINCT read_until = '-infinity' AS held FROM {table}")
         assert rows == [{"held": True}], table
+
+
+def test_a_job_that_goes_to_another_customer_leaves_the_lead_that_had_it(fed: FeedDatabase) -> None:
+    """Of two that count together, the one that no field of the lead names too."""
+    fed.source("genius_job_status", id=4, label="Finished")
+    people = [fed.person(fed.source("genius_prospect", prospect_id=n)) for n in (1, 2, 3)]
+    for n in (1, 2):
+        fed.source("genius_job", id=n, prospect_id=1, status=4, contract_amount=n * 1000, modified="2026-02-01")
+    fed.feed()
+    assert [fed.lead(person)["value_usd"] for person in people] == [3000, None, None]
+    fed.settle()
+    fed.source("genius_job", id=2, prospect_id=2, status=4, contract_amount=2000, modified="2026-02-02")
+    assert fed.feed().people == 2
+    assert [fed.lead(person)["value_usd"] for person in people] == [1000, 2000, None]
+
+
+def test_a_rep_who_is_entered_after_his_leads_gets_them(fed: FeedDatabase) -> None:
+    leads = [fed.person(ada(fed, n, hubspot_owner_id=owner)) for n, owner in ((1, "77"), (2, "78"))]
+    fed.feed()
+    fed.settle()
+    rep = fed.person(fed.source("hubspot_owner", id="77", email="rep@example.com"), kind="staff")
+    assert fed.feed().people == 1
+    assert [fed.lead(person)["owner_id"] for person in leads] == [rep, None]
+
+
+def test_a_shared_number_goes_to_the_other_lead_when_the_one_that_has_it_is_deleted(fed: FeedDatabase) -> None:
+    one, other = (
+        fed.person(ada(fed, n, createdate=f"2026-01-0{n}T10:00:00Z"), phones=(PHONE,), first_name=name)
+        for n, name in ((1, "Ada"), (2, "Ben"))
+    )
+    fed.feed()
+    assert [fed.lead(person)["phone"] for person in (one, other)] == [PHONE, None]
+    fed.settle()
+    fed.session.execute("UPDATE crm.leads SET deleted_at = now() WHERE golden_id = %s", [one])
+    fed.feed()
+    lead = fed.lead(other)
+    assert (lead["phone"], lead["source_metadata"].get("shared_phones")) == (PHONE, None)

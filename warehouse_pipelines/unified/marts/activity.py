@@ -6,8 +6,10 @@ Decided:
   one that it points at. Both stand in the timeline, so a change in identity is found without the source's table.
 - Where the vendor says a day alone, the time is when that day begins in ``WAREHOUSE_TIME_ZONE``.
 - An archived row is no activity any more. It comes back when the vendor restores it.
-- Amounts are in US dollars. One in another currency is converted by ``crm.fx_rate``, and without a rate it is null: it
-  must not be added to the others.
+- Amounts are in US dollars. One in another currency is what the source converts it to, else what ``crm.fx_rate`` makes
+  of it, and without a rate it is null: it must not be added to the others.
+- A job is called off by what calls off a lead (``lead_rows``): the day of that, or a status that means lost. Without a
+  day it was when the job was last edited.
 - Where several rows could be joined, ``Join.first`` orders them and the first that is not archived is taken, so that no
   activity is there twice.
 """
@@ -19,8 +21,9 @@ from psycopg import sql
 
 from warehouse_pipelines.settings import settings, sql_folder
 from warehouse_pipelines.unified.crm_views import LEADS
-from warehouse_pipelines.unified.feed import columns
+from warehouse_pipelines.unified.feed import columns, signals
 from warehouse_pipelines.unified.feed.columns import Scope
+from warehouse_pipelines.unified.lead_rows import SIGNALS
 from warehouse_pipelines.unified.marts.declared import CRM_USERS, Activity
 from warehouse_pipelines.unified.people import BY_TABLE
 
@@ -128,11 +131,8 @@ def _amount(activity: Activity, scope: Scope) -> sql.Composable:
     amount = scope.value(activity.amount, "numeric")
     if not activity.currency:
         return amount
-    return sql.SQL(
-        "CASE WHEN coalesce(upper({currency}), 'USD') = 'USD' THEN {amount} ELSE {amount} * (SELECT r.rate_to_usd"
-        " FROM crm.fx_rate AS r WHERE r.currency = upper({currency}) AND r.since <= ({at})::date"
-        " ORDER BY r.since DESC LIMIT 1) END"
-    ).format(currency=scope.value(activity.currency), amount=amount, at=moment(scope, activity.at))
+    converted = scope.value(activity.converted, "numeric")
+    return columns.dollars(amount, scope.value(activity.currency), converted, moment(scope, activity.at))
 
 
 def _our_id(activity: Activity, scope: Scope) -> sql.Composable:
@@ -225,6 +225,18 @@ def _there(scope: Scope, activity: Activity) -> sql.Composable:
         parts.append(sql.SQL("{} IS NOT TRUE").format(scope.column(person.made_up)))
     parts += [_filled(scope, column) for column in activity.when.split()]
     parts += [sql.SQL("NOT {}").format(_filled(scope, column)) for column in activity.unless.split()]
+    if activity.called_off:
+        signal = next(one for one in SIGNALS if one.calls_off and one.table == activity.table)
+        parts.append(
+            sql.SQL(
+                "({} OR EXISTS (SELECT FROM crm.status_mapping AS c WHERE c.source = {} AND c.source_status = {}"
+                " AND c.status = 'lost'))"
+            ).format(
+                signals.is_cancelled(scope, signal),
+                sql.Literal(signal.word),
+                sql.SQL(signals.FOLDED).format(signals.status_word(scope, signal)),
+            )
+        )
     return sql.SQL(" AND ").join(parts)
 
 

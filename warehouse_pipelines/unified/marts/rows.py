@@ -54,6 +54,7 @@ MARTS: tuple[Mart, ...] = (
         key="source_table source_key",
         reads=("marts.activity_timeline", "identity.person"),
         scope="persons",
+        touched=True,
         nobody=True,
         checks=(
             Check(
@@ -136,6 +137,7 @@ MARTS: tuple[Mart, ...] = (
         key="conversion conversion_key source",
         reads=("marts.activity_timeline", "marts.lead_journey", "marts.sale", "identity.person"),
         scope="persons",
+        touched=True,
         nobody=True,
         checks=(
             Check(

@@ -208,16 +208,22 @@ def test_another_zone_computes_everything(fed: FeedDatabase, monkeypatch: pytest
 @pytest.mark.slow("other causes of a change in a mart")
 def test_money_of_another_currency_is_converted_or_left_out(fed: FeedDatabase) -> None:
     """By the rate of its day; a rate that somebody enters later counts for what is there already."""
-    for number, currency in enumerate(("USD", None, "cad", "EUR"), 1):
+    for number, (currency, home) in enumerate(
+        (("USD", None), (None, None), ("cad", None), ("EUR", None), ("GBP", "130.00")), 1
+    ):
         fed.source("hubspot_deal", id=str(number), createdate="2026-05-02T12:00:00Z", amount="100.00",
-                   deal_currency_code=currency)  # fmt: skip
+                   deal_currency_code=currency, amount_in_home_currency=home)  # fmt: skip
     fed.session.execute(
         "INSERT INTO crm.fx_rate (currency, since, rate_to_usd) VALUES ('CAD', '2026-01-01', 0.75),"
         " ('CAD', '2026-06-01', 0.5)"
     )
-    assert [str(row["amount"]) for row in timeline(fed, kind="deal")] == ["100.00", "100.00", "75.00", "None"]
+    assert [str(row["amount"]) for row in timeline(fed, kind="deal")] == [
+        "100.00", "100.00", "75.00", "None", "130.00",
+    ]  # fmt: skip
     fed.session.execute("INSERT INTO crm.fx_rate (currency, since, rate_to_usd) VALUES ('EUR', '2026-05-01', 1.1)")
-    assert [str(row["amount"]) for row in timeline(fed, kind="deal")] == ["100.00", "100.00", "75.00", "110.00"]
+    assert [str(row["amount"]) for row in timeline(fed, kind="deal")] == [
+        "100.00", "100.00", "75.00", "110.00", "130.00",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ CREATE TEMP TABLE feed_spend ON COMMIT DROP AS
             WHEN s.spent_on IS NULL THEN 'the row has no date'
             WHEN s.amount IS NULL THEN 'the amount cannot be read'
             WHEN s.amount < 0 THEN 'the amount is negative'
+            WHEN s.amount >= 1e9 THEN 'the amount is a billion or more'
             WHEN s.currency IS NULL THEN 'the currency cannot be read'
             WHEN s.currency <> 'USD' AND r.rate_to_usd IS NULL THEN 'no rate of this currency in crm.fx_rate'
         END AS reason, r.rate_to_usd

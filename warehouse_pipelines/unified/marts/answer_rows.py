@@ -98,7 +98,10 @@ ANSWERS: tuple[Mart, ...] = (
         reads=("marts.lead_journey",),
         scope="sums",
         sums_of="lead_journey",
-        ratios={"win_rate": "round(s.sold::numeric / nullif(s.visits, 0), 4)::numeric(6, 4)"},
+        ratios={
+            "win_rate": "CASE WHEN s.sold < 100 * s.visits THEN round(s.sold::numeric / nullif(s.visits, 0), 4)"
+            " END::numeric(6, 4)"
+        },
         checks=(
             Check(
                 name="sums_are_conserved",

@@ -360,3 +360,16 @@ def test_empty_tables_make_empty_marts(fed: FeedDatabase) -> None:
                  "relationships", "follow_up_recommendations"):  # fmt: skip
         assert rows(fed.session, name) == []
     assert_as_from_nothing(fed.session)
+
+
+def test_a_rate_of_hundreds_is_none(fed: FeedDatabase) -> None:
+    """Of a rep whose sales are told and whose visits are not; it stopped the mart."""
+    ann = user(fed, genius_user(fed, 1))
+    prospect(fed, 1)
+    visit(fed, 1, 1, "Sold", user_id=1)
+    for number in range(1, 102):
+        fed.source(
+            "genius_job", id=number, prospect_id=1, sold_user_id=1, contract_amount=1, contract_date="2026-03-06"
+        )
+    row = reps(fed)[ann]
+    assert (row["sold"], row["appointments_held"], row["close_rate"]) == (101, 1, None)

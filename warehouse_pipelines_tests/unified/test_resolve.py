@@ -145,9 +145,10 @@ def test_new_weights_compare_everything(session: "Session") -> None:
 def test_records_of_other_rules_are_read_and_compared_again(
     session: "Session", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert resolve.run(session).full
-    put(session, BOB)
-    resolve.run(session, full=True)
+    session.execute(
+        "INSERT INTO hubspot_contact (id, firstname, lastname, raw_data) VALUES ('1', 'Bob', 'Rivera', '{}')"
+    )
+    resolve.run(session)
     assert not resolve.run(session).full
     monkeypatch.setattr(records, "RULES", records.RULES + 1)
     assert resolve.run(session).full

@@ -1,9 +1,9 @@
 """A vendor: its settings, its entities, how its pages are fetched, and the flags that it adds to ``sync``."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
@@ -61,6 +61,22 @@ class Flag:
         return value
 
 
+class Credential(NamedTuple):
+    """Whose a credential is, of a vendor that tells it.
+
+    ``digest``    tells the credential from others, and is no secret
+    ``named``     the setting that has it, and ``setting`` the one that says whose it must be
+    ``expected``  what that says; empty where it is not set
+    ``ask``       asks the vendor, in one request, for its ids of the accounts that the credential answers for
+    """
+
+    digest: str
+    named: str
+    setting: str
+    expected: str
+    ask: Callable[[], Sequence[str]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """A vendor: how to ask it for pages, and what there is to ask for.
@@ -69,6 +85,8 @@ class Source:
     ``check``      asks the vendor for the cheapest thing that proves the credential; returns what to print
     ``check_in``   the same for the account of a context (``model.accounts``); a vendor without it, whose reading takes
                    its settings from elsewhere than the context, can have no second account
+    ``credential`` tells whose the credential in the settings is (``loading.vendor_account``); None where no documented
+                   request does
     ``vendor``     the name of the declared source that this is an account of, and ``account`` which one; both are empty
                    for the source as it is declared
     ``tables``     for an account, what each declared table is called; None where it is unclear whose is meant
@@ -108,6 +126,7 @@ class Source:
     place: Callable[[str, Kind], str] = lambda name, kind: name
     as_configured: Callable[[Entity, type[BaseSettings]], Entity] = lambda entity, form: entity
     check_in: Callable[[ReadContext], str] | None = None
+    credential: Callable[[ReadContext], Credential] | None = None
     vendor: str = ""
     account: str = ""
     tables: Mapping[str, str | None] = field(default_factory=dict)

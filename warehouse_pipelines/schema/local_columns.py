@@ -22,6 +22,7 @@ from warehouse_pipelines.model.column_texts import RENAMED
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.schema import online
 from warehouse_pipelines.schema.tables import index_name
 
 if TYPE_CHECKING:
@@ -107,9 +108,10 @@ def stored_in_clear(connection: sa.Connection, entities: Sequence[Entity]) -> li
 def redact(url: str, sources: Sequence[Source]) -> list[str]:
     """Hash and remove what is stored of the columns that the file hashes or drops; return a line for each table.
 
-    A transaction for each table; safe to repeat.
+    A transaction for the rows of each table, and then its columns; safe to repeat.
 
-    Raises ``NotConfigured`` without a key to hash with, ``DatabaseUnavailable``.
+    Raises ``NotConfigured`` without a key to hash with, ``DatabaseUnavailable``, also where others use a table so long
+    that its columns cannot be removed.
     """
     done = []
     for source in sources:
@@ -117,23 +119,14 @@ def redact(url: str, sources: Sequence[Source]) -> list[str]:
             redacting = redactor(entity)
             if redacting is None:
                 continue
-            with warehouse.connect(url) as connection, connection.transaction():
-                if source.mirrored:  # as the loader does, so that triggers do not take it for an edit
-                    connection.execute("SET LOCAL session_replication_role = replica")
-                rows = sum(_rewritten(connection, entity, redacting))
-                dead_letters = _redact_dead_letters(connection, source, entity, redacting)
-                _forget_changes(connection, entity)
-                columns = [
-                    row["attname"] for row in connection.execute(
-                        "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0"
-                        " AND NOT attisdropped AND attname = ANY(%s) ORDER BY attnum",
-                        [_identifier(entity.table).as_string(), list(_dropped(entity))],
-                    )
-                ]  # fmt: skip
-                for name in columns:
-                    connection.execute(
-                        sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(_identifier(entity.table), sql.Identifier(name))
-                    )
+            with warehouse.connect(url) as connection:
+                with connection.transaction():
+                    if source.mirrored:  # as the loader does, so that triggers do not take it for an edit
+                        connection.execute("SET LOCAL session_replication_role = replica")
+                    rows = sum(_rewritten(connection, entity, redacting))
+                    dead_letters = _redact_dead_letters(connection, source, entity, redacting)
+                    _forget_changes(connection, entity)
+                columns = _remove_dropped(connection, entity)
             if rows or dead_letters or columns:
                 without = f", without {', '.join(columns)}" if columns else ""
                 done.append(f"{entity.table}: {rows:,} rows and {dead_letters:,} dead letters redacted{without}")
@@ -204,6 +197,25 @@ def _redact_dead_letters(connection: "Session", source: Source, entity: Entity, 
 def _forget_changes(connection: "Session", entity: Entity) -> None:
     """Delete what is logged of changes: documents among the old values may hold what is hashed or dropped now."""
     connection.execute("DELETE FROM orchestration.change_log WHERE table_name = %s", [entity.table])
+
+
+def _remove_dropped(connection: "Session", entity: Entity) -> list[str]:
+    """Remove the columns that are dropped, without keeping out others for long, and return their names."""
+    columns = [
+        row["attname"]
+        for row in connection.execute(
+            "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0"
+            " AND NOT attisdropped AND attname = ANY(%s) ORDER BY attnum",
+            [_identifier(entity.table).as_string(), list(_dropped(entity))],
+        )
+    ]
+    if columns:
+        statement = sql.SQL("ALTER TABLE {} {}").format(
+            _identifier(entity.table),
+            sql.SQL(", ").join(sql.SQL("DROP COLUMN {}").format(sql.Identifier(name)) for name in columns),
+        )
+        online.patiently(connection, f"Changing {entity.table}", lambda: connection.execute(statement))
+    return columns
 
 
 def _has_clear(connection: sa.Connection, entity: Entity, name: str) -> bool:

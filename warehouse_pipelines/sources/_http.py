@@ -178,7 +178,7 @@ class Client:
         self._login = login
         self._again = again
         identity = (base_url, sorted(headers.items()), *([credential] if credential else []))
-        self._credential = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
+        self.credential = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
 
     def get(self, path: str, into: type[T], *, params: Mapping[str, str] | None = None, **how: Any) -> T:
         """Ask for ``path`` and decode the answer; see ``request``."""
@@ -268,11 +268,11 @@ class Client:
         """
         acquired = []
         for budget in sorted(budgets, key=lambda one: one.seconds):
-            self.context.acquire(self._credential, budget)
+            self.context.acquire(self.credential, budget)
             acquired.append((budget, time.monotonic()))
         for budget, at in acquired[:-1]:
             if time.monotonic() - at > budget.seconds / 20:
-                self.context.acquire(self._credential, budget)
+                self.context.acquire(self.credential, budget)
 
     def _attempt(
         self,

@@ -268,18 +268,6 @@ MORE_CONSENT: Mapping[str, tuple[Consent, ...]] = by_table(_MORE_CONSENT, SOURCE
 """What ``people`` cannot say, because it stands in no column: ``raw_data:`` and the path in the record, with dots."""
 
 
-_OUT_OF_USE: Mapping[str, tuple[str, str]] = {
-    "callrail_tracker": ("status", "disabled"),
-    "salesrabbit_user": ("active", "false"),
-    "salespro_user": ("is_active", "false"),
-    "arrivy_entity": ("is_disabled", "true"),
-    "arrivy_group": ("is_disabled", "true"),
-}
-OUT_OF_USE: Mapping[str, tuple[str, str]] = by_table(_OUT_OF_USE, SOURCES)
-"""Of tables with numbers of the business or its people: the column, and its value in a row that is kept though it is
-out of use. Its number may be anybody's since, and so may that of an archived row."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Mark:
     """A do-not-call that the warehouse writes to the records of a table, and that people set there, too.

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from warehouse_pipelines.schema import local_columns, migrate, tables
 from warehouse_pipelines.sources import DECLARED, SOURCES
 from warehouse_pipelines_tests.harness.fake_source import THING, FakeSource, thing
 from warehouse_pipelines_tests.harness.source_harness import rows, source_harness
+from warehouse_pipelines_tests.harness.subprocesses import eventually
 
 Configure = Callable[..., dict[str, Entity]]
 
@@ -363,6 +365,28 @@ def test_redact_takes_out_what_was_stored_before_and_can_be_repeated(fake: FakeS
     assert local_columns.redact(fake.url, [source]) == []
     again = fake.sync([thing(1, **PEOPLE), thing(2, size="no number", **PEOPLE), thing(3, name=None)])
     assert (again.created, again.updated, again.failed, again.status) == (0, 0, 1, "success")
+
+
+def test_redact_keeps_nobody_from_a_table_that_somebody_reads(fake: FakeSource, configure: Configure) -> None:
+    fake.sync([thing(1, **PEOPLE)])
+    fake.entity = changed(fake, configure, "[fake.things]\ndrop = ['phone']\n")
+    source = replace(fake.source(), entities=(fake.entity,))
+    with ThreadPoolExecutor(1) as beside, psycopg.connect(fake.url) as reading:
+        reading.execute("SELECT FROM fake_thing")
+        redacting = beside.submit(local_columns.redact, fake.url, [source])
+        with psycopg.connect(fake.url, autocommit=True) as other:
+            waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'fake_thing'::regclass)"
+            eventually(lambda: bool(fetched(other, waiting)), "the removal waits")
+            other.execute("SET statement_timeout = '2s'")
+            other.execute("SELECT FROM fake_thing")
+        assert not redacting.done()
+        reading.commit()
+        assert redacting.result(30) == ["fake_thing: 1 rows and 0 dead letters redacted, without phone, phone_e164"]
+
+
+def fetched(connection: "psycopg.Connection[Any]", statement: str) -> Any:
+    row = connection.execute(statement.encode()).fetchone()
+    return row and row[0]
 
 
 @pytest.mark.slow("the same in other circumstances")

@@ -246,6 +246,81 @@ def test_a_merge_undone_brings_both_leads_back(fed: FeedDatabase) -> None:
     assert "merged_into" not in fed.lead(goes)["source_metadata"]
 
 
+CONSENT = '[{"channel": "sms", "at": "2026-01-01", "source": "phone", "text_version": "1"}]'
+AS_THEY_WERE = (
+    "SELECT id, golden_id, first_name, last_name, email, phone, status, source, tags, timezone, division, postal_code,"
+    " owner_id, value_usd, consent, created_at, deleted_at, source_metadata - 'crm_status' AS metadata"
+    " FROM crm.leads WHERE deleted_at IS NULL ORDER BY id"
+)
+
+
+@pytest.mark.parametrize("advanced", ["stays", "goes"])
+@pytest.mark.every_case
+def test_a_merge_undone_gives_each_lead_back_what_it_lent(fed: FeedDatabase, advanced: str) -> None:
+    """Whichever lead stayed; what somebody changed meanwhile stays where it was changed."""
+    ranks = {"stays": ("customer", "lead"), "goes": ("lead", "customer")}[advanced]
+    one = ada(fed, 1, lifecyclestage=ranks[0], division="Dayton", createdate="2026-02-01", hge_primary_source="Fair")
+    two = ada(fed, 2, lifecyclestage=ranks[1], createdate="2025-11-01")
+    stays = fed.person(one, phones=(PHONE,), first_name="Ada", last_name="Example", email="ada@example.com")
+    goes = fed.person(two, phones=(OTHER_PHONE,), first_name="Ida", last_name="Example", zip="44101")
+    fed.feed()
+    for person, tag, user in ((stays, "cold", "a1"), (goes, "hot", "a2")):
+        fed.edit(fed.lead(person)["id"], tags=[tag], owner_id=f"00000000-0000-0000-0000-0000000000{user}")
+    fed.edit(fed.lead(goes)["id"], timezone="America/New_York", email="ida@example.com", consent=CONSENT, value_usd=5)
+    fed.feed(full=True)
+    before = fed.all(AS_THEY_WERE)
+    fed.join(stays, goes)
+    fed.feed()
+    [merged] = fed.all(AS_THEY_WERE)
+    assert (merged["tags"], merged["timezone"], merged["email"], [c["channel"] for c in merged["consent"]]) == (
+        ["cold", "hot"], "America/New_York", "ida@example.com", ["sms"],
+    )  # fmt: skip
+    fed.part(goes, two, first_name="Ida", last_name="Example")
+    fed.touch(goes, phone=OTHER_PHONE, phones=[OTHER_PHONE], zip="44101")
+    fed.touch(stays)
+    fed.feed()
+    assert fed.all(AS_THEY_WERE) == before
+    assert fed.feed(full=True).counts["updated"] == 0
+    fed.join(stays, goes)
+    fed.feed()
+    [merged] = fed.all(AS_THEY_WERE)
+    revoked = CONSENT.replace("}]", ', "revoked_at": "2026-03-01T00:00:00Z"}]')
+    fed.edit(merged["id"], timezone="America/Chicago", consent=revoked)
+    fed.part(goes, two, first_name="Ida", last_name="Example")
+    fed.touch(goes, phone=OTHER_PHONE, phones=[OTHER_PHONE], zip="44101")
+    fed.touch(stays)
+    fed.feed()
+    found = {lead["id"]: lead for lead in fed.all(AS_THEY_WERE)}
+    assert found[merged["id"]]["timezone"] == "America/Chicago"
+    assert fed.lead(goes)["consent"][0]["revoked_at"]
+
+
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
+def test_what_a_lead_lent_goes_from_all_that_had_it_since(fed: FeedDatabase) -> None:
+    """Of three leads that became one, one after the other, the first is somebody else."""
+    stages = ("lead", "opportunity", "customer")
+    rows = [ada(fed, number, lifecyclestage=stage) for number, stage in enumerate(stages)]
+    first, second, third = (fed.person(row, first_name="Ada", last_name="Example") for row in rows)
+    fed.feed()
+    fed.edit(fed.lead(second)["id"], tags=["second"])
+    before = fed.lead(third)
+    fed.edit(fed.lead(first)["id"], tags=["first"], timezone="America/New_York", consent=CONSENT)
+    fed.join(second, first)
+    fed.feed()
+    fed.join(third, second)
+    fed.session.execute("UPDATE identity.alias SET person_id = %s", [third])
+    fed.feed()
+    lead = fed.lead(third)
+    assert (lead["tags"], lead["timezone"], len(lead["consent"])) == (["first", "second"], "America/New_York", 1)
+    fed.part(first, rows[0], first_name="Ada", last_name="Example")
+    fed.touch(third)
+    fed.feed()
+    lead = fed.lead(third)
+    assert (lead["tags"], lead["timezone"], lead["consent"]) == (["second"], before["timezone"], [])
+    lead = fed.lead(first)
+    assert (lead["tags"], lead["timezone"], len(lead["consent"])) == (["first"], "America/New_York", 1)
+
+
 @pytest.mark.parametrize("stays", [0, 1])
 @pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_number_that_the_other_lead_had_meanwhile_comes_back_with_its_own(fed: FeedDatabase, stays: int) -> None:

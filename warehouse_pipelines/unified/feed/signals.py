@@ -21,6 +21,7 @@ from warehouse_pipelines.unified.feed import columns, own
 from warehouse_pipelines.unified.feed.columns import Scope
 from warehouse_pipelines.unified.feed.script import run_script
 from warehouse_pipelines.unified.lead_rows import SIGNALS, TAG_QUERIES, TAG_TABLES, Signal
+from warehouse_pipelines.unified.own import NUMBERS
 from warehouse_pipelines.unified.people import PEOPLE
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def tables() -> dict[str, list[Signal]]:
         read += TAG_TABLES.get(signal.tags, ())
         for name in dict.fromkeys(read):
             found.setdefault(name, []).append(signal)
-    for name in (*(row.table for row in PEOPLE), *(name for name, _ in own.COLUMNS)):
+    for name in (*(row.table for row in PEOPLE), *(name for name, _ in NUMBERS)):
         found.setdefault(name, [])
     return found
 

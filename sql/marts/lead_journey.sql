@@ -54,11 +54,21 @@ WITH told AS (
     WHERE t.kind IN ('lost', 'deal_lost', 'cancellation') OR t.kind = 'status_change' AND t.outcome IN ('disqualified', 'lost')
     GROUP BY t.person_id
 ), resumed AS (
-    -- What comes of them, and a visit that took place.
+    -- What comes of them, and a visit that took place. A lead within seven days of another one, or of a form or a door, is
+    -- the same, told by another CRM.
     SELECT t.person_id, max(t.occurred_at) AS last_at
-    FROM told AS t
-    WHERE t.kind IN ('appointment_set', 'estimate', 'deal', 'job', 'sale', 'form') OR t.is_held
-        OR t.kind IN ('lead', 'call', 'text') AND t.direction = 'inbound'
+    FROM (
+        SELECT t.person_id, t.occurred_at FROM told AS t
+        WHERE t.kind IN ('appointment_set', 'estimate', 'deal', 'job', 'sale', 'form') OR t.is_held
+            OR t.kind IN ('call', 'text') AND t.direction = 'inbound'
+        UNION ALL
+        SELECT l.person_id, l.occurred_at FROM (
+            SELECT t.person_id, t.occurred_at, t.kind, t.direction,
+                t.occurred_at - lag(t.occurred_at) OVER (PARTITION BY t.person_id ORDER BY t.occurred_at) AS apart
+            FROM told AS t WHERE t.kind IN ('lead', 'form', 'door_knock')
+        ) AS l
+        WHERE l.kind = 'lead' AND l.direction = 'inbound' AND (l.apart IS NULL OR l.apart > interval '7 days')
+    ) AS t
     GROUP BY t.person_id
 ), last_touch AS (
     SELECT DISTINCT ON (t.person_id) t.person_id, t.lead_source

@@ -307,7 +307,8 @@ $$;
 -- Puts the person of a lead on the do-not-call list, for what is not listed for these channels yet, and returns how many
 -- entries that took: each lead of the person; for calls and texts each number that is known of the person, and each that
 -- a message of the lead went to; for e-mails each such address. Numbers of people of the business are left out. What
--- somebody ended after `since` stays ended. Where the reason is one number's, nothing is added.
+-- somebody ended after `since` stays ended. Where the reason is one number's, nothing is added. What a file of leads
+-- brought, by its evidence, is `import`.
 CREATE OR REPLACE FUNCTION crm.add_person_to_dnc_list(
     lead_id uuid, channels text[], reason text DEFAULT 'opt_out', evidence text DEFAULT NULL,
     expires_at timestamptz DEFAULT NULL, since timestamptz DEFAULT now()
@@ -324,6 +325,7 @@ DECLARE
     org     CONSTANT uuid := (crm.session_context()).organization_id;
     leads   CONSTANT uuid[] := ARRAY(SELECT crm.leads_of_person(wanted));
     by_call CONSTANT text[] := ARRAY(SELECT c FROM unnest(over) AS c WHERE c IN ('call', 'sms'));
+    found_by CONSTANT text := CASE WHEN proof ~ '^row [0-9]+ of the file of import ' THEN 'import' ELSE 'user' END;
     hashkey bytea;
     changed bigint;
     done    bigint := 0;
@@ -335,8 +337,8 @@ BEGIN
     ELSIF why IN ('national_list', 'state_list', 'wrong_number') THEN
         RETURN 0;
     END IF;
-    INSERT INTO crm.dnc_list (organization_id, lead_id, reason, channels, evidence, expires_at)
-        SELECT org, l, why, over, proof, ends FROM unnest(leads) AS l
+    INSERT INTO crm.dnc_list (organization_id, lead_id, reason, channels, detected_by, evidence, expires_at)
+        SELECT org, l, why, over, found_by, proof, ends FROM unnest(leads) AS l
         WHERE NOT EXISTS (
             SELECT FROM crm.dnc_list AS d
             WHERE d.organization_id = org AND d.lead_id = l AND d.channels @> over
@@ -344,8 +346,8 @@ BEGIN
     GET DIAGNOSTICS done = ROW_COUNT;
 
     IF by_call <> '{}' THEN
-        INSERT INTO crm.dnc_list (organization_id, phone, lead_id, reason, channels, evidence, expires_at)
-            SELECT DISTINCT org, n.phone, wanted, why, by_call, proof, ends
+        INSERT INTO crm.dnc_list (organization_id, phone, lead_id, reason, channels, detected_by, evidence, expires_at)
+            SELECT DISTINCT org, n.phone, wanted, why, by_call, found_by, proof, ends
             FROM (SELECT l.phone FROM crm.leads AS l WHERE l.organization_id = org AND l.id = ANY (leads)
                   UNION ALL
                   SELECT jsonb_array_elements_text(CASE jsonb_typeof(more.phones) WHEN 'array' THEN more.phones ELSE '[]' END)
@@ -376,8 +378,8 @@ BEGIN
 
     IF 'email' = ANY (over) THEN
         hashkey := crm.dnc_hash_key(org);
-        INSERT INTO crm.dnc_list (organization_id, email_hash, lead_id, reason, channels, evidence, expires_at)
-            SELECT DISTINCT org, a.hash, wanted, why, '{email}'::text[], proof, ends
+        INSERT INTO crm.dnc_list (organization_id, email_hash, lead_id, reason, channels, detected_by, evidence, expires_at)
+            SELECT DISTINCT org, a.hash, wanted, why, '{email}'::text[], found_by, proof, ends
             FROM (SELECT crm.email_hash(l.email, hashkey) FROM crm.leads AS l
                   WHERE l.organization_id = org AND l.id = ANY (leads)
                   UNION ALL
@@ -400,9 +402,10 @@ END
 $$;
 
 -- Takes a person out: out of the lead, out of deleted leads of the organization that had a phone or an e-mail address of
--- it, now or before, and out of what is left of a lead that is not there any more. What names or describes the person goes from the lead, the audit log and
--- its archive, the do-not-call list, logs and filters. Amounts, statuses, scores, owners and all times stay, and the
--- number stays blocked if it was. Safe to repeat. Returns how many rows were changed, by table.
+-- it, now or before, and out of what is left of a lead that is not there any more. Further numbers and addresses of a lead
+-- (other_phones, other_emails) count as its own, where no other live lead has them. What names or describes the person goes
+-- from the lead, the audit log and its archive, the do-not-call list, logs and filters. Amounts, statuses, scores, owners
+-- and all times stay, and the number stays blocked if it was. Safe to repeat. Returns how many rows were changed, by table.
 CREATE OR REPLACE FUNCTION crm.erase_lead(lead_id uuid) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -435,7 +438,14 @@ BEGIN
     SELECT * INTO subject FROM crm.leads AS l WHERE l.id = wanted AND l.organization_id = org FOR UPDATE;
     -- What the person is known by: phones and addresses of the lead, those it had before, and, of a lead that was
     -- deleted by hand, those in the log of that.
-    tokens := ARRAY[subject.phone, lower(subject.email)];
+    tokens := ARRAY[subject.phone, lower(subject.email)] || ARRAY(
+        SELECT lower(n.token)
+        FROM (VALUES (subject.source_metadata -> 'other_phones'), (subject.source_metadata -> 'other_emails')) AS more (tokens),
+            jsonb_array_elements_text(CASE jsonb_typeof(more.tokens) WHEN 'array' THEN more.tokens ELSE '[]' END) AS n (token)
+        WHERE NOT EXISTS (SELECT FROM crm.leads AS l WHERE l.organization_id = org AND l.phone = n.token
+                          AND l.deleted_at IS NULL AND l.id <> wanted)
+            AND NOT EXISTS (SELECT FROM crm.leads AS l WHERE l.organization_id = org AND lower(l.email) = lower(n.token)
+                            AND l.deleted_at IS NULL AND l.id <> wanted));
     FOREACH log_ IN ARRAY logs LOOP
         EXECUTE format('SELECT array_agg(DISTINCT lower(t)) FILTER (WHERE a.field_name IN (''phone'', ''email'')),
                             count(*) FILTER (WHERE a.action = ''delete'') > 0
@@ -461,7 +471,9 @@ BEGIN
     ids := ids || ARRAY(SELECT l.id FROM crm.leads AS l
                         WHERE l.organization_id = org AND l.deleted_at IS NOT NULL AND l.id <> wanted
                             AND l.id <> ALL (others)
-                            AND (l.phone = ANY (tokens) OR lower(l.email) = ANY (tokens)));
+                            AND (l.phone = ANY (tokens) OR lower(l.email) = ANY (tokens)
+                                 OR l.source_metadata -> 'other_phones' ?| tokens
+                                 OR lower((l.source_metadata -> 'other_emails')::text)::jsonb ?| tokens));
     FOREACH log_ IN ARRAY logs LOOP
         EXECUTE format('SELECT array_agg(DISTINCT a.lead_id) FROM %s AS a WHERE a.organization_id = $1
                         AND a.field_name IN (''phone'', ''email'')
@@ -1570,7 +1582,7 @@ GRANT SELECT ON crm.dnc_reasons TO crm_definer;
 -- Whose each lead is, by what ids and numbers: an opt-out is the person's.
 GRANT USAGE ON SCHEMA identity TO crm_definer;
 GRANT SELECT (alias_id, person_id) ON identity.alias TO crm_definer;
-GRANT SELECT (person_id, phones) ON identity.person TO crm_definer;
+GRANT SELECT (person_id, phones, emails) ON identity.person TO crm_definer;
 GRANT SELECT (kind, phones, deleted) ON identity.record TO crm_definer;
 GRANT UPDATE (execution_log, status, stop_reason, completed_at, next_run_at) ON crm.lead_sequence_enrollments
     TO crm_definer;
@@ -1660,7 +1672,7 @@ COMMENT ON COLUMN crm.dnc_list.phone IS 'The number, in E.164.';
 COMMENT ON COLUMN crm.dnc_list.detection_confidence IS 'How sure the detection is, from 0 to 1.';
 COMMENT ON COLUMN crm.dnc_list.evidence IS 'What the entry rests on.';
 COMMENT ON COLUMN crm.dnc_list.email_hash IS
-    'The e-mail address that the lead had when the entry was made, hashed: see email_hash.';
+    'The e-mail address that it is about, such as that of the lead when the entry was made, hashed: see email_hash.';
 COMMENT ON COLUMN crm.dnc_list.lead_id IS 'The lead by whom it came about.';
 COMMENT ON COLUMN crm.dnc_list.expires_at IS 'When it ends by itself; null is never.';
 COMMENT ON COLUMN crm.dnc_list.channels IS 'What it forbids: call, sms, email, mail.';

@@ -114,6 +114,7 @@ class RunReport:
             unchanged=loader.unchanged, failed=loader.failed, filtered=filtered, deleted=loader.deleted,
             restored=loader.restored, total_rows=total, calls=self.reading.context.calls, seconds=seconds,
             watermark=watermark, reason=reason, sample=self.sample, metrics=metrics,
+            unread_keys=self.reading.report.unread_keys if self.reading.report else (),
         )  # fmt: skip
 
     def _standing(self) -> Standing:

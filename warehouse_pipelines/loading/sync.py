@@ -366,6 +366,7 @@ class Run:
         if report.complete_since is not None:
             begins = [moment for moment in (window.since, report.complete_since) if moment is not None]
             window = Window(max(begins), window.until)
+        loader.tombstones.withdraw(report.withdrawn_keys, window)
         loader.tombstones.tombstone_missing(window, report.delete_reason, everything=everything)
 
     def _tombstone_named(self, loader: Loader, window: Window | None, report: ReadReport) -> None:

@@ -18,9 +18,9 @@ from psycopg import sql
 
 from warehouse_pipelines.unified.normalise import Own, address_keys
 from warehouse_pipelines.unified.people import OUT_OF_USE, OWN_NUMBERS, PEOPLE
+from warehouse_pipelines.unified.tables import Tables
 
 if TYPE_CHECKING:
-    from warehouse_pipelines.unified.source_rows import Tables
     from warehouse_pipelines.warehouse import Session
 
 STAFF = tuple(row for row in PEOPLE if row.kind == "staff")
@@ -32,7 +32,7 @@ NUMBERS: tuple[tuple[str, str], ...] = (
 """Tables with numbers of the business or of its staff, and the columns."""
 
 
-def read(session: "Session", tables: "Tables") -> Own:
+def read(session: "Session", tables: Tables) -> Own:
     """Return what rows in use have. The tables are small: they are read as a whole."""
     business = frozenset(_values(session, tables, OWN_NUMBERS, "{}_e164"))
     numbers = frozenset(_values(session, tables, NUMBERS[len(OWN_NUMBERS) :], "{}_e164"))
@@ -41,12 +41,12 @@ def read(session: "Session", tables: "Tables") -> Own:
     return Own(business, numbers, addresses)
 
 
-def numbers(tables: "Tables") -> sql.Composed:
+def numbers(tables: Tables) -> sql.Composed:
     """Return the statement that selects the numbers of rows in use, as ``value``."""
     return _selected(tables, NUMBERS, "{}_e164")
 
 
-def is_left(tables: "Tables", table: str, alias: str = "t") -> sql.Composable:
+def is_left(tables: Tables, table: str, alias: str = "t") -> sql.Composable:
     """Return the condition that a row of the table is in use no more."""
     column, value = OUT_OF_USE.get(table, ("", ""))
     called = tables.column(table, column) if column else None
@@ -57,12 +57,12 @@ def is_left(tables: "Tables", table: str, alias: str = "t") -> sql.Composable:
     )
 
 
-def _values(session: "Session", tables: "Tables", columns: tuple[tuple[str, str], ...], spelt: str) -> Iterator[str]:
+def _values(session: "Session", tables: Tables, columns: tuple[tuple[str, str], ...], spelt: str) -> Iterator[str]:
     for row in session.execute(_selected(tables, columns, spelt)):
         yield row["value"]
 
 
-def _selected(tables: "Tables", columns: tuple[tuple[str, str], ...], spelt: str) -> sql.Composed:
+def _selected(tables: Tables, columns: tuple[tuple[str, str], ...], spelt: str) -> sql.Composed:
     selects: list[sql.Composable] = [
         sql.SQL("SELECT {0}::text AS value FROM {1} AS t WHERE {0} IS NOT NULL AND NOT {2}").format(
             sql.Identifier("t", called), tables.identifier(table), is_left(tables, table)

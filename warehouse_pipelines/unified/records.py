@@ -42,7 +42,8 @@ from warehouse_pipelines.unified import own as own_values
 from warehouse_pipelines.unified.normalise import Own, block_keys, keys_without, normalise
 from warehouse_pipelines.unified.people import BY_TABLE, PEOPLE
 from warehouse_pipelines.unified.record_lines import COLUMNS, copy_line
-from warehouse_pipelines.unified.source_rows import Reading, Tables
+from warehouse_pipelines.unified.source_rows import Reading
+from warehouse_pipelines.unified.tables import Tables
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -4,45 +4,22 @@ A column that the installation dropped says nothing. Neither does one that it ha
 number can be read, and it must not reach ``crm`` as if it were one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from psycopg import sql
 
 from warehouse_pipelines.loading.erased import ERASED_RECORD
 from warehouse_pipelines.model.emails import BETWEEN
-from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.unified import own
 from warehouse_pipelines.unified.normalise import Raw, token
 from warehouse_pipelines.unified.people import Join, People, Pointer
+from warehouse_pipelines.unified.tables import Tables
 
 NOTHING = sql.SQL("NULL::text")
 
 NOT_ERASED = sql.SQL("(pg_column_size(s.raw_data) > 60 OR s.raw_data <> {}::jsonb)").format(ERASED_RECORD)
 """Of an erased person there is no record. A longer document is none of these, and is not fetched to be compared."""
-
-
-class Tables:
-    """The entities by table, under the names that the installation gave their columns."""
-
-    def __init__(self, entities: Sequence[Entity]) -> None:
-        self.by_name: Mapping[str, Entity] = {entity.table: entity for entity in entities}
-
-    def column(self, table: str, name: str) -> str | None:
-        """Return what a declared column is called here; None if it was dropped, or has a hash."""
-        entity = self.by_name[table]
-        for new, old in entity.local.renamed.items():
-            if old == name:
-                name = new
-                break
-        if name not in entity.pg_types or name in entity.local.hashed:
-            return None
-        return name if not (base := entity.e164.get(name)) or base not in entity.local.hashed else None
-
-    def identifier(self, table: str) -> sql.Identifier:
-        """Return the table's name for SQL."""
-        entity = self.by_name[table]
-        return sql.Identifier(entity.schema, entity.table_name)
 
 
 class Reading(NamedTuple):

@@ -283,6 +283,19 @@ def test_other_vendors_records_are_read_by_key(
         assert inbox.row(key)["status"] == "done"
 
 
+def test_a_record_that_the_vendor_refuses_holds_up_no_other(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its delivery is tried again; those of the same read that were answered are done."""
+    with synced("arrivy_task", database_url, monkeypatch) as harness:
+        refused, other = harness.simulator.ids("tasks")[:2]
+        harness.simulator.set_fault("status", path=f"/tasks/{refused}", status=400)
+        inbox = Inbox(database_url, "arrivy")
+        rows = [inbox.put(b'{"OBJECT_TYPE":"TASK","OBJECT_ID":%s}' % key.encode()) for key in (refused, other, refused)]
+        worked = inbox.work()
+        assert [result.processed for _, _, result in worked.reads] == [1]
+        assert [inbox.row(key)["status"] for key in rows] == ["pending", "done", "pending"]
+        assert "1 of 2 keys were refused" in inbox.row(rows[0])["error_message"]
+
+
 def test_leadconduit_says_only_that_there_is_news(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with source_harness("leadconduit_lead", database_url, monkeypatch) as harness:
         inbox = Inbox(database_url, "leadconduit")

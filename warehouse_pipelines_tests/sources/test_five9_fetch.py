@@ -559,9 +559,10 @@ class TestFaults:
 
     @of(contacts=20, sessions=True)
     def test_a_closed_session_is_left(self, vendor: Five9) -> None:
-        assert len(read().ids) == 20
+        service = Service(ReadContext())
+        assert service.fields()
         vendor.close_sessions()
-        assert len(read().ids) == 20
+        assert service.fields()
 
     @of(contacts=20)
     def test_a_server_that_faults_at_everything_is_soon_left_alone(self, vendor: Five9) -> None:

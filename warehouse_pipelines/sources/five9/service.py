@@ -116,6 +116,7 @@ class Service:
             budgets=(Budget("minute", settings.requests_per_minute, 60),),
             wait_for=self._wait_for,
             explain=self._explain,
+            session=True,
         )
 
     def ask(self, operation: str, read: Callable[[bytes], T], arguments: str = "") -> T:

@@ -6,7 +6,7 @@ from psycopg import sql
 
 from warehouse_pipelines.unified.feed import columns
 from warehouse_pipelines.unified.own import NUMBERS, is_left, numbers
-from warehouse_pipelines.unified.source_rows import Tables
+from warehouse_pipelines.unified.tables import Tables
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session

@@ -227,7 +227,7 @@ def test_a_sale_that_was_called_off_is_no_money(fed: FeedDatabase) -> None:
 
 
 def test_who_was_given_up_and_asks_again_is_not_lost(fed: FeedDatabase) -> None:
-    """Not by what came on the day of which no time is known, nor when we call, nor by a visit that was called off."""
+    """Not by what came on the day of which no time is known, what we did, a visit that was called off, or a copy."""
     visit = {"appointment_date": "2026-03-05", "add_date": "2026-02-01T10:00:00Z", "is_complete": True}
     for label, key in (("No sale", 1), ("Cancelled", 2)):
         fed.source("genius_appointment_outcome", id=key, label=label)
@@ -239,7 +239,9 @@ def test_who_was_given_up_and_asks_again_is_not_lost(fed: FeedDatabase) -> None:
         (True, "salespro_estimate", {"estimate_id": "4", "created_at": "2026-03-05T12:00:00Z"}),
         (True, "genius_appointment", {"appointment_id": 5, "complete_outcome_id": 1, **visit}),
         (False, "genius_appointment", {"appointment_id": 6, "complete_outcome_id": 2, **visit}),
+        (False, "marketsharp_contact", {"id": "7", "created_date": "2026-03-05T12:00:00Z"}),
     )
+    fed.source("genius_prospect_source", id=1, prospect_id=8, source_date="2026-02-27T12:00:00Z")
     people = []
     for number, (_, table, values) in enumerate(later, 1):
         fed.source("genius_job", id=number, prospect_id=number, contract_date="2026-03-01", cancel_date="2026-03-04")

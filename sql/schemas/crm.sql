@@ -743,9 +743,12 @@ BEGIN
         SELECT n.organization_id, n.id, 'create', f.key, f.value, by_user, from_ip, clock_timestamp()
         FROM new_rows AS n, jsonb_each_text(crm.audited(to_jsonb(n))) AS f
         WHERE f.value IS NOT NULL AND f.value NOT IN ('{}', '[]');
+    -- A lead that comes from a source or a file has had its status since the time that is told of it: the funnel of the last
+    -- days must not count all leads of a first load. That of the future would come after its own changes.
     INSERT INTO crm.lead_status_history (organization_id, lead_id, to_status, triggered_by, changed_by, created_at)
         SELECT n.organization_id, n.id, n.status, coalesce(nullif(current_setting('app.triggered_by', true), ''),
-            CASE WHEN by_user IS NULL THEN 'system' ELSE 'user' END), by_user, clock_timestamp()
+            CASE WHEN by_user IS NULL THEN 'system' ELSE 'user' END), by_user,
+            least(n.status_changed_at, clock_timestamp())
         FROM new_rows AS n;
     INSERT INTO crm.lead_assignments (organization_id, lead_id, to_user_id, strategy)
         SELECT n.organization_id, n.id, n.owner_id,
@@ -1398,27 +1401,33 @@ $$;
 
 -- What each source cost and brought, over the leads created in these months and the costs of these months (each given
 -- by its first day, both included). A lead that was erased while it was live still counts. roi is
--- (revenue - spend) / spend, and null where nothing was spent.
+-- (revenue - spend) / spend, and null where nothing was spent. A month begins at its first midnight where the business is:
+-- the feed keeps WAREHOUSE_TIME_ZONE in system_config (business.time_zone), and without it the zone is UTC.
 CREATE OR REPLACE FUNCTION crm.source_roi(first_month date DEFAULT '-infinity', last_month date DEFAULT 'infinity')
 RETURNS TABLE (source text, spend_usd numeric, leads bigint, won bigint, revenue_usd numeric,
                cost_per_lead_usd numeric, cost_per_won_usd numeric, roi numeric)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    WITH spend AS (
+    WITH told AS (
+        SELECT coalesce(min(c.value #>> '{}'), 'UTC') AS zone
+        FROM crm.system_config AS c WHERE c.key = 'business.time_zone'
+    ), span AS MATERIALIZED (
+        SELECT first_month::timestamp AT TIME ZONE t.zone AS begins_at, CASE WHEN isfinite(last_month)
+            THEN (last_month + interval '1 month') AT TIME ZONE t.zone ELSE 'infinity' END AS ends_at
+        FROM told AS t
+    ), spend AS (
         SELECT c.source, sum(c.amount_usd) AS usd FROM crm.lead_source_costs AS c
         WHERE c.month BETWEEN first_month AND last_month
         GROUP BY c.source
     ), counted AS (
         SELECT l.source, l.status, l.value_usd FROM crm.leads AS l
-        WHERE l.deleted_at IS NULL AND l.created_at >= first_month::timestamp AT TIME ZONE 'UTC'
-            AND l.created_at < CASE WHEN isfinite(last_month)
-                THEN (last_month + interval '1 month') AT TIME ZONE 'UTC' ELSE 'infinity' END
+        WHERE l.deleted_at IS NULL AND l.created_at >= (SELECT s.begins_at FROM span AS s)
+            AND l.created_at < (SELECT s.ends_at FROM span AS s)
         UNION ALL
         -- erase_lead gives a live lead both times alike, and keeps the time of one that was deleted before.
         SELECT l.source, l.status, l.value_usd FROM crm.leads AS l
         WHERE l.erased_at IS NOT NULL AND l.deleted_at = l.erased_at
-            AND l.created_at >= first_month::timestamp AT TIME ZONE 'UTC'
-            AND l.created_at < CASE WHEN isfinite(last_month)
-                THEN (last_month + interval '1 month') AT TIME ZONE 'UTC' ELSE 'infinity' END
+            AND l.created_at >= (SELECT s.begins_at FROM span AS s)
+            AND l.created_at < (SELECT s.ends_at FROM span AS s)
     ), brought AS (
         SELECT c.source, count(*) AS leads, count(*) FILTER (WHERE c.status = 'won') AS won,
                coalesce(sum(c.value_usd) FILTER (WHERE c.status = 'won'), 0) AS revenue
@@ -1916,7 +1925,8 @@ COMMENT ON COLUMN crm.lead_status_history.to_status IS 'Status after.';
 COMMENT ON COLUMN crm.lead_status_history.triggered_by IS 'What caused the change, such as user, import or sequence.';
 COMMENT ON COLUMN crm.lead_status_history.changed_by IS 'User who changed it; null is nobody.';
 COMMENT ON COLUMN crm.lead_status_history.time_in_previous IS 'How long the lead had the status before.';
-COMMENT ON COLUMN crm.lead_status_history.created_at IS 'When the row was written.';
+COMMENT ON COLUMN crm.lead_status_history.created_at IS
+    'When the status began: that of a lead that comes from a source or a file may be long ago.';
 COMMENT ON COLUMN crm.leads.id IS 'Key.';
 COMMENT ON COLUMN crm.leads.organization_id IS 'The organization that the row belongs to.';
 COMMENT ON COLUMN crm.leads.first_name IS 'First name.';

@@ -45,6 +45,8 @@ COMMENT ON TABLE identity.read_position IS 'How far each source table has been r
 COMMENT ON COLUMN identity.read_position.source_table IS 'Key; as in record.';
 COMMENT ON COLUMN identity.read_position.read_until IS 'Rows loaded before this time are in record.';
 COMMENT ON COLUMN identity.read_position.read_at IS 'When that was.';
+COMMENT ON COLUMN identity.read_position.rules IS
+    'By which rules its records were read and compared; if they are others now, the next run does so again.';
 
 COMMENT ON TABLE identity.crowded_key IS
     'Keys that say nothing of two records and make no candidates: of too many records, and e-mail addresses of staff.';

@@ -5,14 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from warehouse_pipelines.errors import NotConfigured, WrongUse
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Fetch, Inspect, ReadContext
 from warehouse_pipelines.model.rules import Kind
-from warehouse_pipelines.settings import hash_key, setting_name
+from warehouse_pipelines.settings import hash_key, setting_name, wrong
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,25 +180,23 @@ class Source:
 
     def wrong_settings(self) -> dict[str, str]:
         """Return what is wrong with a setting, by its name, without its value; nothing where it is missing."""
-        try:
-            self.settings()
-        except ValidationError as error:
-            return {
-                setting_name(self.settings, "_".join(map(str, wrong["loc"]))): ""
-                if wrong["type"] == "missing"
-                else wrong["msg"].removeprefix("Value error, ")
-                for wrong in error.errors(include_input=False)
-            }
-        return {}
+        return wrong(self.settings)
+
+    def has_own_settings(self) -> bool:
+        """Whether any setting that it needs and no other vendor reads is given, or one of its own cannot be used."""
+        found = self.wrong_settings()
+        given = {name for name in self.required_settings if name not in found}
+        given |= {name for name, problem in found.items() if problem}
+        return any(name.startswith(f"{self.name}_".upper()) for name in given)
 
     def settings_problem(self) -> str | None:
         """Return one sentence that names all settings that are missing or unusable; None when there are none."""
-        wrong = self.wrong_settings()
-        if not wrong:
+        found = self.wrong_settings()
+        if not found:
             return None
-        missing = sorted(name for name, problem in wrong.items() if not problem)
+        missing = sorted(name for name, problem in found.items() if not problem)
         problems = [f"set {', '.join(missing)}"] if missing else []
-        problems += [f"{name} cannot be used ({problem})" for name, problem in sorted(wrong.items()) if problem]
+        problems += [f"{name} cannot be used ({problem})" for name, problem in sorted(found.items()) if problem]
         return f"{self.title} is not configured: {'; '.join(problems)}, in the environment or in .env"
 
     def require_settings(self) -> None:

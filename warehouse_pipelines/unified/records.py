@@ -52,6 +52,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("warehouse")
 
+RULES = 1
+"""By which rules records are read and compared. Raise it where ``normalise`` or ``compare`` decide otherwise than
+before: the next run reads and compares everything again."""
+
 LISTED = 50_000
 """Changed records that are listed by their ids and keys, at most; of more, all records are resolved."""
 
@@ -146,12 +150,25 @@ def refresh(session: "Session", *, full: bool = False, tables: Collection[str] |
         else:
             reached = readings
         session.cursor().executemany(
-            "INSERT INTO identity.read_position AS p (source_table, read_until) VALUES (%s, %s)"
+            "INSERT INTO identity.read_position AS p (source_table, read_until, rules) VALUES (%s, %s, %s)"
             " ON CONFLICT (source_table) DO UPDATE"
             " SET read_until = greatest(p.read_until, excluded.read_until), read_at = now()",
-            [(one.row.table, BEGINNING if until["hidden"] else until["until"] - OVERLAP) for one in reached],
+            [(one.row.table, BEGINNING if until["hidden"] else until["until"] - OVERLAP, RULES) for one in reached],
         )
     return changed
+
+
+def are_of_other_rules(session: "Session") -> bool:
+    """Return whether records were read or compared by other rules than ``RULES``."""
+    row = session.execute(
+        "SELECT EXISTS (SELECT FROM identity.read_position WHERE rules <> %s) AS it", [RULES]
+    ).fetchone()
+    return row is not None and row["it"]
+
+
+def note_rules(session: "Session") -> None:
+    """Note that everything was read and compared by ``RULES``."""
+    session.execute("UPDATE identity.read_position SET rules = %(rules)s WHERE rules <> %(rules)s", {"rules": RULES})
 
 
 def _remove_excluded(

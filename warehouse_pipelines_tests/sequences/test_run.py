@@ -180,7 +180,9 @@ def test_story_3_5_of_a_conversation_only_what_the_person_wrote_is_a_reply(
     person, _ = rows.person(lead), rows.enrolled(EMAIL, lead=lead)
     texts = json.dumps([{"direction": direction, "content": "Yes", "created_at": datetime.now(UTC).isoformat()}])
     rows.rows("INSERT INTO callrail_text_message (id, recent_messages, raw_data) VALUES ('c1', %s, '{}')", texts)
-    rows.activity(person, "text", None, source_table="callrail_text_message", source_key="c1")
+    # The timeline has the conversation as it was: it may be older than the messages.
+    before = datetime.now(UTC) - timedelta(days=40)
+    rows.activity(person, "text", "outbound", source_table="callrail_text_message", source_key="c1", occurred_at=before)
     assert rows.run(live(mail)).counts == ({"paused by a reply": 1} if pauses else {"sent": 1})
 
 

@@ -762,7 +762,7 @@ def test_the_command_imports_lists_and_undoes(crm: Crm, warehouse_command: Calla
     written = path.with_name(f"{path.stem}.import-{id_}.csv").read_text()
     assert written.startswith("row,outcome,lead,same as row,remarks,undone\n2,created,")
     assert "3,refused,,,neither a phone number nor an e-mail address: phone cannot be read as a number," in written
-    assert "555" not in done.output
+    assert not re.search(r"555\W?0101", done.output)
     again = warehouse_command("leads", str(path), "--map", "Kunde=full_name", "--source", "fair")
     assert again.exit_code == 0
     assert "nothing was changed" in again.output

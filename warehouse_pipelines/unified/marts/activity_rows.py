@@ -51,7 +51,7 @@ _ACTIVITIES: tuple[Activity, ...] = (
     ),
     Activity(
         kind="text", crm="callrail", table="callrail_text_message", at="last_message_at", outcome="status",
-        source="source",
+        source="source", messages="recent_messages",
     ),
     Activity(
         kind="lead", crm="leadconduit", table="leadconduit_lead", at="created_at", outcome="outcome", source="source",

@@ -38,6 +38,8 @@ class Activity:
     ``user``, ``user_table``  the column with the key of who of us, and the table of staff, or ``CRM_USERS`` where the
                    key is an id of crm, which is one of identity if that knows the user; ``user_name`` a text instead
     ``source``     the column of what brought it about, in the vendor's word
+    ``messages``   the column with the messages of a conversation, as JSON: the person's last one says when it was, and
+                   without one it is ours
     ``links``      tables, and columns with the key of a row there that it belongs to: the visit that a job was sold at
     ``may_be_held``  it is a visit, which took place or did not; the outcome tells
     ``alive``      a column that, when it is filled, says that an archived row is not deleted
@@ -69,6 +71,7 @@ class Activity:
     title: str = ""
     direction: Direction = ""
     directions: str = ""
+    messages: str = ""
     division: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
     may_be_held: bool = False

@@ -262,6 +262,31 @@ def test_a_sale_that_was_called_off_is_no_money(fed: FeedDatabase) -> None:
     assert not [row for row in rows(fed.session, "attribution_credit") if row["conversion"] == "sale"]
 
 
+def test_who_was_given_up_and_asks_again_is_not_lost(fed: FeedDatabase) -> None:
+    """Not by what came on the day of which no time is known, what we did, a visit that was called off, or a copy."""
+    visit = {"appointment_date": "2026-03-05", "add_date": "2026-02-01T10:00:00Z", "is_complete": True}
+    for label, key in (("No sale", 1), ("Cancelled", 2)):
+        fed.source("genius_appointment_outcome", id=key, label=label)
+    later: tuple[tuple[bool, str, dict[str, object]], ...] = (
+        (False, "callrail_call", {"id": "0", "start_time": "2026-03-04T23:30:00Z", "direction": "inbound"}),
+        (True, "callrail_call", {"id": "1", "start_time": "2026-03-05T00:30:00Z", "direction": "inbound"}),
+        (False, "callrail_call", {"id": "2", "start_time": "2026-03-05T00:30:00Z", "direction": "outbound"}),
+        (True, "leadconduit_lead", {"lead_id": "3", "created_at": "2026-03-05T12:00:00Z"}),
+        (True, "salespro_estimate", {"estimate_id": "4", "created_at": "2026-03-05T12:00:00Z"}),
+        (True, "genius_appointment", {"appointment_id": 5, "complete_outcome_id": 1, **visit}),
+        (False, "genius_appointment", {"appointment_id": 6, "complete_outcome_id": 2, **visit}),
+        (False, "marketsharp_contact", {"id": "7", "created_date": "2026-03-05T12:00:00Z"}),
+    )
+    fed.source("genius_prospect_source", id=1, prospect_id=8, source_date="2026-02-27T12:00:00Z")
+    people = []
+    for number, (_, table, values) in enumerate(later, 1):
+        fed.source("genius_job", id=number, prospect_id=number, contract_date="2026-03-01", cancel_date="2026-03-04")
+        people.append(fed.person(fed.source("genius_prospect", prospect_id=number), fed.source(table, **values)))
+    marts.run(fed.session, SALES)
+    lost = {row["person_id"]: row["lost_at"] is not None for row in rows(fed.session, "lead_journey")}
+    assert [not lost[person] for person in people] == [resumes for resumes, _, _ in later]
+
+
 def test_a_job_is_called_off_by_its_status_as_by_its_date_in_marts_and_leads_alike(fed: FeedDatabase) -> None:
     """When nobody says when, that was when it was edited last; a word that is mapped later counts for what is there."""
     for number, label in ((4, "Sold"), (5, "[X] Cancelled"), (6, "Back out")):

@@ -553,7 +553,9 @@ def test_no_condition_of_the_callers_goes_before_the_policy(
             plan = connection.execute(
                 f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) {query}".encode()
             )
-            seen.append([str(row[0]).replace(value, "?") for row in plan])
+            # How many deleted rows an index has is nobody's secret, and changes between two looks.
+            lines = [str(row[0]).replace(value, "?") for row in plan]
+            seen.append([line for line in lines if "Heap Fetches" not in line])
             assert connection.execute(query.encode()).fetchall() == []
             scans = "SELECT pg_stat_get_xact_numscans('crm.organization_member'::regclass)"
             before = one(connection, scans)

@@ -136,7 +136,7 @@ def run(contacts: int, others: int, latency: float, only: list[str], *, delta_on
                         summary[f"{name}_share"] = round(share, 2)
                     fewest = least[0] if least else 0
                     if case.crm == "hubspot" and mode == "full":
-                        fewest = math.ceil(contacts / 100) + 3
+                        fewest = math.ceil(contacts / 100) + 4  # three around the walk, and whose the credential is
                     elif case.around and case.page_size:
                         fewest = done.processed // case.page_size + case.around
                     if fewest:

@@ -159,7 +159,7 @@ def answering(source: Source, records: Callable[[], Iterable[bytes]]) -> Source:
         return ReadReport()
 
     by_key = dict.fromkeys(source.by_key, FEW)
-    return replace(source, settings=NoSettings, fetch=fetch, read_keys=fetch, by_key=by_key,
+    return replace(source, settings=NoSettings, credential=None, fetch=fetch, read_keys=fetch, by_key=by_key,
                    as_configured=lambda entity, _: entity)  # fmt: skip
 
 

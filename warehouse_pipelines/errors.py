@@ -12,6 +12,7 @@
     ├── ActionNeeded              a person must act; retrying would only repeat it
     │   ├── NotConfigured           settings are missing; all of them are named
     │   ├── CredentialRefused       401, or a token that the vendor cannot read
+    │   ├── WrongAccount            the credential answers for another account than the tables are of
     │   ├── PermissionMissing       403: the credential is good, its scopes are not
     │   ├── RequestRefused          any other 4xx: we asked something that the vendor does not accept
     │   ├── AnswerChanged           an answer without the expected list, or not JSON at all
@@ -72,6 +73,10 @@ class NotConfigured(ActionNeeded):
 
 class CredentialRefused(ActionNeeded):
     """The vendor refused the credential."""
+
+
+class WrongAccount(ActionNeeded):
+    """The credential answers for another account of the vendor than the tables are of."""
 
 
 class PermissionMissing(ActionNeeded):

@@ -277,6 +277,20 @@ def read(form: type[S]) -> S:
         raise NotConfigured(f"A setting cannot be used, in the environment or in .env: {wrong}") from None
 
 
+def wrong(form: type[BaseSettings]) -> dict[str, str]:
+    """Return what is wrong with a setting of a form, by its name, without its value; nothing where it is missing."""
+    try:
+        form()
+    except ValidationError as error:
+        return {
+            setting_name(form, "_".join(map(str, one["loc"]))): ""
+            if one["type"] == "missing"
+            else one["msg"].removeprefix("Value error, ")
+            for one in error.errors(include_input=False)
+        }
+    return {}
+
+
 def state_folder() -> Path:
     """Return the folder of what is kept here, made if need be: ``.warehouse/``, or what ``WAREHOUSE_HOME`` names."""
     folder = _state_path()

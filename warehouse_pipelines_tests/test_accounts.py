@@ -102,6 +102,23 @@ def test_a_revoked_credential_stops_its_own_account_alone_and_is_named(found: di
     assert (found["other_is_read"], found["north_is_read"]) == ("success", "success")
 
 
+def test_an_account_is_not_read_with_the_credential_of_another(found: dict[str, Any]) -> None:
+    """Neither a delta nor everything; a credential for both is good for the account that it is of."""
+    [first, *_, last] = found["swapped hubspot"]
+    for said in (
+        "HUBSPOT_ACCESS_TOKEN answers for the account hub-44440002, and the tables of hubspot are of hub-44440001.",
+        "set HUBSPOT_ACCOUNT_ID=hub-44440002, and sync with --full",
+    ):
+        assert said in first
+    assert "HUBSPOT_WEST_ACCESS_TOKEN answers for the account hub-44440001" in last
+    for crm in ("hubspot", "callrail_north"):
+        assert [word.partition(":")[0] for word in found[f"swapped {crm}"]] == ["WrongAccount"] * 4
+        assert [word.partition(":")[0] for word in found[f"one for both {crm}"]] == [
+            "WrongAccount", "WrongAccount", "success", "success",
+        ]  # fmt: skip
+    assert found["swapped left"]
+
+
 def test_one_id_in_two_portals_is_two_records_and_who_is_in_both_is_one_person(found: dict[str, Any]) -> None:
     records = {row["source_table"]: row["records"] for row in found["records"]}
     assert records["hubspot_contact"] == 40

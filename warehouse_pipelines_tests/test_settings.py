@@ -243,10 +243,21 @@ def test_a_secret_in_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeyp
     assert (
         f"HUBSPOT_ACCESS_TOKEN cannot be used (the file {tmp_path / 'absent'} cannot be read: FileNotFound" in problem
     )
+    assert HUBSPOT.has_own_settings(), "so it is meant to be synced"
     monkeypatch.setenv("WAREHOUSE_DATABASE_URL_FILE", str(tmp_path / "absent"))
     monkeypatch.delenv("WAREHOUSE_DATABASE_URL")
     with pytest.raises(NotConfigured, match="WAREHOUSE_DATABASE_URL: Value error, the file"):
         settings.settings()
+
+
+def test_the_credential_that_vendors_share_does_not_say_that_each_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    gcalendar = next(source for source in SOURCES if source.name == "gcalendar")
+    monkeypatch.setenv("GCALENDAR_IDS", "")
+    assert not gcalendar.has_own_settings()
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/run/secrets/google.json")
+    assert not gcalendar.has_own_settings()
+    monkeypatch.setenv("GCALENDAR_IDS", "team@example.com")
+    assert gcalendar.has_own_settings()
 
 
 def test_a_token_changed_in_the_env_file_counts_although_dagster_copied_the_old_one(

@@ -11,8 +11,9 @@ SELECT a.source_table, a.source_key, a.kind, a.person_table, a.person_key,
     w.person_id AS our_user_id, coalesce(w.display_name, a.user_name) AS our_user,
     a.outcome,
     CASE WHEN a.may_be_held THEN a.outcome IS NOT NULL AND lower(a.outcome) !~ {not_held} END AS is_held,
-    CASE WHEN abs(a.amount) < 1e12 THEN round(a.amount, 2) END::numeric(14, 2) AS amount,
-    coalesce(n.source, a.lead_source) AS lead_source, a.title, a.division, nullif(a.links, '{{}}') AS links
+    CASE WHEN abs(a.amount) < 1e9 THEN round(a.amount, 2) END::numeric(14, 2) AS amount,
+    coalesce(n.source, a.lead_source) AS lead_source, a.title, a.division, nullif(a.links, '{{}}') AS links,
+    CASE WHEN abs(a.amount) < 1e9 THEN NULL ELSE a.amount END AS refused_amount
 FROM (
     SELECT {table_name} AS source_table, {key} AS source_key, {kind} AS kind, {person_table} AS person_table,
         {person_key} AS person_key, {crm} AS crm_source, {at} AS occurred_at, {direction} AS direction,

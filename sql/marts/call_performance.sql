@@ -1,5 +1,5 @@
--- CallRail's calls by month, tracker and hour of the day, and what became of the callers. A person's appointment and sale
--- count once, for the last call before it; so sums over hours and trackers count nobody twice.
+-- CallRail's calls by month, tracker and hour of the day, and what became of the callers. Each appointment and each sale
+-- counts once, for the call that led to it (call_conversion); so sums over hours and trackers count nothing twice.
 WITH calls AS (
     -- each account
     SELECT c.start_time AT TIME ZONE {zone} AS here, coalesce({account} || c.tracker_id, '') AS tracker_id,

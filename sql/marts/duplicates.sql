@@ -35,7 +35,7 @@ WITH records AS (
 SELECT t.person_id, t.source_table, max(t.records)::integer AS records, max(t.records)::integer - 1 AS surplus,
     array_agg(t.source_key ORDER BY t.place) AS source_keys,
     min(t.created_at) AS first_at, max(t.created_at) AS last_at,
-    coalesce(sum(c.cost) FILTER (WHERE t.place > 1), 0)::numeric(14, 2) AS surplus_cost
+    coalesce(sum(c.cost) FILTER (WHERE t.place > 1 AND abs(c.cost) < 1e9), 0)::numeric(14, 2) AS surplus_cost
 FROM twice AS t
     LEFT JOIN costs AS c ON c.source_table = t.source_table AND c.source_key = t.source_key
 WHERE t.records > 1

@@ -2,7 +2,8 @@
 -- force, of any channel, is not here. A channel is named where there is a number or an address, and a basis for it: consent;
 -- or, for what a person does by hand, which a call and an e-mail of this list are, that they bought of us within 18 months,
 -- or came to us within three. That is the business relationship of the telephone rules (47 CFR 64.1200(f)(5)). A text needs
--- consent, post needs nothing, and what was taken back is no basis.
+-- consent, post needs nothing, and what was taken back is no basis. A lead's record says that they came only where it names
+-- its source, and we did not go to them or buy or import it.
 WITH day AS (
     SELECT (now() AT TIME ZONE {zone})::date AS today,
         ((now() AT TIME ZONE {zone})::date + 1)::timestamp AT TIME ZONE {zone} AS ends_at
@@ -14,7 +15,7 @@ WITH day AS (
         AND l.status IN ('new', 'contacted', 'qualified', 'appointment_set', 'proposal', 'nurturing')
 ), said AS (
     -- What happened between them and us in the last year, and what is still to come.
-    SELECT a.person_id, a.kind, a.occurred_at, a.direction, a.outcome, a.amount,
+    SELECT a.person_id, a.source_table, a.source_key, a.crm_source, a.kind, a.occurred_at, a.direction, a.outcome, a.amount,
         a.is_held,
         a.occurred_at <= now() AND CASE a.kind
             WHEN 'call' THEN a.direction = 'outbound' AND coalesce(a.outcome, '') !~* '(not?[ _-]?answer|missed|voice ?mail'
@@ -25,34 +26,51 @@ WITH day AS (
         -- They came to us, or asked us to come.
         CASE a.kind WHEN 'form' THEN true WHEN 'appointment_set' THEN true WHEN 'appointment' THEN true
             WHEN 'visit' THEN true WHEN 'estimate' THEN true WHEN 'call' THEN a.direction = 'inbound'
-            WHEN 'text' THEN a.direction IS DISTINCT FROM 'outbound'
-            WHEN 'lead' THEN a.direction = 'inbound' AND coalesce(a.lead_source, '') NOT IN ('canvassing', 'cold call')
+            WHEN 'text' THEN a.direction = 'inbound'
+            WHEN 'lead' THEN a.direction = 'inbound' AND a.lead_source !~ '(canvass|door.?(knock|to)|cold.?call|offline|import'
+                '|migrat|purchased|unknown|unattributed|unassigned|not set)|^(other|none|n/?a|null|test)$'
             ELSE false END AS came
     FROM marts.activity_timeline AS a
         JOIN (SELECT DISTINCT o.person_id FROM open AS o) AS o ON o.person_id = a.person_id
     WHERE a.occurred_at > now() - interval '365 days'
         AND a.kind IN ('call', 'text', 'form', 'lead', 'door_knock', 'appointment_set', 'appointment', 'visit', 'estimate')
+), appointment AS (
+    SELECT s.person_id, s.source_table, s.source_key, s.crm_source, s.occurred_at,
+        coalesce(s.outcome ~* '(cancel|re-?schedul|\mreset\M)', false) AS is_off
+    FROM said AS s WHERE s.kind = 'appointment'
+), called_off AS (
+    -- A CRM tells of an appointment by the nearest of its own, within a day and a half: another one may be the new date.
+    SELECT DISTINCT t.source_table, t.source_key FROM (
+        SELECT DISTINCT ON (a.source_table, a.source_key, o.crm_source) a.source_table, a.source_key, o.is_off
+        FROM appointment AS a
+            JOIN appointment AS o ON o.person_id = a.person_id
+                AND o.occurred_at BETWEEN a.occurred_at - interval '36 hours' AND a.occurred_at + interval '36 hours'
+        WHERE o.crm_source <> a.crm_source OR (o.source_table, o.source_key) = (a.source_table, a.source_key)
+        ORDER BY a.source_table, a.source_key, o.crm_source,
+            greatest(o.occurred_at - a.occurred_at, a.occurred_at - o.occurred_at), o.is_off
+    ) AS t WHERE t.is_off
 ), known AS (
     SELECT s.person_id,
         max(s.occurred_at) FILTER (WHERE s.reached) AS reached_at,
         max(s.occurred_at) FILTER (WHERE s.kind = 'call' AND s.direction = 'inbound' AND s.outcome IS DISTINCT FROM 'answered'
                                    AND s.occurred_at <= now()) AS missed_at,
-        max(s.occurred_at) FILTER (WHERE s.kind IN ('form', 'lead') AND s.direction = 'inbound' AND s.occurred_at <= now())
-            AS asked_at,
-        max(s.occurred_at) FILTER (WHERE s.came) AS came_at,
-        min(s.occurred_at) FILTER (WHERE s.kind = 'appointment' AND s.occurred_at > now()) AS next_at,
-        max(s.occurred_at) FILTER (WHERE s.kind = 'appointment' AND s.occurred_at <= now()) AS last_at,
+        max(s.occurred_at) FILTER (WHERE s.kind IN ('form', 'lead') AND s.came AND s.occurred_at <= now()) AS asked_at,
+        max(s.occurred_at) FILTER (WHERE s.came AND c.source_key IS NULL) AS came_at,
+        min(s.occurred_at) FILTER (WHERE s.kind = 'appointment' AND c.source_key IS NULL AND s.occurred_at > now()) AS next_at,
+        max(s.occurred_at) FILTER (WHERE s.kind = 'appointment' AND c.source_key IS NULL AND s.occurred_at <= now()) AS last_at,
+        max(s.occurred_at) FILTER (WHERE c.source_key IS NOT NULL) AS off_at,
         max(s.occurred_at) FILTER (WHERE s.is_held AND s.occurred_at <= now()) AS held_at,
         max(s.occurred_at) FILTER (WHERE s.kind = 'estimate' AND s.occurred_at <= now()) AS estimate_at,
         (array_agg(s.amount ORDER BY s.occurred_at DESC, s.amount DESC)
          FILTER (WHERE s.kind = 'estimate' AND s.occurred_at <= now() AND s.amount > 0))[1] AS estimate
     FROM said AS s
+        LEFT JOIN called_off AS c ON s.kind = 'appointment' AND c.source_table = s.source_table AND c.source_key = s.source_key
     GROUP BY s.person_id
 ), bought AS (
-    SELECT s.person_id, max(s.sold_at) AS bought_at
-    FROM marts.sale AS s JOIN (SELECT DISTINCT o.person_id FROM open AS o) AS o ON o.person_id = s.person_id
-    WHERE s.is_standing
-    GROUP BY s.person_id
+    SELECT q.person_id, max(s.sold_at) AS bought_at
+    FROM marts.sale AS s, unnest(s.person_ids) AS q (person_id)
+    WHERE s.is_standing AND q.person_id IN (SELECT o.person_id FROM open AS o)
+    GROUP BY q.person_id
 ), found AS (
     SELECT o.*, k.reached_at, k.came_at, b.bought_at, r.code, r.weight, r.reason
     FROM open AS o
@@ -77,6 +95,12 @@ WITH day AS (
             WHERE k.last_at > now() - interval '30 days' AND k.next_at IS NULL
                 AND (k.held_at IS NULL OR k.held_at < k.last_at - interval '36 hours')
                 AND (k.estimate_at IS NULL OR k.estimate_at < k.last_at - interval '36 hours')
+            UNION ALL
+            SELECT 'appointment_called_off', 65,
+                'Had an appointment on ' || to_char(k.off_at AT TIME ZONE {zone}, 'FMDD FMMonth')
+                || ', which was called off: agree on another day.'
+            WHERE k.off_at > now() - interval '30 days' AND k.next_at IS NULL
+                AND coalesce(greatest(k.last_at, k.held_at, k.estimate_at) < k.off_at - interval '36 hours', true)
             UNION ALL
             SELECT 'new', CASE WHEN o.created_at > now() - interval '30 days' THEN 60 ELSE 25 END,
                 'Is new since ' || to_char(o.created_at AT TIME ZONE {zone}, 'FMDD FMMonth YYYY')

@@ -44,14 +44,31 @@ WITH told AS (
     FROM told AS t WHERE t.division IS NOT NULL
     ORDER BY t.person_id, t.occurred_at DESC, t.source_table, t.source_key, t.kind
 ), given_up AS (
-    -- The last word of a source that nothing will come of it, unless something came after.
-    SELECT t.person_id, max(t.occurred_at) AS lost_at
+    -- The last word of a source that nothing will come of it, unless something came after. Where it has a day alone, what
+    -- came on that day was before.
+    SELECT t.person_id, max(t.occurred_at) AS lost_at,
+        max(CASE WHEN t.occurred_at = t.occurred_day::timestamp AT TIME ZONE {zone}
+                 THEN (t.occurred_day + 1)::timestamp AT TIME ZONE {zone} - interval '1 microsecond'
+                 ELSE t.occurred_at END) AS until
     FROM told AS t
     WHERE t.kind IN ('lost', 'deal_lost', 'cancellation') OR t.kind = 'status_change' AND t.outcome IN ('disqualified', 'lost')
     GROUP BY t.person_id
 ), resumed AS (
+    -- What comes of them, and a visit that took place. A lead within seven days of another one, or of a form or a door, is
+    -- the same, told by another CRM.
     SELECT t.person_id, max(t.occurred_at) AS last_at
-    FROM told AS t WHERE t.kind IN ('appointment_set', 'deal', 'job', 'sale', 'form')
+    FROM (
+        SELECT t.person_id, t.occurred_at FROM told AS t
+        WHERE t.kind IN ('appointment_set', 'estimate', 'deal', 'job', 'sale', 'form') OR t.is_held
+            OR t.kind IN ('call', 'text') AND t.direction = 'inbound'
+        UNION ALL
+        SELECT l.person_id, l.occurred_at FROM (
+            SELECT t.person_id, t.occurred_at, t.kind, t.direction,
+                t.occurred_at - lag(t.occurred_at) OVER (PARTITION BY t.person_id ORDER BY t.occurred_at) AS apart
+            FROM told AS t WHERE t.kind IN ('lead', 'form', 'door_knock')
+        ) AS l
+        WHERE l.kind = 'lead' AND l.direction = 'inbound' AND (l.apart IS NULL OR l.apart > interval '7 days')
+    ) AS t
     GROUP BY t.person_id
 ), last_touch AS (
     SELECT DISTINCT ON (t.person_id) t.person_id, t.lead_source
@@ -63,7 +80,7 @@ WITH told AS (
 ), reached AS (
     SELECT p.person_id, p.household_id, c.first_touch_at, c.first_touch_source, l.lead_source AS last_touch_source,
         coalesce(g.lead_at, g.began_at) AS lead_at, g.appointment_at, g.visited_at, s.sold_at, s.installed_at, s.paid_at,
-        CASE WHEN s.sold_at IS NULL AND u.lost_at >= coalesce(r.last_at, u.lost_at) THEN u.lost_at END AS lost_at,
+        CASE WHEN s.sold_at IS NULL AND u.until >= coalesce(r.last_at, u.until) THEN u.lost_at END AS lost_at,
         coalesce(a.division, b.division) AS division, coalesce(a.rep, o.rep) AS rep,
         CASE WHEN a.rep IS NOT NULL THEN a.rep_id ELSE o.rep_id END AS rep_id, left(p.zip, 5) AS zip,
         coalesce(s.jobs, 0)::integer AS jobs, coalesce(s.sold_amount, 0)::numeric(14, 2) AS sold_amount,

@@ -59,7 +59,8 @@ WITH told AS (
 SELECT s.rep_id, p.person_id, p.display_name AS rep, p.email, coalesce(p.source_tables, '{}') AS crms, s.leads,
     s.leads_assigned, s.appointments_set, s.appointments_held, s.estimates, s.sold, s.revenue, s.cancelled, s.cancelled_amount,
     coalesce(c.change_orders, 0) AS change_orders, coalesce(c.amount, 0)::numeric(14, 2) AS change_order_amount,
-    round(s.sold::numeric / nullif(s.appointments_held, 0), 4)::numeric(6, 4) AS close_rate
+    CASE WHEN s.sold < 100 * s.appointments_held
+         THEN round(s.sold::numeric / nullif(s.appointments_held, 0), 4) END::numeric(6, 4) AS close_rate
 FROM summed AS s
     LEFT JOIN identity.person AS p
         ON p.person_id = CASE WHEN s.rep_id ~ '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$' THEN s.rep_id::uuid END

@@ -1,6 +1,7 @@
 -- What a source of leads cost in a month, and what of that month is credited to it, by each model of attribution. What was
 -- spent without a channel, and what came of no known source, is `unattributed`. Spent is what crm.lead_source_costs has, and
--- what of the sheet was not posted there although it is in dollars; a row without a day is of the month it was found.
+-- what of the sheet was not posted there although it is in dollars and can be meant; a row without a day is of the month it
+-- was found.
 -- {weight} and {others} are for a run of what changed: marts.mart says how.
 WITH spent AS (
     SELECT c.month, crm.lead_source(c.source) AS source, c.amount_usd AS amount FROM crm.lead_source_costs AS c
@@ -8,7 +9,7 @@ WITH spent AS (
     SELECT date_trunc('month', coalesce(r.spent_on, (r.found_at AT TIME ZONE {zone})::date))::date,
         coalesce(r.source, 'unattributed'), r.amount::numeric
     FROM marts.refused_costs AS r
-    WHERE r.currency = 'USD' AND r.amount ~ '^-?[0-9]+([.][0-9]+)?$'
+    WHERE r.currency = 'USD' AND r.amount ~ '^-?[0-9]+([.][0-9]+)?$' AND r.reason <> 'the amount is a billion or more'
 ), credited AS (
     SELECT date_trunc('month', j.converted_day)::date AS month, j.source, j.conversion,
         sum({weight} * j.first_credit) AS first_credit, sum({weight} * j.last_credit) AS last_credit,

@@ -1,25 +1,31 @@
 -- crm.lead_source_costs from the marketing sheet, by source, month and currency. Foreign money needs a rate of crm.fx_rate
 -- that holds at its day; what cannot be loaded stands in marts.refused_costs. An amount that was entered by hand stays
--- until the sheet's own sum changes. {spend} and its columns are composed.
+-- until the sheet's own sum changes. {spend} and its columns are composed. What an event cost may stand in its fee and labor
+-- alone. crm.source_roi has its months in the zone that is kept here, as the sheet has its days.
+INSERT INTO crm.system_config AS c (organization_id, key, value)
+    SELECT %(organization)s, 'business.time_zone', to_jsonb(%(zone)s::text)
+    ON CONFLICT (organization_id, key) DO UPDATE SET value = excluded.value WHERE c.value <> excluded.value;
 CREATE TEMP TABLE feed_spend ON COMMIT DROP AS
     SELECT s.*, CASE
             WHEN s.source IS NULL THEN 'the row names no channel'
             WHEN s.spent_on IS NULL THEN 'the row has no date'
             WHEN s.amount IS NULL THEN 'the amount cannot be read'
             WHEN s.amount < 0 THEN 'the amount is negative'
+            WHEN s.amount >= 1e9 THEN 'the amount is a billion or more'
             WHEN s.currency IS NULL THEN 'the currency cannot be read'
             WHEN s.currency <> 'USD' AND r.rate_to_usd IS NULL THEN 'no rate of this currency in crm.fx_rate'
         END AS reason, r.rate_to_usd
     FROM (
         SELECT {key} AS source_key, crm.lead_source({channel}) AS source, {date} AS spent_on, x.written,
-            coalesce({amount}, CASE WHEN x.written ~ feed_text.form THEN feed_text.digits::numeric END)
+            coalesce({amount}, CASE WHEN x.written ~ feed_text.form THEN feed_text.digits::numeric
+                                    WHEN x.written IS NULL AND coalesce({event_fee}, {event_labor_cost}) IS NOT NULL THEN 0 END)
                 + coalesce({event_fee}, 0) + coalesce({event_labor_cost}, 0) AS amount,
             CASE WHEN x.code IS NOT NULL THEN CASE WHEN x.code ~ '^[A-Z]{{3}}$' THEN x.code
                                                    WHEN x.code = '$' THEN 'USD' WHEN x.code = '€' THEN 'EUR'
                                                    WHEN x.code = '£' THEN 'GBP' END
                  ELSE 'USD' END AS currency
         FROM {spend} AS t,
-            LATERAL (SELECT btrim(t.raw_data ->> 'amount') AS written,
+            LATERAL (SELECT nullif(btrim(t.raw_data ->> 'amount'), '') AS written,
                 coalesce(nullif(upper(btrim(coalesce(t.raw_data ->> 'currency', t.raw_data ->> 'Currency'))), ''),
                     CASE WHEN {amount} IS NULL THEN
                         upper(substring(t.raw_data ->> 'amount' FROM '([A-Za-z]{{3}}|[€£$])')) END) AS code) AS x,

@@ -13,4 +13,4 @@ UPDATE crm.leads AS l
                 AND NOT EXISTS (SELECT FROM identity.alias AS a WHERE a.alias_id = l.golden_id))
         AND NOT EXISTS (
             SELECT FROM jsonb_each(f.written) AS w
-            WHERE w.key NOT IN ('phone', 'shared_phones') AND w.value IS DISTINCT FROM to_jsonb(l) -> w.key)
+            WHERE w.key NOT IN ('phone', 'shared_phones', 'lent') AND w.value IS DISTINCT FROM to_jsonb(l) -> w.key)

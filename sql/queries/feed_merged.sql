@@ -1,26 +1,51 @@
 -- Two leads of one person become one, with what was entered in either, and never with less. Of each field the value that
 -- was entered in a lead of the feed, before one that the feed wrote, before one of a lead that it never saw: that one
 -- speaks through identity. Of two, that of the lead that stays. `lent`: what a lead that was entered has from another.
+CREATE TEMP TABLE feed_lent ON COMMIT DROP AS
+    SELECT DISTINCT ON (g.stays, k.field) g.stays, g.lead_id, k.field, to_jsonb(l) -> k.field AS value, f.kind
+    FROM feed_merge AS g
+        JOIN crm.leads AS l ON l.organization_id = %(organization)s AND l.id = g.lead_id
+        LEFT JOIN crm.lead_feed AS w ON w.organization_id = l.organization_id AND w.lead_id = l.id,
+        unnest('{first_name,last_name,email,phone,source,timezone,division,postal_code,owner_id,value_usd}'::text[])
+            AS k (field),
+        LATERAL (SELECT CASE WHEN coalesce(w.proposed, '{}') = '{}' THEN 2
+                             WHEN (to_jsonb(l) -> k.field) IS NOT DISTINCT FROM w.written -> k.field THEN 1
+                             ELSE 0 END AS kind) AS f
+    WHERE jsonb_typeof(to_jsonb(l) -> k.field) <> 'null'
+        -- What is a person's comes through identity, and goes with the record.
+        AND NOT (f.kind = 2 AND g.lead_id <> g.stays
+                 AND k.field = ANY ('{first_name,last_name,email,phone,postal_code}')
+                 AND EXISTS (SELECT FROM feed_wanted AS p
+                             WHERE p.organization_id = %(organization)s AND p.person_id = g.person_id))
+    ORDER BY g.stays, k.field, f.kind, g.place;
 CREATE TEMP TABLE feed_merged ON COMMIT DROP AS
     SELECT f.stays, jsonb_object_agg(f.field, f.value) AS fields,
         jsonb_object_agg(f.field, f.value) FILTER (WHERE f.lead_id <> f.stays AND f.kind > 0) AS lent
-    FROM (SELECT DISTINCT ON (g.stays, k.field) g.stays, g.lead_id, k.field, to_jsonb(l) -> k.field AS value, f.kind
-          FROM feed_merge AS g
-              JOIN crm.leads AS l ON l.organization_id = %(organization)s AND l.id = g.lead_id
-              LEFT JOIN crm.lead_feed AS w ON w.organization_id = l.organization_id AND w.lead_id = l.id,
-              unnest('{first_name,last_name,email,phone,source,timezone,division,postal_code,owner_id,value_usd}'::text[])
-                  AS k (field),
-              LATERAL (SELECT CASE WHEN coalesce(w.proposed, '{}') = '{}' THEN 2
-                                   WHEN (to_jsonb(l) -> k.field) IS NOT DISTINCT FROM w.written -> k.field THEN 1
-                                   ELSE 0 END AS kind) AS f
-          WHERE jsonb_typeof(to_jsonb(l) -> k.field) <> 'null'
-              -- What is a person's comes through identity, and goes with the record.
-              AND NOT (f.kind = 2 AND g.lead_id <> g.stays
-                       AND k.field = ANY ('{first_name,last_name,email,phone,postal_code}')
-                       AND EXISTS (SELECT FROM feed_wanted AS p
-                                   WHERE p.organization_id = %(organization)s AND p.person_id = g.person_id))
-          ORDER BY g.stays, k.field, f.kind, g.place) AS f
+    FROM feed_lent AS f
     GROUP BY f.stays;
+-- What each of the others lends, with what stood in its place and whose the lead was: feed_returned gives it back.
+UPDATE crm.lead_feed AS s
+    SET written = s.written || jsonb_build_object('lent', jsonb_build_object(
+        'to', g.stays, 'golden_id', o.golden_id,
+        'fields', coalesce((
+            SELECT jsonb_object_agg(f.field, jsonb_build_object('is', f.value, 'was', to_jsonb(o) -> f.field)
+                       || CASE WHEN w.written ? f.field THEN jsonb_build_object('written', w.written -> f.field)
+                               ELSE '{}' END)
+            FROM feed_lent AS f
+            WHERE f.lead_id = g.lead_id AND f.value IS DISTINCT FROM to_jsonb(o) -> f.field), '{}')
+            || CASE WHEN l.created_at < o.created_at AND l.created_at = (
+                    SELECT min(y.created_at) FROM feed_merge AS h JOIN crm.leads AS y
+                        ON y.organization_id = %(organization)s AND y.id = h.lead_id WHERE h.stays = g.stays)
+                THEN jsonb_build_object('created_at', jsonb_build_object('is', l.created_at, 'was', o.created_at))
+                ELSE '{}' END,
+        'tags', to_jsonb(ARRAY(SELECT unnest(l.tags) EXCEPT SELECT unnest(o.tags))),
+        'consent', (SELECT coalesce(jsonb_agg(c), '[]') FROM jsonb_array_elements(l.consent) AS c
+                    WHERE c NOT IN (SELECT jsonb_array_elements(o.consent)))))
+    FROM feed_merge AS g
+        JOIN crm.leads AS l ON l.organization_id = %(organization)s AND l.id = g.lead_id
+        JOIN crm.leads AS o ON o.organization_id = %(organization)s AND o.id = g.stays
+        LEFT JOIN crm.lead_feed AS w ON w.organization_id = %(organization)s AND w.lead_id = g.stays
+    WHERE s.organization_id = %(organization)s AND s.lead_id = g.lead_id AND g.place > 1;
 UPDATE crm.lead_feed AS s SET written = s.written || m.lent
     FROM feed_merged AS m
     WHERE s.organization_id = %(organization)s AND s.lead_id = m.stays AND s.entered IS NOT NULL AND m.lent IS NOT NULL;

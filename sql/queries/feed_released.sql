@@ -1,7 +1,9 @@
 -- Leads that were entered, and whose person no source calls a lead (any more): they are again what was entered, and what
 -- the feed wrote goes. One that had become part of another lead comes back when its person has no other.
 CREATE TEMP TABLE feed_release ON COMMIT DROP AS
-    SELECT l.id AS lead_id, f.entered, coalesce(f.written, '{}') AS written
+    SELECT l.id AS lead_id, f.entered, coalesce(f.written, '{}') AS written,
+        CASE WHEN f.entered ? 'phone' AND f.written ? 'phone' AND f.written ->> 'phone' IS NOT DISTINCT FROM l.phone
+             THEN f.entered ->> 'phone' ELSE l.phone END AS phone
     FROM feed_entered AS e
         JOIN crm.leads AS l ON l.organization_id = %(organization)s AND l.id = e.lead_id
         LEFT JOIN crm.lead_feed AS f ON f.organization_id = l.organization_id AND f.lead_id = l.id

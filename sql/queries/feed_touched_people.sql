@@ -1,5 +1,6 @@
--- The people of the records in feed_changed, whose number a text message among them came from, and those who share the
--- number of one of them; only customers are left. `texts`: the tables of text messages, which are touches.
+-- The people of the records in feed_changed, whose number a text message among them came from, whose lead follows a record in
+-- feed_followed, and those who share the number of one of them, or of a lead that was deleted since the feed's position;
+-- only customers are left. `texts`: the tables of text messages, which are touches.
 INSERT INTO feed_person
     SELECT DISTINCT m.person_id FROM feed_changed AS c
         JOIN identity.member AS m ON m.source_table = c.source_table AND m.source_key = c.source_key
@@ -9,12 +10,31 @@ INSERT INTO feed_person
         JOIN identity.touch AS t ON t.source_table = c.source_table AND t.source_key = c.source_key
     WHERE c.source_table = ANY (%(texts)s::text[]) AND t.certainty = 'certain' AND t.person_id IS NOT NULL
     ON CONFLICT DO NOTHING;
+ANALYZE feed_followed;
+INSERT INTO feed_person
+    SELECT DISTINCT l.golden_id
+    FROM (SELECT DISTINCT record FROM feed_followed) AS r
+        JOIN crm.lead_feed AS f ON f.records @> ARRAY[r.record]
+        JOIN crm.leads AS l ON l.organization_id = f.organization_id AND l.id = f.lead_id
+    WHERE l.golden_id IS NOT NULL AND l.deleted_at IS NULL
+    ON CONFLICT DO NOTHING;
+ANALYZE feed_person;
+-- In a table of its own, or the planner expects many numbers and reads all leads that share one.
+CREATE TEMP TABLE feed_number ON COMMIT DROP AS
+    SELECT l.organization_id, l.phone
+    FROM feed_person AS p JOIN crm.leads AS l ON l.golden_id = p.person_id AND l.deleted_at IS NULL
+    WHERE l.phone IS NOT NULL
+    UNION
+    SELECT l.organization_id, l.phone
+    FROM crm.leads AS l
+    WHERE l.phone IS NOT NULL AND l.deleted_at > coalesce(
+        (SELECT f.read_until FROM crm.feed_position AS f WHERE f.source_table = 'identity.person'), '-infinity');
+ANALYZE feed_number;
 INSERT INTO feed_person
     SELECT DISTINCT o.golden_id
-    FROM feed_person AS p
-        JOIN crm.leads AS l ON l.golden_id = p.person_id AND l.deleted_at IS NULL
-        JOIN crm.leads AS o ON o.organization_id = l.organization_id AND o.source_metadata ? 'shared_phones'
-            AND o.source_metadata -> 'shared_phones' ? l.phone AND o.deleted_at IS NULL
+    FROM feed_number AS n
+        JOIN crm.leads AS o ON o.organization_id = n.organization_id AND o.source_metadata ? 'shared_phones'
+            AND o.source_metadata -> 'shared_phones' ? n.phone AND o.deleted_at IS NULL
     WHERE o.golden_id IS NOT NULL
     ON CONFLICT DO NOTHING;
 DELETE FROM feed_person AS f WHERE NOT EXISTS (

@@ -8,10 +8,11 @@ CREATE TEMP TABLE feed_said ON COMMIT DROP AS
                   AND l.person_id = s.person_id AND l.makes_lead);
 ANALYZE feed_said;
 CREATE TEMP TABLE feed_called_off ON COMMIT DROP AS
-    -- A sale that was called off is none, unless another row of that table stands for another sale.
-    SELECT DISTINCT ON (organization_id, person_id) organization_id, person_id, said_at, source_table
+    -- A sale that was called off is none, unless another row of that table stands for another sale. When a job was sold says
+    -- nothing of when it was called off: that was when it was edited last.
+    SELECT DISTINCT ON (organization_id, person_id) organization_id, person_id, edited_at AS said_at, source_table
     FROM feed_said WHERE calls_off AND status = 'lost'
-    ORDER BY organization_id, person_id, said_at DESC, source_table, source_key;
+    ORDER BY organization_id, person_id, edited_at DESC, source_table, source_key;
 ANALYZE feed_called_off;
 CREATE TEMP TABLE feed_standing ON COMMIT DROP AS
     SELECT s.* FROM feed_said AS s LEFT JOIN feed_called_off AS o USING (organization_id, person_id)
@@ -92,6 +93,13 @@ CREATE TEMP TABLE feed_tagged ON COMMIT DROP AS
     FROM feed_said AS s, unnest(s.tags) AS t (tag) WHERE btrim(t.tag) <> ''
     GROUP BY s.organization_id, s.person_id;
 ANALYZE feed_tagged;
+CREATE TEMP TABLE feed_records ON COMMIT DROP AS
+    -- By which the lead is found again when the row goes to another customer, or the rep becomes known.
+    SELECT s.organization_id, s.person_id, array_agg(DISTINCT r.record) AS records
+    FROM feed_said AS s, unnest(ARRAY[s.record, s.owner_table || ' ' || s.owner_key]) AS r (record)
+    WHERE r.record IS NOT NULL
+    GROUP BY s.organization_id, s.person_id;
+ANALYZE feed_records;
 CREATE TEMP TABLE feed_wanted ON COMMIT DROP AS
 SELECT organization_id, person_id,
     nullif(p.first_name, '') AS first_name,
@@ -118,7 +126,8 @@ SELECT organization_id, person_id,
                                                                                'key', v.source_key, 'at', v.edited_at)
                                                                                END,
         'tags', CASE WHEN t.tags IS NOT NULL THEN jsonb_build_object('table', t.source_table, 'key', t.source_key,
-                                                                     'at', t.edited_at) END)) AS origins
+                                                                     'at', t.edited_at) END)) AS origins,
+    coalesce(r.records, '{}') AS records
 FROM feed_all AS a
     JOIN identity.person AS p USING (person_id)
     LEFT JOIN feed_decided AS d USING (organization_id, person_id)
@@ -126,7 +135,8 @@ FROM feed_all AS a
     LEFT JOIN feed_branch AS b USING (organization_id, person_id)
     LEFT JOIN feed_owner AS o USING (organization_id, person_id)
     LEFT JOIN feed_value AS v USING (organization_id, person_id)
-    LEFT JOIN feed_tagged AS t USING (organization_id, person_id),
+    LEFT JOIN feed_tagged AS t USING (organization_id, person_id)
+    LEFT JOIN feed_records AS r USING (organization_id, person_id),
     LATERAL (
         SELECT jsonb_object_agg(f.key, jsonb_build_object(
                    'table', f.value -> 'source_table', 'key', f.value -> 'source_key',

@@ -1,4 +1,4 @@
--- Note the keys that more records share than `cap`. Reads pg_temp.shared_key, whose lists are of one kind of record: the
+-- Note the keys that more records share than `cap`, and the addresses that staff have. Reads pg_temp.shared_key, whose lists are of one kind of record: the
 -- records of a list that is longer than a half are counted with those of the other kind.
 INSERT INTO identity.crowded_key (key)
 SELECT often.key
@@ -15,3 +15,7 @@ FROM (
         WHERE r.block_keys @> ARRAY[often.key] AND r.kind <> 'touch'
     ) AS n
 WHERE n.records > %(cap)s
+UNION
+SELECT substr(k.key, 7)
+FROM identity.record AS r CROSS JOIN LATERAL unnest(r.block_keys) AS k (key)
+WHERE r.kind = 'staff' AND left(k.key, 8) = 'staff:e:'

@@ -5,7 +5,7 @@ WITH asked AS MATERIALIZED (
     FROM identity.record AS r
         CROSS JOIN LATERAL unnest(r.block_keys) AS k (key)
         LEFT JOIN identity.crowded_key AS c ON c.key = k.key
-    WHERE r.record_id = ANY (%(ids)s::bigint[]) AND r.kind <> 'touch'
+    WHERE r.record_id = ANY (%(ids)s::bigint[]) AND r.kind <> 'touch' AND left(k.key, 2) <> 'o:'
 )
 SELECT least(a.record_id, o.record_id) AS a_id, greatest(a.record_id, o.record_id) AS b_id
 FROM asked AS a

@@ -1,5 +1,6 @@
 -- The leads that an import made, locked, and why each must stay: null when nothing is known of it but the import. `fed`:
--- the sources have the person too, and the feed took the lead over, or made it part of another one.
+-- the sources have the person too, and the feed took the lead over, or made it part of another one. `took_back`: it has a
+-- consent that was taken back.
 --
 -- organization_id, import_id
 WITH made AS (
@@ -26,7 +27,8 @@ SELECT l.id::text AS id, CASE
                  WHERE o.organization_id = l.organization_id AND o.lead_id = l.id AND o.import_id <> %(import_id)s
                      AND i.status <> 'undone') THEN 'another import has it too'
     END AS stays,
-    coalesce(f.proposed <> '{}', false) AND l.deleted_at IS NULL AS fed
+    coalesce(f.proposed <> '{}', false) AND l.deleted_at IS NULL AS fed,
+    l.consent @? '$[*].revoked_at' AS took_back
 FROM made JOIN crm.leads AS l ON l.organization_id = %(organization_id)s AND l.id = made.lead_id
     LEFT JOIN crm.lead_feed AS f ON f.organization_id = l.organization_id AND f.lead_id = l.id
 ORDER BY l.id

@@ -1,8 +1,9 @@
--- Whether a person called, wrote or filled a form since a time, as the timeline has it: its kind. The timeline does not
--- say who wrote the last text of a conversation; that the messages do, of each account.
+-- Whether a person called, wrote or filled a form since a time, as the timeline has it: its kind. Conversations by text are
+-- asked for themselves, of each account, because one may have gone on since the timeline was computed.
 --
 -- person, since; {inbound} is composed
 SELECT a.kind FROM marts.activity_timeline AS a
-WHERE a.person_id = %(person)s AND a.occurred_at > %(since)s AND a.kind IN ('call', 'text', 'form', 'email')
-    AND (a.direction = 'inbound' OR a.kind = 'text' AND a.direction IS NULL AND ({inbound}))
+WHERE a.person_id = %(person)s
+    AND (a.occurred_at > %(since)s AND a.kind IN ('call', 'text', 'form', 'email') AND a.direction = 'inbound'
+         OR a.kind = 'text' AND ({inbound}))
 ORDER BY a.occurred_at LIMIT 1

@@ -307,7 +307,8 @@ $$;
 -- Puts the person of a lead on the do-not-call list, for what is not listed for these channels yet, and returns how many
 -- entries that took: each lead of the person; for calls and texts each number that is known of the person, and each that
 -- a message of the lead went to; for e-mails each such address. Numbers of people of the business are left out. What
--- somebody ended after `since` stays ended. Where the reason is one number's, nothing is added.
+-- somebody ended after `since` stays ended. Where the reason is one number's, nothing is added. What a file of leads
+-- brought, by its evidence, is `import`.
 CREATE OR REPLACE FUNCTION crm.add_person_to_dnc_list(
     lead_id uuid, channels text[], reason text DEFAULT 'opt_out', evidence text DEFAULT NULL,
     expires_at timestamptz DEFAULT NULL, since timestamptz DEFAULT now()
@@ -324,6 +325,7 @@ DECLARE
     org     CONSTANT uuid := (crm.session_context()).organization_id;
     leads   CONSTANT uuid[] := ARRAY(SELECT crm.leads_of_person(wanted));
     by_call CONSTANT text[] := ARRAY(SELECT c FROM unnest(over) AS c WHERE c IN ('call', 'sms'));
+    found_by CONSTANT text := CASE WHEN proof ~ '^row [0-9]+ of the file of import ' THEN 'import' ELSE 'user' END;
     hashkey bytea;
     changed bigint;
     done    bigint := 0;
@@ -335,8 +337,8 @@ BEGIN
     ELSIF why IN ('national_list', 'state_list', 'wrong_number') THEN
         RETURN 0;
     END IF;
-    INSERT INTO crm.dnc_list (organization_id, lead_id, reason, channels, evidence, expires_at)
-        SELECT org, l, why, over, proof, ends FROM unnest(leads) AS l
+    INSERT INTO crm.dnc_list (organization_id, lead_id, reason, channels, detected_by, evidence, expires_at)
+        SELECT org, l, why, over, found_by, proof, ends FROM unnest(leads) AS l
         WHERE NOT EXISTS (
             SELECT FROM crm.dnc_list AS d
             WHERE d.organization_id = org AND d.lead_id = l AND d.channels @> over
@@ -344,8 +346,8 @@ BEGIN
     GET DIAGNOSTICS done = ROW_COUNT;
 
     IF by_call <> '{}' THEN
-        INSERT INTO crm.dnc_list (organization_id, phone, lead_id, reason, channels, evidence, expires_at)
-            SELECT DISTINCT org, n.phone, wanted, why, by_call, proof, ends
+        INSERT INTO crm.dnc_list (organization_id, phone, lead_id, reason, channels, detected_by, evidence, expires_at)
+            SELECT DISTINCT org, n.phone, wanted, why, by_call, found_by, proof, ends
             FROM (SELECT l.phone FROM crm.leads AS l WHERE l.organization_id = org AND l.id = ANY (leads)
                   UNION ALL
                   SELECT jsonb_array_elements_text(CASE jsonb_typeof(more.phones) WHEN 'array' THEN more.phones ELSE '[]' END)
@@ -376,8 +378,8 @@ BEGIN
 
     IF 'email' = ANY (over) THEN
         hashkey := crm.dnc_hash_key(org);
-        INSERT INTO crm.dnc_list (organization_id, email_hash, lead_id, reason, channels, evidence, expires_at)
-            SELECT DISTINCT org, a.hash, wanted, why, '{email}'::text[], proof, ends
+        INSERT INTO crm.dnc_list (organization_id, email_hash, lead_id, reason, channels, detected_by, evidence, expires_at)
+            SELECT DISTINCT org, a.hash, wanted, why, '{email}'::text[], found_by, proof, ends
             FROM (SELECT crm.email_hash(l.email, hashkey) FROM crm.leads AS l
                   WHERE l.organization_id = org AND l.id = ANY (leads)
                   UNION ALL
@@ -400,9 +402,10 @@ END
 $$;
 
 -- Takes a person out: out of the lead, out of deleted leads of the organization that had a phone or an e-mail address of
--- it, now or before, and out of what is left of a lead that is not there any more. What names or describes the person goes from the lead, the audit log and
--- its archive, the do-not-call list, logs and filters. Amounts, statuses, scores, owners and all times stay, and the
--- number stays blocked if it was. Safe to repeat. Returns how many rows were changed, by table.
+-- it, now or before, and out of what is left of a lead that is not there any more. Further numbers and addresses of a lead
+-- (other_phones, other_emails) count as its own, where no other live lead has them. What names or describes the person goes
+-- from the lead, the audit log and its archive, the do-not-call list, logs and filters. Amounts, statuses, scores, owners
+-- and all times stay, and the number stays blocked if it was. Safe to repeat. Returns how many rows were changed, by table.
 CREATE OR REPLACE FUNCTION crm.erase_lead(lead_id uuid) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -435,7 +438,14 @@ BEGIN
     SELECT * INTO subject FROM crm.leads AS l WHERE l.id = wanted AND l.organization_id = org FOR UPDATE;
     -- What the person is known by: phones and addresses of the lead, those it had before, and, of a lead that was
     -- deleted by hand, those in the log of that.
-    tokens := ARRAY[subject.phone, lower(subject.email)];
+    tokens := ARRAY[subject.phone, lower(subject.email)] || ARRAY(
+        SELECT lower(n.token)
+        FROM (VALUES (subject.source_metadata -> 'other_phones'), (subject.source_metadata -> 'other_emails')) AS more (tokens),
+            jsonb_array_elements_text(CASE jsonb_typeof(more.tokens) WHEN 'array' THEN more.tokens ELSE '[]' END) AS n (token)
+        WHERE NOT EXISTS (SELECT FROM crm.leads AS l WHERE l.organization_id = org AND l.phone = n.token
+                          AND l.deleted_at IS NULL AND l.id <> wanted)
+            AND NOT EXISTS (SELECT FROM crm.leads AS l WHERE l.organization_id = org AND lower(l.email) = lower(n.token)
+                            AND l.deleted_at IS NULL AND l.id <> wanted));
     FOREACH log_ IN ARRAY logs LOOP
         EXECUTE format('SELECT array_agg(DISTINCT lower(t)) FILTER (WHERE a.field_name IN (''phone'', ''email'')),
                             count(*) FILTER (WHERE a.action = ''delete'') > 0
@@ -461,7 +471,9 @@ BEGIN
     ids := ids || ARRAY(SELECT l.id FROM crm.leads AS l
                         WHERE l.organization_id = org AND l.deleted_at IS NOT NULL AND l.id <> wanted
                             AND l.id <> ALL (others)
-                            AND (l.phone = ANY (tokens) OR lower(l.email) = ANY (tokens)));
+                            AND (l.phone = ANY (tokens) OR lower(l.email) = ANY (tokens)
+                                 OR l.source_metadata -> 'other_phones' ?| tokens
+                                 OR lower((l.source_metadata -> 'other_emails')::text)::jsonb ?| tokens));
     FOREACH log_ IN ARRAY logs LOOP
         EXECUTE format('SELECT array_agg(DISTINCT a.lead_id) FROM %s AS a WHERE a.organization_id = $1
                         AND a.field_name IN (''phone'', ''email'')
@@ -731,9 +743,12 @@ BEGIN
         SELECT n.organization_id, n.id, 'create', f.key, f.value, by_user, from_ip, clock_timestamp()
         FROM new_rows AS n, jsonb_each_text(crm.audited(to_jsonb(n))) AS f
         WHERE f.value IS NOT NULL AND f.value NOT IN ('{}', '[]');
+    -- A lead that comes from a source or a file has had its status since the time that is told of it: the funnel of the last
+    -- days must not count all leads of a first load. That of the future would come after its own changes.
     INSERT INTO crm.lead_status_history (organization_id, lead_id, to_status, triggered_by, changed_by, created_at)
         SELECT n.organization_id, n.id, n.status, coalesce(nullif(current_setting('app.triggered_by', true), ''),
-            CASE WHEN by_user IS NULL THEN 'system' ELSE 'user' END), by_user, clock_timestamp()
+            CASE WHEN by_user IS NULL THEN 'system' ELSE 'user' END), by_user,
+            least(n.status_changed_at, clock_timestamp())
         FROM new_rows AS n;
     INSERT INTO crm.lead_assignments (organization_id, lead_id, to_user_id, strategy)
         SELECT n.organization_id, n.id, n.owner_id,
@@ -805,8 +820,8 @@ GRANT EXECUTE ON FUNCTION crm.session_context(), crm.keep_dnc_address() TO crm_o
 SET LOCAL ROLE crm_owner;
 
 -- What of a lead may change. Its feed says what a vendor says: an administrator's session with app.triggered_by = import
--- may go from any status to any, and set created_at to an earlier time, of a record that turned up later. The login
--- decides that, not the setting alone.
+-- may go from any status to any, and set created_at: to that of a record that turned up later, and back when the two are
+-- no longer one person. The login decides that, not the setting alone.
 CREATE OR REPLACE FUNCTION crm.check_lead_change() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -820,8 +835,7 @@ BEGIN
         RETURN NEW;
     END IF;
     IF (NEW.id, NEW.organization_id) IS DISTINCT FROM (OLD.id, OLD.organization_id)
-        OR NEW.created_at IS DISTINCT FROM OLD.created_at
-            AND NOT (is_feed AND NEW.created_at < OLD.created_at) IS TRUE
+        OR NEW.created_at IS DISTINCT FROM OLD.created_at AND is_feed IS NOT TRUE
     THEN
         RAISE check_violation USING
             MESSAGE = format('Changing lead %s: id, organization_id and created_at never change.', OLD.id),
@@ -1387,27 +1401,33 @@ $$;
 
 -- What each source cost and brought, over the leads created in these months and the costs of these months (each given
 -- by its first day, both included). A lead that was erased while it was live still counts. roi is
--- (revenue - spend) / spend, and null where nothing was spent.
+-- (revenue - spend) / spend, and null where nothing was spent. A month begins at its first midnight where the business is:
+-- the feed keeps WAREHOUSE_TIME_ZONE in system_config (business.time_zone), and without it the zone is UTC.
 CREATE OR REPLACE FUNCTION crm.source_roi(first_month date DEFAULT '-infinity', last_month date DEFAULT 'infinity')
 RETURNS TABLE (source text, spend_usd numeric, leads bigint, won bigint, revenue_usd numeric,
                cost_per_lead_usd numeric, cost_per_won_usd numeric, roi numeric)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    WITH spend AS (
+    WITH told AS (
+        SELECT coalesce(min(c.value #>> '{}'), 'UTC') AS zone
+        FROM crm.system_config AS c WHERE c.key = 'business.time_zone'
+    ), span AS MATERIALIZED (
+        SELECT first_month::timestamp AT TIME ZONE t.zone AS begins_at, CASE WHEN isfinite(last_month)
+            THEN (last_month + interval '1 month') AT TIME ZONE t.zone ELSE 'infinity' END AS ends_at
+        FROM told AS t
+    ), spend AS (
         SELECT c.source, sum(c.amount_usd) AS usd FROM crm.lead_source_costs AS c
         WHERE c.month BETWEEN first_month AND last_month
         GROUP BY c.source
     ), counted AS (
         SELECT l.source, l.status, l.value_usd FROM crm.leads AS l
-        WHERE l.deleted_at IS NULL AND l.created_at >= first_month::timestamp AT TIME ZONE 'UTC'
-            AND l.created_at < CASE WHEN isfinite(last_month)
-                THEN (last_month + interval '1 month') AT TIME ZONE 'UTC' ELSE 'infinity' END
+        WHERE l.deleted_at IS NULL AND l.created_at >= (SELECT s.begins_at FROM span AS s)
+            AND l.created_at < (SELECT s.ends_at FROM span AS s)
         UNION ALL
         -- erase_lead gives a live lead both times alike, and keeps the time of one that was deleted before.
         SELECT l.source, l.status, l.value_usd FROM crm.leads AS l
         WHERE l.erased_at IS NOT NULL AND l.deleted_at = l.erased_at
-            AND l.created_at >= first_month::timestamp AT TIME ZONE 'UTC'
-            AND l.created_at < CASE WHEN isfinite(last_month)
-                THEN (last_month + interval '1 month') AT TIME ZONE 'UTC' ELSE 'infinity' END
+            AND l.created_at >= (SELECT s.begins_at FROM span AS s)
+            AND l.created_at < (SELECT s.ends_at FROM span AS s)
     ), brought AS (
         SELECT c.source, count(*) AS leads, count(*) FILTER (WHERE c.status = 'won') AS won,
                coalesce(sum(c.value_usd) FILTER (WHERE c.status = 'won'), 0) AS revenue
@@ -1562,7 +1582,7 @@ GRANT SELECT ON crm.dnc_reasons TO crm_definer;
 -- Whose each lead is, by what ids and numbers: an opt-out is the person's.
 GRANT USAGE ON SCHEMA identity TO crm_definer;
 GRANT SELECT (alias_id, person_id) ON identity.alias TO crm_definer;
-GRANT SELECT (person_id, phones) ON identity.person TO crm_definer;
+GRANT SELECT (person_id, phones, emails) ON identity.person TO crm_definer;
 GRANT SELECT (kind, phones, deleted) ON identity.record TO crm_definer;
 GRANT UPDATE (execution_log, status, stop_reason, completed_at, next_run_at) ON crm.lead_sequence_enrollments
     TO crm_definer;
@@ -1652,7 +1672,7 @@ COMMENT ON COLUMN crm.dnc_list.phone IS 'The number, in E.164.';
 COMMENT ON COLUMN crm.dnc_list.detection_confidence IS 'How sure the detection is, from 0 to 1.';
 COMMENT ON COLUMN crm.dnc_list.evidence IS 'What the entry rests on.';
 COMMENT ON COLUMN crm.dnc_list.email_hash IS
-    'The e-mail address that the lead had when the entry was made, hashed: see email_hash.';
+    'The e-mail address that it is about, such as that of the lead when the entry was made, hashed: see email_hash.';
 COMMENT ON COLUMN crm.dnc_list.lead_id IS 'The lead by whom it came about.';
 COMMENT ON COLUMN crm.dnc_list.expires_at IS 'When it ends by itself; null is never.';
 COMMENT ON COLUMN crm.dnc_list.channels IS 'What it forbids: call, sms, email, mail.';
@@ -1685,7 +1705,8 @@ COMMENT ON COLUMN crm.feed_position.source_table IS 'Key: the table.';
 COMMENT ON COLUMN crm.feed_position.read_until IS 'What was committed until then has been read.';
 COMMENT ON COLUMN crm.feed_position.fingerprint IS 'Of the mappings, in the row crm.status_mapping.';
 COMMENT ON COLUMN crm.feed_position.read_at IS 'When it was read.';
-COMMENT ON TABLE crm.fx_rate IS 'What foreign money was worth, as somebody entered it. Without a row its costs are refused.';
+COMMENT ON TABLE crm.fx_rate IS
+    'What foreign money was worth, as somebody entered it. Without a row its costs are refused, and a deal that HubSpot does not convert has no value.';
 COMMENT ON COLUMN crm.fx_rate.currency IS 'The currency, by its ISO 4217 code.';
 COMMENT ON COLUMN crm.fx_rate.since IS 'The day from which the rate holds, until the next.';
 COMMENT ON COLUMN crm.fx_rate.rate_to_usd IS 'US dollars for one unit.';
@@ -1695,7 +1716,7 @@ COMMENT ON COLUMN crm.lead_feed.organization_id IS 'The organization that the ro
 COMMENT ON COLUMN crm.lead_feed.lead_id IS 'The lead.';
 COMMENT ON COLUMN crm.lead_feed.proposed IS 'Field to value: what the sources said last.';
 COMMENT ON COLUMN crm.lead_feed.written IS
-    'Field to value: what the feed wrote last. Where the lead has another value, somebody entered it.';
+    'Field to value: what the feed wrote last. Where the lead has another value, somebody entered it. lent: what a lead that became part of another lent it.';
 COMMENT ON COLUMN crm.lead_feed.origins IS 'Field to table, key and time of the record that said it.';
 COMMENT ON COLUMN crm.lead_feed.fed_at IS 'When this row last changed.';
 COMMENT ON TABLE crm.consent_fact IS
@@ -1904,7 +1925,8 @@ COMMENT ON COLUMN crm.lead_status_history.to_status IS 'Status after.';
 COMMENT ON COLUMN crm.lead_status_history.triggered_by IS 'What caused the change, such as user, import or sequence.';
 COMMENT ON COLUMN crm.lead_status_history.changed_by IS 'User who changed it; null is nobody.';
 COMMENT ON COLUMN crm.lead_status_history.time_in_previous IS 'How long the lead had the status before.';
-COMMENT ON COLUMN crm.lead_status_history.created_at IS 'When the row was written.';
+COMMENT ON COLUMN crm.lead_status_history.created_at IS
+    'When the status began: that of a lead that comes from a source or a file may be long ago.';
 COMMENT ON COLUMN crm.leads.id IS 'Key.';
 COMMENT ON COLUMN crm.leads.organization_id IS 'The organization that the row belongs to.';
 COMMENT ON COLUMN crm.leads.first_name IS 'First name.';

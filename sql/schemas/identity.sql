@@ -33,7 +33,8 @@ COMMENT ON COLUMN identity.record.state IS 'Two letters, lower case.';
 COMMENT ON COLUMN identity.record.zip IS 'Five digits.';
 COMMENT ON COLUMN identity.record.ids IS
     'Tokens table:key: the record''s own, then those that it points at in other CRMs.';
-COMMENT ON COLUMN identity.record.block_keys IS 'Keys by which candidates are found; made of the values.';
+COMMENT ON COLUMN identity.record.block_keys IS
+    'Keys by which candidates are found; made of the values. o: stands before what was left out, as it is ours.';
 COMMENT ON COLUMN identity.record.created_at IS 'When the source says the record was made.';
 COMMENT ON COLUMN identity.record.updated_at IS 'When the source says it was last edited.';
 COMMENT ON COLUMN identity.record.deleted IS 'The source has deleted or archived it.';
@@ -44,10 +45,13 @@ COMMENT ON TABLE identity.read_position IS 'How far each source table has been r
 COMMENT ON COLUMN identity.read_position.source_table IS 'Key; as in record.';
 COMMENT ON COLUMN identity.read_position.read_until IS 'Rows loaded before this time are in record.';
 COMMENT ON COLUMN identity.read_position.read_at IS 'When that was.';
+COMMENT ON COLUMN identity.read_position.rules IS
+    'By which rules its records were read and compared; if they are others now, the next run does so again.';
 
 COMMENT ON TABLE identity.crowded_key IS
-    'Keys of so many records that they say nothing of two of them; they make no candidates.';
-COMMENT ON COLUMN identity.crowded_key.key IS 'As in record.block_keys.';
+    'Keys that say nothing of two records and make no candidates: of too many records, and e-mail addresses of staff.';
+COMMENT ON COLUMN identity.crowded_key.key IS
+    'As in record.block_keys; o: stands before numbers and addresses of ours that the last run knew.';
 
 COMMENT ON TABLE identity.pending IS
     'Records that the next run compares again, because of a decision or of a record that was deleted.';

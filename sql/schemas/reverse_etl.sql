@@ -32,8 +32,8 @@ COMMENT ON COLUMN reverse_etl.plan_item.object_id IS 'The vendor''s id of the re
 COMMENT ON COLUMN reverse_etl.plan_item.operation_id IS 'Names this write for ever: of a created record, the vendor keeps it.';
 COMMENT ON COLUMN reverse_etl.plan_item.fields IS 'By field: old, what the vendor had when it was planned, and new.';
 COMMENT ON COLUMN reverse_etl.plan_item.status IS
-    'planned; sending: sent, outcome unknown; written; partial; refused; moved: the vendor''s value is not the old one; '
-    'withheld: it must not leave the warehouse.';
+    'planned; sending: sent, outcome unknown; written; partial; refused; moved: the vendor''s value is not the old one, '
+    'or the warehouse no longer says the new one; withheld: it must not leave the warehouse.';
 COMMENT ON COLUMN reverse_etl.plan_item.reason IS 'Why it was not written, or not as a whole.';
 
 COMMENT ON TABLE reverse_etl.receipt IS

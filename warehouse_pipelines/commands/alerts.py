@@ -98,6 +98,7 @@ def test() -> None:
     from warehouse_pipelines.observability.alerts.channels import ChannelRefused, channels
 
     usable, wrong = channels(settings.read().urls)
+    wrong += settings.problems().values()
     if not usable and not wrong:
         raise NotConfigured("WAREHOUSE_ALERT_URLS is not set: a URL of apprise for each channel, with blanks between.")
     for sentence in wrong:

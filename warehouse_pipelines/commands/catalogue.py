@@ -1,12 +1,16 @@
 """``warehouse entities`` and ``warehouse config``: what is declared, and what is set."""
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from warehouse_pipelines.commands.arguments import sources
 from warehouse_pipelines.commands.console import out
 from warehouse_pipelines.observability import redaction
+
+if TYPE_CHECKING:
+    from pydantic_settings import BaseSettings
 
 
 @click.command()
@@ -65,8 +69,18 @@ def config(action: str, form: str) -> None:
     of_sources = (source.settings for source in found.values())
     of_webhooks = (settings_of(WebhookSecrets, name) for name, one in found.items() if one.account)
     ours = (settings.Settings, settings.ServeSettings, AlertSettings, SequenceSettings)
-    rows = dict.fromkeys(settings.shown([*ours, *of_sources, *of_webhooks]))
-    listed = [{"setting": name, "value": redaction.redacted(value), "from": origin} for name, value, origin in rows]
+    forms: list[type[BaseSettings]] = [*ours, *of_sources, *of_webhooks]
+    rows = dict.fromkeys(settings.shown(forms))
+    wrong = {name: problem for form in forms for name, problem in settings.wrong(form).items() if problem}
+    listed = [
+        {
+            "setting": name,
+            "value": redaction.redacted(value),
+            "from": origin,
+            "problem": f"cannot be used ({redaction.redacted(wrong[name])})" if name in wrong else "",
+        }
+        for name, value, origin in rows
+    ]
     pages = {name: source.page_size for name, source in found.items()}
     pages |= {
         f"{source.name} {entity.name}": entity.page_size

@@ -42,6 +42,7 @@ def check(crm: str | None) -> None:
     warn_of_misspelt_settings()
     absent = {source.name: source.wrong_settings() for source in chosen}
     codes = [_check_database()]
+    migrated = codes == [0]
     if codes == [0] and (crm is None or crm == "pipedesk"):
         codes.append(_check_pipedesk(asked=crm is not None))
     for source in chosen:
@@ -61,19 +62,21 @@ def check(crm: str | None) -> None:
             click.echo(f"{source.name}: {redaction.redacted(str(error))}")
             codes.append(WRONG_USE)
             continue
-        codes.append(_check_source(source))
+        codes.append(_check_source(source, migrated=migrated))
     if all(absent.values()):
         codes.append(WRONG_USE)
     sys.exit(next((code for code in (WRONG_USE, 1) if code in codes), 0))
 
 
-def _check_source(source: "Source") -> int:
+def _check_source(source: "Source", *, migrated: bool) -> int:
     """Ask one CRM, and for each of its entities what a sync of it would ask for; return the exit code."""
     from warehouse_pipelines.commands import portal
     from warehouse_pipelines.local.database import database_url
 
     try:
         message = source.check()
+        if migrated:
+            _check_account(source)
         if source.mirrored:
             from warehouse_pipelines.loading.mirroring import check_mirroring
 
@@ -93,6 +96,16 @@ def _check_source(source: "Source") -> int:
     for line in found.lines[1:]:
         click.echo(f"  {line}")
     return 0 if message and not found.failing else 1
+
+
+def _check_account(source: "Source") -> None:
+    """Ask whose the credential is. Raises ``WrongAccount`` where a sync would be refused for it."""
+    from warehouse_pipelines.loading import vendor_account
+    from warehouse_pipelines.local.database import database_url
+    from warehouse_pipelines.model.reading import ReadContext
+
+    with warehouse.session(database_url()) as session:
+        vendor_account.require(source, vendor_account.known(session, source), ReadContext())
 
 
 @click.command()

@@ -12,6 +12,7 @@ from warehouse_pipelines.observability import logs
 if TYPE_CHECKING:
     from warehouse_pipelines.outbound.ledger import Item, Plan
     from warehouse_pipelines.outbound.target import Target
+    from warehouse_pipelines.outbound.undoing import Verdict
 
 SHOWN = 20
 PARTIAL = 3
@@ -178,6 +179,17 @@ def tell_outcome(ctx: click.Context, done: "Plan") -> None:
         ctx.exit(PARTIAL)
 
 
+def _broken(verdict: "Verdict") -> str:
+    """Return why what was written does not hold."""
+    if verdict.record is None:
+        return "the vendor has it no more"
+    changed = [name for name in verdict.changed if name not in verdict.lacking]
+    told = {"changed since": changed, "not as it was sent": verdict.lacking}
+    return (
+        "; ".join(f"{what}: {', '.join(names)}" for what, names in told.items() if names) or "the vendor has it still"
+    )
+
+
 @outbound.command()
 @click.argument("plan", metavar="PLAN|TARGET", shell_complete=complete_targets)
 @click.pass_context
@@ -192,8 +204,7 @@ def verify(ctx: click.Context, plan: str) -> None:
     broken = [one for one in verdicts if not one.holds]
     click.echo(f"Plan {found.plan_id} of {target.name}: {len(verdicts) - len(broken)} of {len(verdicts)} hold.")
     for one in broken[:SHOWN]:
-        what = f"changed since: {', '.join(one.changed)}" if one.record else "the vendor has it no more"
-        click.echo(f"    {one.receipt.object_id} ({one.receipt.source_key}): {what}")
+        click.echo(f"    {one.receipt.object_id} ({one.receipt.source_key}): {_broken(one)}")
     if broken:
         ctx.exit(PARTIAL)
 

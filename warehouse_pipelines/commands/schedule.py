@@ -93,36 +93,41 @@ def _recurrence(row: dict[str, Any]) -> str:
 @click.argument("entity", required=False, shell_complete=complete_entities)
 @MODE
 def on(crm: str, entity: str | None, mode: str) -> None:
-    """Let the schedules sync a CRM, or one ENTITY of it."""
+    """Let the schedules of a mode sync a CRM, or one ENTITY of it."""
     _switch(crm, entity, mode, on=True)
 
 
 @schedule.command()
 @click.argument("crm", shell_complete=complete_crms)
 @click.argument("entity", required=False, shell_complete=complete_entities)
-@MODE
-def off(crm: str, entity: str | None, mode: str) -> None:
+@click.option("--mode", type=MODES, help="Only the schedules of this mode; by default all, the added ones as well.")
+def off(crm: str, entity: str | None, mode: str | None) -> None:
     """Keep the schedules from syncing a CRM, or one ENTITY of it. A run that began goes on."""
     _switch(crm, entity, mode, on=False)
 
 
-def _switch(crm: str, entity: str | None, mode: str, *, on: bool) -> None:
+def _switch(crm: str, entity: str | None, mode: str | None, *, on: bool) -> None:
     from warehouse_pipelines.loading import sync_schedule
     from warehouse_pipelines.local.database import database_url
 
     source = source_named(crm)
     chosen = entity_named(source, entity) if entity and entity != "all" else None
     with warehouse.session(database_url()) as connection:
-        done = sync_schedule.switch(connection, source, chosen, on=on, mode=mode)
-        there = mode == "delta" or any(
-            row["crm_source"] == crm and row["mode"] == mode and entity in (None, "all", row["model_name"])
+        modes = [mode] if mode else sync_schedule.MODES
+        done = sync_schedule.switch(connection, source, chosen, on=on, modes=modes)
+        others = [
+            row
             for row in sync_schedule.other_rows(connection)
-        )
-    if not there:
+            if row["crm_source"] == crm and entity in (None, "all", row["model_name"])
+        ]
+    if mode not in (None, "delta", *(row["mode"] for row in others)):
         what = f"{crm} {entity}" if entity else crm
         raise Misused(f"{what} has no schedule of the mode {mode}; `warehouse schedule add` makes one.")
     word = "on" if on else "off"
-    click.echo(f"Switched {word}: {crm} {', '.join(done)}" if done else f"Nothing to do: it is {word} already.")
+    names = [name if of in (mode, "delta") else f"{name} ({of})" for name, of in done]
+    click.echo(f"Switched {word}: {crm} {', '.join(names)}" if done else f"Nothing to do: it is {word} already.")
+    if on and (left := [row["name"] for row in others if not row["declared"] and not row["enabled"]]):
+        click.echo(f"Off still: {', '.join(left)}; --mode switches them on.")
 
 
 @schedule.command()

@@ -32,7 +32,7 @@ health_flags = options(
     click.option(
         "--expected-hours",
         type=click.FloatRange(0, min_open=True),
-        help="The last start must be within so many hours (default 2, or twice the cadence).",
+        help="The last good run must have begun within so many hours (default 2, or twice the cadence).",
     ),
 )
 
@@ -43,7 +43,7 @@ health_flags = options(
 def status(crm: str | None, hours: float | None, expected_hours: float | None, form: str) -> None:
     """Show the last run of each entity, its age and health. Exit code 1 when something is unhealthy.
 
-    A success makes an entity healthy again, whatever failed before it.
+    A success that read all that is new makes an entity healthy again, whatever failed before it.
     """
     from warehouse_pipelines.observability.health import STATUS
 
@@ -55,7 +55,7 @@ def status(crm: str | None, hours: float | None, expected_hours: float | None, f
 @click.option("--frequency", is_flag=True, help="Judge only when the last run began.")
 def health(crm: str | None, hours: float | None, expected_hours: float | None, frequency: bool) -> None:
     """Do as `status` does, by one rule: the success rate, or with --frequency the age of the last start."""
-    _status(crm, hours, expected_hours, ("age",) if frequency else ("rate",))
+    _status(crm, hours, expected_hours, ("started",) if frequency else ("rate",))
 
 
 def _status(
@@ -107,6 +107,8 @@ def _status(
     for one in found:
         if one.refusal:
             click.echo(f"{one.crm} {one.sync_type}, refused since then: {redaction.redacted(one.refusal)}")
+    for name, problem in {one.crm: one.settings_problem for one in found if one.settings_problem}.items():
+        click.echo(f"{problem}. If it is given up: `warehouse schedule off {name}`.")
     if absent := sorted({one.crm for one in found if not one.configured}):
         click.echo(f"Not configured, not judged: {', '.join(absent)}")
     if waiting := sum(one.pending for one in found):

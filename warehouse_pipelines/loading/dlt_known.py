@@ -43,7 +43,7 @@ class DltKnown:
         """Return the keys that the vendor archived at ``since`` or later, as far as the state has them."""
         return self._state.archived(since) if table == self._entity.table else set()
 
-    def records(self, table: str, keys: Sequence[str], key: str = "id") -> dict[str, Json]:
+    def records(self, table: str, keys: Sequence[str], key: str = "id", *, living: bool = False) -> dict[str, Json]:
         """Return records of another table of this vendor. Raises ``NotStored`` for the one that is read."""
         if table in self._others:
             found = self._records(table)

@@ -3,7 +3,7 @@
 - The window comes from ``plan``, as in a sync, by what dlt's state has of the last complete read (``DltState``).
 - A delta is merged by key. A read of everything becomes ``replace`` at its very end, once it has proved complete, so
   what the vendor no longer has is no longer there. One that proved nothing is merged, and so is every read of a table
-  whose vendor forgets old records (``retention``).
+  whose vendor forgets old records (``retention``), or has begun to (``complete_since``).
 - While a record is bad, nothing is replaced: its row may be one that is there.
 - The window is not filtered again: whatever a vendor sends is its record of now, and a merge may have it.
 - Of records with one key in a read of everything the first is kept, since ``replace`` does not look at keys. What
@@ -243,7 +243,13 @@ class _Pass:
         report = self.reading.report
         proved = incomplete is None and report is not None and not report.changes_only and not self.rejected
         ours = self.read.resource.write_disposition == "merge"  # the pipeline's author may have another in mind
-        return self.everything and proved and ours and not self.limited and not self.entity.cadence.retention
+        forgotten = self.entity.cadence.retention or self._begins_later(report)
+        return self.everything and proved and ours and not self.limited and not forgotten
+
+    def _begins_later(self, report: ReadReport | None) -> bool:
+        """Return whether the vendor forgot what an earlier read of everything had found."""
+        begin, former = report.complete_since if report else None, self.read.state.complete_since
+        return begin is not None and former is not None and begin > former
 
     def _with_disposition(self, disposition: Any) -> Any:
         """Return an item without rows by which dlt writes the whole table so, in this package alone.
@@ -272,7 +278,7 @@ class _Pass:
         if incomplete or self.plan.mode == "backfill":
             return
         if self.everything and not report.changes_only:
-            state.note_full(self.read.now if self.entity.cursor else None, self.living)
+            state.note_full(self.read.now if self.entity.cursor else None, self.living, report.complete_since)
         marks = [mark for mark in (self.plan.previous, self.watermark) if mark is not None]
         if self.plan.moves_watermark and marks:
             state.move_watermark(min(max(marks), self.read.now), self.read.now)

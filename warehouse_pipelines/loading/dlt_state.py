@@ -20,6 +20,7 @@ class DltState:
 
     cursor, start_time   the watermark of the last complete read that moved it, and when that read began
     full_time            when the last complete read of everything began, if deltas are read in between
+    complete_since       from when on the first of these reads was complete, where the vendor forgets what is old
     living               how many records that read found, archived ones aside
     vendor               what the source left for its next read (``next_state``)
     archived             keys of records that the vendor calls deleted, with the time: who lists them need not be
@@ -43,6 +44,11 @@ class DltState:
         return dict(self._kept.get("vendor", {}))
 
     @property
+    def complete_since(self) -> datetime | None:
+        """From when on the first complete read of everything found all there is; None where nothing is forgotten."""
+        return self._time("complete_since")
+
+    @property
     def living(self) -> int:
         """How many living records the last complete read of everything found."""
         return int(self._kept.get("living", 0))
@@ -55,9 +61,11 @@ class DltState:
         """Note a complete read up to ``watermark``."""
         self._kept |= {"cursor": watermark.isoformat(), "start_time": began.isoformat()}
 
-    def note_full(self, began: datetime | None, living: int) -> None:
+    def note_full(self, began: datetime | None, living: int, complete_since: datetime | None = None) -> None:
         """Note a complete read of everything, and when it ``began`` if that decides about the next one."""
         self._kept["living"] = living
+        if complete_since is not None and (self.complete_since is None or complete_since < self.complete_since):
+            self._kept["complete_since"] = complete_since.isoformat()
         if began:
             self._kept["full_time"] = began.isoformat()
 

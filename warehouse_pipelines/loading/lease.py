@@ -14,7 +14,7 @@ Decided:
   it writes the row.
 - A new holder also terminates the load transaction of a former one, because that keeps row locks. Each load transaction
   holds the lock ``loading_key``, by which it is found.
-- Only PostgreSQL's clock is asked, so the clocks of machines may differ.
+- Only PostgreSQL's clock is asked, so the clocks of machines may differ. A run begins when it took the lease.
 - The token, and not the time, decides whether a run may commit. A run that was late and met nobody loses nothing.
 """
 
@@ -25,7 +25,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -59,8 +59,10 @@ SILENT = "its process stopped renewing its lease, so another run took the entity
 class Lease:
     """The lease of this process. Once it is lost, ``when_lost`` is called every 0.2 s until the block ends."""
 
-    def __init__(self, url: str, session: "Session", source: Source, entity: Entity, token: int) -> None:
-        self._url, self.session, self.token = url, session, token
+    def __init__(
+        self, url: str, session: "Session", source: Source, entity: Entity, token: int, taken_at: datetime
+    ) -> None:
+        self._url, self.session, self.token, self.taken_at = url, session, token, taken_at
         self.lost = threading.Event()
         self.when_lost: Callable[[], None] = lambda: None
         self._of = (source.name, entity.name)
@@ -119,10 +121,10 @@ def hold(
         if at_once and not sync_history.try_lock(session, source.name, entity.name):
             raise SyncRunning(f"{source.name} {entity.name} is being synced. Nothing was read")
         silent = not at_once and _lock(session, source, entity, run_id)
-        token = _acquire(session, source, entity, run_id, at_once=at_once)
+        token, taken_at = _acquire(session, source, entity, run_id, at_once=at_once)
         _terminate_holders(session, loading_key(source, entity), wait=True)
         sync_history.close_dead(session, source.name, entity.name, SILENT if silent else sync_history.DIED)
-        with Lease(url, session, source, entity, token) as lease:
+        with Lease(url, session, source, entity, token, taken_at) as lease:
             yield lease
 
 
@@ -166,8 +168,10 @@ def _refused(
     return error
 
 
-def _acquire(session: "Session", source: Source, entity: Entity, run_id: str | None, *, at_once: bool) -> int:
-    """Write the row of a new holder, who has the lock, and return its token.
+def _acquire(
+    session: "Session", source: Source, entity: Entity, run_id: str | None, *, at_once: bool
+) -> tuple[int, datetime]:
+    """Write the row of a new holder, who has the lock, and return its token, and when it took the lease.
 
     A commit that is under way has the row locked. It is waited for, and ended after ``ACQUIRE_SECONDS``.
     """
@@ -175,33 +179,33 @@ def _acquire(session: "Session", source: Source, entity: Entity, run_id: str | N
     seconds = 1.0 if at_once else ACQUIRE_SECONDS
     session.execute("SELECT set_config('lock_timeout', %s, false)", [f"{seconds * 1000:.0f}ms"])
     try:
-        token = _write_holder(session, source, entity, run_id)
+        taken = _write_holder(session, source, entity, run_id)
     except psycopg.errors.LockNotAvailable as error:
         if at_once:
             raise SyncRunning(f"{source.name} {entity.name} is being committed. Nothing was read") from error
         _terminate_holders(session, loading_key(source, entity), wait=True)
         try:
-            token = _write_holder(session, source, entity, run_id)
+            taken = _write_holder(session, source, entity, run_id)
         except psycopg.errors.LockNotAvailable as error:
             other = _describe_holder(session, source.name, entity.name)
             raise _refused(session, source, entity, other, start_time, run_id) from error
     session.execute("RESET lock_timeout")
-    return token
+    return taken
 
 
-def _write_holder(session: "Session", source: Source, entity: Entity, run_id: str | None) -> int:
+def _write_holder(session: "Session", source: Source, entity: Entity, run_id: str | None) -> tuple[int, datetime]:
     row = session.execute(
         """
         INSERT INTO orchestration.entity_lease AS l (crm_source, sync_type, token, holder, run_id)
         VALUES (%s, %s, 1, %s, %s)
         ON CONFLICT (crm_source, sync_type) DO UPDATE SET token = l.token + 1, holder = excluded.holder,
             run_id = excluded.run_id, taken_at = clock_timestamp(), renewed_at = clock_timestamp()
-        RETURNING token
+        RETURNING token, taken_at
         """,
         [source.name, entity.name, f"{socket.gethostname()}:{os.getpid()}", run_id],
     ).fetchone()
     assert row is not None  # noqa: S101  (RETURNING returns)
-    return int(row["token"])
+    return int(row["token"]), row["taken_at"].astimezone(UTC)
 
 
 def _expired(session: "Session", source: Source, entity: Entity) -> int | None:

@@ -1,6 +1,6 @@
 """How one run was asked to behave, and what came of it: the words that Dagster, the CLI and the loader share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
@@ -82,7 +82,8 @@ class Result:
     ``deleted`` rows were tombstoned, ``restored`` ones came back; both are besides the sum. ``watermark`` is where the
     next delta begins (less the overlap), None when it was not moved.
     ``reason`` says why a run is partial. ``sample`` is up to five rows as the UI may show them.
-    ``metrics`` are the ``performance_metrics`` of the history row.
+    ``metrics`` are the ``performance_metrics`` of the history row. ``unread_keys`` are those of a run by key that the
+    vendor refused to answer.
     """
 
     history_id: int
@@ -104,3 +105,4 @@ class Result:
     reason: str | None
     sample: list[dict[str, Any]]
     metrics: Mapping[str, Any]
+    unread_keys: Sequence[str] = ()

@@ -15,6 +15,7 @@ from warehouse_pipelines.loading.options import Options, Result, Status
 from warehouse_pipelines.loading.plan import Plan
 from warehouse_pipelines.loading.request_budget import RequestBudget
 from warehouse_pipelines.loading.resource import EntityRead, newest_cursor
+from warehouse_pipelines.loading.vendor_account import VendorAccount
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import ReadReport
 from warehouse_pipelines.model.source import Source
@@ -27,6 +28,7 @@ class RunReport:
     ``rows_before``  the rows and the living rows that the last run left, where it is known
     ``stood``        how the columns stood after the last run
     ``watermark``    the greatest cursor that was read
+    ``vendor_account``  whose account the credential answers for, where that is known
     """
 
     def __init__(self, source: Source, options: Options, plan: Plan, reading: EntityRead, coercer: Coercer,
@@ -36,6 +38,7 @@ class RunReport:
         self.rows_before: tuple[int, int] | None = None
         self.stood = Standing()
         self.watermark: datetime | None = None
+        self.vendor_account: VendorAccount | None = None
         self.sample: list[dict[str, Any]] = []
         self.reading_seconds = self.loading_seconds = 0.0
         self._began = time.monotonic()
@@ -78,9 +81,10 @@ class RunReport:
         filtered = read - loader.created - loader.updated - loader.unchanged - loader.failed
         standing = self._standing()
         columns = standing.reason(self.stood)
+        remark = self.reading.report.remark if self.reading.report else None
         # A replay was asked to load what failed again; any other run is a success when it met what is known.
         bad = loader.failed if self.plan.mode == "replay" else loader.dead_letters.new
-        status: Status = "partial" if bad or incomplete or columns else "success"
+        status: Status = "partial" if bad or incomplete or remark or columns else "success"
         watermark = None
         if self.plan.moves_watermark and incomplete is None:
             marks = [mark for mark in (self.plan.previous, self.watermark) if mark is not None]
@@ -101,7 +105,7 @@ class RunReport:
             "living_rows": living,
             **standing.metrics(),
         }
-        reason = " ".join(filter(None, (incomplete, columns))) or None
+        reason = " ".join(filter(None, (incomplete, remark, columns))) or None
         if reason:
             metrics["partial_reason"] = reason
         return Result(
@@ -110,6 +114,7 @@ class RunReport:
             unchanged=loader.unchanged, failed=loader.failed, filtered=filtered, deleted=loader.deleted,
             restored=loader.restored, total_rows=total, calls=self.reading.context.calls, seconds=seconds,
             watermark=watermark, reason=reason, sample=self.sample, metrics=metrics,
+            unread_keys=self.reading.report.unread_keys if self.reading.report else (),
         )  # fmt: skip
 
     def _standing(self) -> Standing:
@@ -140,6 +145,7 @@ class RunReport:
                 "mode": result.mode,
                 "cursor": result.watermark.isoformat() if result.watermark else None,
                 **({} if state is None else {"state": dict(state)}),
+                **({} if self.vendor_account is None else {"vendor_account": self.vendor_account.kept}),
             },
             "performance_metrics": dict(result.metrics),
         }

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import DatabaseUnavailable, WarehouseError
-from warehouse_pipelines.loading import lease, run_report, sync_history
+from warehouse_pipelines.loading import lease, run_report, sync_history, vendor_account
 from warehouse_pipelines.loading import resource as extracting
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.completeness import Counts, incomplete_reason
@@ -36,6 +36,7 @@ from warehouse_pipelines.loading.loader import Loader
 from warehouse_pipelines.loading.options import Options, Result, Status
 from warehouse_pipelines.loading.plan import BY_KEY, Plan, plan
 from warehouse_pipelines.loading.read_ahead import read_ahead
+from warehouse_pipelines.loading.rejects import Reject
 from warehouse_pipelines.loading.request_budget import RequestBudget
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
 from warehouse_pipelines.model.entity import Entity
@@ -86,19 +87,16 @@ def sync(
     flags = source.flags_for(entity, options.vendor)
     options = replace(options, vendor={flag.name: value for flag, value in flags.items()})
     with lease.hold(url, source, entity, run_id, at_once=probe) as held:
-        session = held.session
-        now = sync_history.utc_now()
+        session, now = held.session, held.taken_at
         planned = plan(
             entity, options, sync_history.last_good(session, source, entity), now, backfill,
             replay=bool(replayed), narrowed=any(flag.narrows for flag in flags), by_key=bool(keys),
         )  # fmt: skip
-        if probe and entity.cursor and planned.mode == "full":
-            raise SomethingNew
         page_size = options.batch_size or entity.page_size or source.page_size
         configuration = run_report.configuration(entity, options, planned, page_size)
         configuration |= {"for_webhooks": True} if for_webhooks else {}
         configuration |= {"probe": True} if probe else {}
-        run = Run(source, entity, options, planned, url, now, page_size, held.token, probe)
+        run = (Probe if probe else Run)(source, entity, options, planned, url, now, page_size, held.token)
         held.when_lost = run.stop
 
         def work() -> Result:
@@ -106,38 +104,31 @@ def sync(
             return run.execute(resource or dlt_resource(source, entity), replayed, progress)
 
         try:
-            return interruptible(work, run.stop, seconds=PROBE_SECONDS if probe else None)
+            return interruptible(work, run.stop, seconds=run.most_seconds)
         except BaseException as raised:
             error = unwrap_error(raised)
             if held.lost.is_set() and isinstance(error, Exception):
                 error = held.error()
-            _close_failed(run, error, session)
-            if not probe:
-                logs.sync_failed(source.name, entity.name, error, configuration)
+            run.close_failed(error, session)
+            run.tell_failed(error, configuration)
             if error is raised:
                 raise
             raise error from raised
 
 
-def _close_failed(run: "Run", error: BaseException, session: "Session") -> None:
-    """Close the history row of a run that raised; delete that of a probe."""
-    if isinstance(error, Exception) and not run.probe:
-        run.fail(session, error)
-        return
-    # The session may still be busy in the thread that was stopped. If there is no other, ``close_stale_runs``
-    # closes the row.
-    with contextlib.suppress(DatabaseUnavailable), warehouse.session(run.url) as own:
-        run.fail(own, error)
-
-
 class Run:
-    """The run between its history row and its result; it holds what the failure of any part must report."""
+    """The run between its history row and its result; it holds what the failure of any part must report.
+
+    It is ended after ``most_seconds``.
+    """
+
+    most_seconds: float | None = None
 
     def __init__(self, source: Source, entity: Entity, options: Options, planned: Plan, url: str, now: datetime,
-                 page_size: int, token: int, probe: bool) -> None:  # fmt: skip
+                 page_size: int, token: int) -> None:  # fmt: skip
         self.source, self.entity, self.options, self.plan, self.url = source, entity, options, planned, url
-        self.probe = probe
         self.history_id, self.token = 0, token
+        self.accounts: vendor_account.Known = {}
         self.stopping = threading.Event()
         self.warehouse = WarehouseReader(url)
         flags = {"full": options.full, "force": options.force, "backfill": planned.mode == "backfill", **options.vendor}
@@ -167,14 +158,11 @@ class Run:
         if entity.cursor is None and mode == "full" and not (options.full or options.force or options.start_date):
             self.change_request(state=sync_history.last_state(session, source, entity))
         source.require_settings()
+        self.accounts = vendor_account.known(session, source)
         self.declare(source.configured(entity), session)
         self.change_request(keys=tuple(keys))
         self.expect(*sync_history.last_values(session, source, entity, mode))
-        how = {"strategy": mode, "since": str(self.plan.window.since)}
-        if self.probe:
-            return
-        logs.asking(source.name, entity.name, source.title, configuration, **how)
-        self.reading.begun = lambda: logs.started(source.name, entity.name, self.reading.reported, configuration, **how)
+        self.tell_begun(configuration)
 
     def declare(self, entity: Entity, session: "Session") -> None:
         """Read and load by this declaration, without the people who were erased so far."""
@@ -203,11 +191,19 @@ class Run:
         if not self.options.force:
             self.coercer.missing.expect(shares, stood)
 
-    def fail(self, session: "Session", error: BaseException) -> None:
-        """Close the history row as failed or cancelled; delete that of a probe."""
-        if self.probe:
-            sync_history.withdraw(session, self.source, self.entity, token=self.token)
+    def close_failed(self, error: BaseException, session: "Session") -> None:
+        """Close the history row of a run that raised, in another session where that of an interrupted run may be busy.
+
+        If there is no other, ``close_stale_runs`` closes the row.
+        """
+        if isinstance(error, Exception):
+            self.fail(session, error)
             return
+        with contextlib.suppress(DatabaseUnavailable), warehouse.session(self.url) as own:
+            self.fail(own, error)
+
+    def fail(self, session: "Session", error: BaseException) -> None:
+        """Close the history row as failed or cancelled."""
         metrics = self.report.metrics()
         sync_history.fail(
             session, self.source, self.entity, error, metrics, history_id=self.history_id, token=self.token
@@ -223,14 +219,16 @@ class Run:
     def execute(self, unread: "DltResource", replayed: Sequence[int], progress: Callable[[int], None]) -> Result:
         """Read, load, tombstone, close the history row, commit."""
         with self.warehouse, self.budget:
+            self._require_account(replayed)
             result = self._execute(unread, replayed, progress)
-        if self.probe:
-            return result
-        logs.completed(
-            self.source.name, self.entity.name, result.created, result.updated, result.failed,
-            status=result.status, sync_history_id=result.history_id, seconds=result.seconds,
-        )  # fmt: skip
+        self.tell_completed(result)
         return result
+
+    def _require_account(self, replayed: Sequence[int]) -> None:
+        """Refuse the credential of another account; a replay asks no vendor."""
+        own = self.accounts.get(self.source.name)
+        context = self.reading.context
+        self.report.vendor_account = own if replayed else vendor_account.require(self.source, self.accounts, context)
 
     def _execute(self, unread: "DltResource", replayed: Sequence[int], progress: Callable[[int], None]) -> Result:
         loader = self.loader = Loader(
@@ -246,7 +244,7 @@ class Run:
             self.report.loading_seconds += time.monotonic() - began
             result = self.report.result(self.history_id, loader, incomplete, rows)
             closing = self.report.closing(result, incomplete)
-            self._require_nothing_new(loader, result.status)
+            self.judge(loader, result.status)
             if self.stopping.is_set():
                 raise Stopped
             if self.options.dry_run:
@@ -271,20 +269,43 @@ class Run:
             loader.load(table)
             loader.tombstones.note_erased(self.erased.take_keys())
             self._write_dead_letters(loader)
-            self._require_nothing_new(loader)
+            self.judge(loader)
             self.report.loading_seconds += time.monotonic() - began
             progress(self.coercer.read)
-            if not self.probe:
-                logs.progress(self.source.name, self.entity.name, self.coercer.read, self.reading.reported)
+            self.tell_progress()
 
-    def _require_nothing_new(self, loader: Loader, status: Status = "success") -> None:
-        """End a probe that found something to load, or more records than a probe reads."""
-        if not self.probe:
-            return
-        report = self.reading.report
-        changed = loader.created + loader.updated + loader.restored + loader.deleted + loader.failed
-        if changed or status != "success" or (report and report.erased_keys) or self.coercer.read > PROBE_RECORDS:
-            raise SomethingNew
+    def judge(self, loader: Loader, status: Status = "success") -> None:
+        """Raise where the run may not go on with what was read so far."""
+
+    def tell_begun(self, configuration: dict[str, Any]) -> None:
+        """Log that the vendor is asked, and later that it answers."""
+        source, entity = self.source, self.entity
+        how = {"strategy": self.plan.mode, "since": str(self.plan.window.since)}
+        logs.asking(source.name, entity.name, source.title, configuration, **how)
+        self.reading.begun = lambda: logs.started(source.name, entity.name, self.reading.reported, configuration, **how)
+
+    def tell_progress(self) -> None:
+        """Log how many records were read."""
+        logs.progress(self.source.name, self.entity.name, self.coercer.read, self.reading.reported)
+
+    def tell_rejects(self, rejects: Sequence[Reject]) -> None:
+        """Log what could not be read or loaded."""
+        for reject in rejects:
+            logs.record_error(
+                self.source.name, self.entity.name, reject.key, reject.message, record=bytes(reject.raw),
+                context=f"{reject.stage} {reject.rule}",
+            )  # fmt: skip
+
+    def tell_completed(self, result: Result) -> None:
+        """Log what was done."""
+        logs.completed(
+            self.source.name, self.entity.name, result.created, result.updated, result.failed,
+            status=result.status, sync_history_id=result.history_id, seconds=result.seconds,
+        )  # fmt: skip
+
+    def tell_failed(self, error: BaseException, configuration: dict[str, Any]) -> None:
+        """Log why the run ended."""
+        logs.sync_failed(self.source.name, self.entity.name, error, configuration)
 
     def _finish(self, loader: Loader, replayed: Sequence[int]) -> str | None:
         """Tombstone and close dead letters once all is read. Return why the read is incomplete."""
@@ -327,11 +348,7 @@ class Run:
     def _write_dead_letters(self, loader: Loader) -> None:
         """Write what could not be read or loaded so far into the dead letters."""
         rejects = [*self.coercer.take_rejects(), *loader.take_rejects()]
-        for reject in rejects if not self.probe else ():
-            logs.record_error(
-                self.source.name, self.entity.name, reject.key, reject.message, record=bytes(reject.raw),
-                context=f"{reject.stage} {reject.rule}",
-            )  # fmt: skip
+        self.tell_rejects(rejects)
         loader.write_dead_letters(rejects)
 
     def _detect_deletes(self, loader: Loader, window: Window, report: ReadReport) -> None:
@@ -346,6 +363,10 @@ class Run:
             log.warning("%s %s: %s", self.source.name, self.entity.name, skipped)
             return
         everything = self.plan.window.since is None
+        if report.complete_since is not None:
+            begins = [moment for moment in (window.since, report.complete_since) if moment is not None]
+            window = Window(max(begins), window.until)
+        loader.tombstones.withdraw(report.withdrawn_keys, window)
         loader.tombstones.tombstone_missing(window, report.delete_reason, everything=everything)
 
     def _tombstone_named(self, loader: Loader, window: Window | None, report: ReadReport) -> None:
@@ -365,6 +386,38 @@ class Run:
             writer.commit(closing)
         finally:
             writer.close()
+
+
+class Probe(Run):
+    """A run that goes on only while nothing is new, leaves no row if it does not come to its end, and logs nothing."""
+
+    most_seconds = PROBE_SECONDS
+
+    def begin(self, session: "Session", configuration: dict[str, Any], run_id: str | None, keys: Sequence[str]) -> None:
+        """Begin, unless everything is to be read that a delta would not."""
+        if self.entity.cursor and self.plan.mode == "full":
+            raise SomethingNew
+        super().begin(session, configuration, run_id, keys)
+
+    def judge(self, loader: Loader, status: Status = "success") -> None:
+        """Raise ``SomethingNew`` where there is something to load, or more records than a probe reads."""
+        report = self.reading.report
+        changed = loader.created + loader.updated + loader.restored + loader.deleted + loader.failed
+        if changed or status != "success" or (report and report.erased_keys) or self.coercer.read > PROBE_RECORDS:
+            raise SomethingNew
+
+    def close_failed(self, error: BaseException, session: "Session") -> None:
+        """Delete the history row; the session may be busy in the thread that was stopped, as after its seconds."""
+        with contextlib.suppress(DatabaseUnavailable), warehouse.session(self.url) as own:
+            sync_history.withdraw(own, self.source, self.entity, token=self.token)
+
+    def tell_begun(self, configuration: dict[str, Any]) -> None:
+        """Log nothing, as below: whatever went wrong is told by the run that follows."""
+
+    def tell_progress(self) -> None: ...
+    def tell_rejects(self, rejects: Sequence[Reject]) -> None: ...
+    def tell_completed(self, result: Result) -> None: ...
+    def tell_failed(self, error: BaseException, configuration: dict[str, Any]) -> None: ...
 
 
 def unwrap_error(raised: BaseException) -> BaseException:

@@ -108,8 +108,8 @@ def is_running(connection: "Session", source: Source, entity: Entity) -> bool:
 
 @dataclass(frozen=True)
 class Poll:
-    """When the last good run began that asked the vendor what is new, by the clock of its machine; None before the
-    first. And the ``seconds`` since the last one began, good or not; infinite before the first.
+    """When the last good run began that asked the vendor what is new; None before the first. And the ``seconds`` since
+    the last one began, good or not; infinite before the first. Both by PostgreSQL's clock.
     """
 
     start_time: datetime | None
@@ -359,5 +359,5 @@ def close_dead(connection: "Session", crm: str, sync_type: str, message: str = D
 
 
 def utc_now() -> datetime:
-    """Return the time of this machine, which freezes the end of a run's window."""
+    """Return the time of this machine, which only rows of refused runs have."""
     return datetime.now(UTC)

@@ -148,16 +148,19 @@ def note(connection: "Connection", source: Source, entities: Sequence[Entity], a
 
 
 def switch(
-    connection: "Connection", source: Source, entity: Entity | None, *, on: bool, mode: str = "delta"
-) -> list[str]:
-    """Switch the rows of a mode, of one entity or of all of a CRM; return the names of those that were switched."""
+    connection: "Connection", source: Source, entity: Entity | None, *, on: bool, modes: Sequence[str] = ("delta",)
+) -> list[tuple[str, str]]:
+    """Switch the rows of some modes, declared and added, of one entity or of all of a CRM.
+
+    Returns entity and mode of those that were switched.
+    """
     found = connection.execute(
         "UPDATE orchestration.sync_schedule SET enabled = %s, next_run = NULL, updated_at = now() "
-        "WHERE crm_source = %s AND model_name = ANY(%s) AND mode = %s AND (declared OR mode <> 'delta')"
-        " AND enabled <> %s RETURNING model_name",
-        [on, source.name, [one.name for one in source.entities if entity in (None, one)], mode, on],
+        "WHERE crm_source = %s AND model_name = ANY(%s) AND mode = ANY(%s) AND enabled <> %s "
+        "RETURNING model_name, mode",
+        [on, source.name, [one.name for one in source.entities if entity in (None, one)], list(modes), on],
     ).fetchall()
-    return sorted(row["model_name"] for row in found)
+    return sorted({(row["model_name"], row["mode"]) for row in found})
 
 
 def rows(connection: "Connection") -> Mapping[tuple[str, str], dict[str, Any]]:

@@ -100,9 +100,16 @@ class Tombstones:
 
         Raises ``SuspiciousRead`` when they are too many to believe, unless forced.
         """
+        self._tombstone(window, self._named(keys), reason, proves_itself=True)
+
+    def withdraw(self, keys: Sequence[str], window: Window) -> None:
+        """Tombstone the living rows of these ``keys``, however many: they were made of what is no record."""
+        if keys:
+            self._tombstone(window, self._named(keys), "missing", proves_itself=True, believed=True)
+
+    def _named(self, keys: Sequence[str]) -> sql.Composable:
         texts = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier("t", key)) for key in self.entity.keys)
-        named = sql.SQL("concat_ws(' ', {}) = ANY({})").format(texts, list(keys))
-        self._tombstone(window, named, reason, proves_itself=True)
+        return sql.SQL("concat_ws(' ', {}) = ANY({})").format(texts, list(keys))
 
     def mark_erased(self, keys: Sequence[str]) -> None:
         """Mark rows that are archived already and that the vendor no longer has; ``keys`` are of one column."""
@@ -162,7 +169,9 @@ class Tombstones:
         """Return how many living rows the window holds; all of them when it has no begin."""
         return self._count(self._stored.living(window))
 
-    def _tombstone(self, window: Window, which: sql.Composable, reason: str, *, proves_itself: bool) -> None:
+    def _tombstone(
+        self, window: Window, which: sql.Composable, reason: str, *, proves_itself: bool, believed: bool = False
+    ) -> None:
         """Tombstone the living rows of ``window`` that ``which`` selects.
 
         Keys that the source named, and the end of a list, prove themselves; a list without any row of before does not.
@@ -175,7 +184,8 @@ class Tombstones:
         none_found = not proves_itself and count == self._count(
             sql.SQL("{} AND t.sync_created_at < now()").format(self._stored.living(window))
         )
-        if (none_found or (living > SMALL_TABLE and count > LARGEST_SHARE * living)) and not self.force:
+        too_many = none_found or (living > SMALL_TABLE and count > LARGEST_SHARE * living)
+        if too_many and not (believed or self.force):
             raise SuspiciousRead(
                 f"{self.source.title} no longer shows {count} of the {living} living rows of {self.entity.table}; "
                 "nothing was loaded. If that is right, run again with --force."

@@ -80,8 +80,11 @@ class WarehouseReader:
         ).format(_identifier(table))
         return {str(row["id"]) for row in self._open().execute(statement, [since])}
 
-    def records(self, table: str, keys: Sequence[str], key: str = "id") -> dict[str, Json]:
-        """Return the stored records of these ``keys``, by key; ``key`` names the column or columns."""
+    def records(self, table: str, keys: Sequence[str], key: str = "id", *, living: bool = False) -> dict[str, Json]:
+        """Return the stored records of these ``keys``, by key; ``key`` names the column or columns.
+
+        ``living`` leaves out those of archived rows.
+        """
         columns = key.split()
         types = self._types(table, columns)
         parts = [name.split(" ", len(columns) - 1) for name in keys]
@@ -100,9 +103,9 @@ class WarehouseReader:
         statement = sql.SQL("""
             SELECT concat_ws(' ', {texts}) AS key, t.record FROM unnest({arrays}) w ({names})
             CROSS JOIN LATERAL (
-                SELECT t.raw_data::text AS record FROM {table} t
+                SELECT t.raw_data::text AS record, t.archived FROM {table} t
                 WHERE ({mine}) >= ({theirs}) AND ({mine}) <= ({theirs}) ORDER BY {mine} LIMIT 1
-            ) t
+            ) t{living}
         """).format(
             texts=sql.SQL(", ").join(sql.Identifier("w", name) for name in columns),
             arrays=sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(columns)),
@@ -110,6 +113,7 @@ class WarehouseReader:
             table=_identifier(table),
             mine=mine,
             theirs=theirs,
+            living=sql.SQL(" WHERE NOT t.archived" if living else ""),
         )
         asked = [[part[n] for part in wanted] for n in range(len(columns))]
         return {row["key"]: row["record"].encode() for row in self._open().execute(statement, asked)}

@@ -221,10 +221,10 @@ def declared_pools() -> dict[str, int]:
 
 
 def ui_command(host: str, port: int) -> list[str]:
-    """Return the command of Dagster's UI with its daemon, on the workspace of this project."""
-    dagster = Path(sys.executable).with_name("dagster")
+    """Return the command of Dagster's UI with its daemon, on the workspace of this project (``dagster_dev``)."""
+    dagster = [sys.executable, "-m", "warehouse_pipelines.orchestration.dagster_dev"]
     workspace = settings.project_root() / "workspace.yaml"
-    return [str(dagster), "dev", "-w", str(workspace), "-h", host, "-p", str(port)]
+    return [*dagster, "dev", "-w", str(workspace), "-h", host, "-p", str(port)]
 
 
 def _configuration(home: Path, *, in_postgres: bool) -> str | None:

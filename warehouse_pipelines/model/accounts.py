@@ -38,7 +38,7 @@ from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.model.account_settings import settings_of
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import ReadContext, ReadRequest
-from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.model.source import Credential, Source
 from warehouse_pipelines.settings import FromEnvironment, project_root, setting_name, settings
 
 T = TypeVar("T")
@@ -164,6 +164,7 @@ def _source(source: Source, account: Account, tables: Mapping[str, str | None]) 
         fetch=_for_account(source.fetch, account),
         read_keys=_for_account(source.read_keys, account) if source.read_keys else None,
         inspect=_for_account(source.inspect, account) if source.inspect else None,
+        credential=_credential_of(source.credential, account) if source.credential else None,
         tables=tables,
     )
 
@@ -194,6 +195,18 @@ def _for_account(
     def bound(request: ReadRequest, context: ReadContext) -> T:
         context.account = account.name
         return read(request, context)
+
+    return bound
+
+
+def _credential_of(
+    credential: Callable[[ReadContext], Credential], account: Account
+) -> Callable[[ReadContext], Credential]:
+    """Return what tells whose the credential of this account is, whoever made the context."""
+
+    def bound(context: ReadContext) -> Credential:
+        context.account = account.name
+        return credential(context)
 
     return bound
 

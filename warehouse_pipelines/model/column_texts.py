@@ -46,8 +46,17 @@ def written(crm: str) -> Mapping[str, Mapping[str, str]]:
     return {"": {name: value for name, value in document.items() if name not in tables}, **tables}
 
 
+RENAMED = "Renamed from `{}` (config/columns.toml)."
+"""The end of the text of a column that the installation renamed; a migration finds there what a column was called."""
+
+
 def text(entity: Entity, name: str) -> str:
-    """Return what a column means, in which unit, and where it comes from."""
+    """Return what a column means, in which unit, where it comes from, and what it was called before a rename."""
+    said = _text(entity, name)
+    return f"{said} {RENAMED.format(entity.local.renamed[name])}" if name in entity.local.renamed else said
+
+
+def _text(entity: Entity, name: str) -> str:
     if name in KEPT and name not in entity.columns:
         return KEPT[name]
     if name in entity.e164:

@@ -86,10 +86,11 @@ class Known(Protocol):
     def archived(self, table: str, since: datetime) -> set[str]:
         """Return the keys of the rows that became ``archived`` in the vendor's words at ``since`` or later."""
 
-    def records(self, table: str, keys: Sequence[str], key: str = "id") -> dict[str, Json]:
+    def records(self, table: str, keys: Sequence[str], key: str = "id", *, living: bool = False) -> dict[str, Json]:
         """Return the stored records of these ``keys``, for a vendor that sends changes and not the whole.
 
-        ``key`` names the column, or several with blanks between them, as then each of ``keys`` has.
+        ``key`` names the column, or several with blanks between them, as then each of ``keys`` has. ``living`` leaves
+        out those of archived rows.
         """
 
     def hashes(self, entity: Entity) -> Iterator[tuple[tuple[str, ...], int]]:
@@ -114,7 +115,7 @@ class NothingKnown:
         """Return nothing."""
         return set()
 
-    def records(self, table: str, keys: Sequence[str], key: str = "id") -> dict[str, Json]:
+    def records(self, table: str, keys: Sequence[str], key: str = "id", *, living: bool = False) -> dict[str, Json]:
         """Return nothing."""
         return {}
 
@@ -259,13 +260,20 @@ class ReadReport:
     ``reported_trusted``  True if that figure can be believed, so that a difference makes the run partial
     ``changes_only``      True if only changes were returned, or none because nothing changed: absence does not mean
                           deletion
+    ``complete_since``    from when on a read of everything is complete, for a vendor that forgets what is old: rows
+                          whose cursor lies before it stay as they are. None if the vendor forgets nothing
     ``deleted_keys``      keys, with blanks between the parts, of rows that a read of ``changes_only`` or by key proved
                           to be deleted; they are tombstoned in an ``unproven`` read too
+    ``withdrawn_keys``    keys of rows that an earlier read made of what is no record: a complete read tombstones them,
+                          however many they are
+    ``unread_keys``       those of the keys of a read by key that the vendor refused to answer, with ``unproven``
     ``includes_deleted``  True if a full read, or one by key, includes what the vendor lists as deleted: an absent row
                           is ``erased`` then, and not only ``missing``
     ``erased_keys``       keys of rows that the vendor listed as deleted, and does not list any more though it should
     ``unproven``          why the source cannot prove that it read all it was asked for: the run is partial for this
                           reason, and tombstones only ``deleted_keys``
+    ``remark``            what a person must look at though all that could be read was read: the run is partial for it,
+                          and otherwise like one that is a success
     ``next_state``        the ``state`` for the next run, kept with the data if the run is good, complete and not a dry
                           one; an ``unproven`` read leaves it only if the next run may go on from it
     """
@@ -273,10 +281,14 @@ class ReadReport:
     reported: int | None = None
     reported_trusted: bool = False
     changes_only: bool = False
+    complete_since: datetime | None = None
     deleted_keys: Sequence[str] = ()
+    withdrawn_keys: Sequence[str] = ()
+    unread_keys: Sequence[str] = ()
     includes_deleted: bool = False
     erased_keys: Sequence[str] = ()
     unproven: str | None = None
+    remark: str | None = None
     next_state: Mapping[str, str] | None = None
 
     @property

@@ -1,18 +1,17 @@
 """A vendor: its settings, its entities, how its pages are fetched, and the flags that it adds to ``sync``."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from warehouse_pipelines.errors import NotConfigured, WrongUse
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Fetch, Inspect, ReadContext
 from warehouse_pipelines.model.rules import Kind
-from warehouse_pipelines.settings import hash_key, setting_name
+from warehouse_pipelines.settings import hash_key, setting_name, wrong
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +60,22 @@ class Flag:
         return value
 
 
+class Credential(NamedTuple):
+    """Whose a credential is, of a vendor that tells it.
+
+    ``digest``    tells the credential from others, and is no secret
+    ``named``     the setting that has it, and ``setting`` the one that says whose it must be
+    ``expected``  what that says; empty where it is not set
+    ``ask``       asks the vendor, in one request, for its ids of the accounts that the credential answers for
+    """
+
+    digest: str
+    named: str
+    setting: str
+    expected: str
+    ask: Callable[[], Sequence[str]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """A vendor: how to ask it for pages, and what there is to ask for.
@@ -69,6 +84,8 @@ class Source:
     ``check``      asks the vendor for the cheapest thing that proves the credential; returns what to print
     ``check_in``   the same for the account of a context (``model.accounts``); a vendor without it, whose reading takes
                    its settings from elsewhere than the context, can have no second account
+    ``credential`` tells whose the credential in the settings is (``loading.vendor_account``); None where no documented
+                   request does
     ``vendor``     the name of the declared source that this is an account of, and ``account`` which one; both are empty
                    for the source as it is declared
     ``tables``     for an account, what each declared table is called; None where it is unclear whose is meant
@@ -108,6 +125,7 @@ class Source:
     place: Callable[[str, Kind], str] = lambda name, kind: name
     as_configured: Callable[[Entity, type[BaseSettings]], Entity] = lambda entity, form: entity
     check_in: Callable[[ReadContext], str] | None = None
+    credential: Callable[[ReadContext], Credential] | None = None
     vendor: str = ""
     account: str = ""
     tables: Mapping[str, str | None] = field(default_factory=dict)
@@ -162,25 +180,23 @@ class Source:
 
     def wrong_settings(self) -> dict[str, str]:
         """Return what is wrong with a setting, by its name, without its value; nothing where it is missing."""
-        try:
-            self.settings()
-        except ValidationError as error:
-            return {
-                setting_name(self.settings, "_".join(map(str, wrong["loc"]))): ""
-                if wrong["type"] == "missing"
-                else wrong["msg"].removeprefix("Value error, ")
-                for wrong in error.errors(include_input=False)
-            }
-        return {}
+        return wrong(self.settings)
+
+    def has_own_settings(self) -> bool:
+        """Whether any setting that it needs and no other vendor reads is given, or one of its own cannot be used."""
+        found = self.wrong_settings()
+        given = {name for name in self.required_settings if name not in found}
+        given |= {name for name, problem in found.items() if problem}
+        return any(name.startswith(f"{self.name}_".upper()) for name in given)
 
     def settings_problem(self) -> str | None:
         """Return one sentence that names all settings that are missing or unusable; None when there are none."""
-        wrong = self.wrong_settings()
-        if not wrong:
+        found = self.wrong_settings()
+        if not found:
             return None
-        missing = sorted(name for name, problem in wrong.items() if not problem)
+        missing = sorted(name for name, problem in found.items() if not problem)
         problems = [f"set {', '.join(missing)}"] if missing else []
-        problems += [f"{name} cannot be used ({problem})" for name, problem in sorted(wrong.items()) if problem]
+        problems += [f"{name} cannot be used ({problem})" for name, problem in sorted(found.items()) if problem]
         return f"{self.title} is not configured: {'; '.join(problems)}, in the environment or in .env"
 
     def require_settings(self) -> None:

@@ -5,18 +5,21 @@ Each entity is judged by itself: one of ten that always fails would leave its CR
 - *rate*: of the runs that ended within ``hours`` at least 80 % were a ``success``. A ``partial`` run does not count as
   one: it met bad records that nobody knew, or could not read a column. Those that wait in the dead letters are
   ``pending`` until they are loaded or waived; they are shown and not judged. Runs that are still running have no
-  outcome yet, a cancelled one has none, dry runs load nothing, replays read no vendor, runs of webhooks few records,
-  a refused run never began; none of them is counted. How many were refused since the last run began is shown beside it.
+  outcome yet, a cancelled one has none. Dry runs, replays, refused runs, runs of webhooks or of some days, and those
+  with ``--max-records`` or another narrowing did not ask for all that is new. None of them is counted; backfills and
+  limited runs are shown. How many were refused since the last run began is shown beside it.
 - *recovery*: the same, but a success makes up for what failed before it. `warehouse status` judges by this one.
 - *none*: no such run is unhealthy.
-- *age*: the last run began within ``expected_hours``.
+- *age*: the last good run (``orchestration.good_run``) began within ``expected_hours``.
+- *started*: the last run began within ``expected_hours``, however it ended.
 - *deletes*: no record whose key could not be made out is pending. It may be any row, so no full read counts a row as
   deleted, and each of these reads is a success.
 - *values*: no column loses its values, and none is missing that was filled (``lost_values``).
 
 The defaults, 24 and 2 hours, fit an hourly cadence; an entity that runs less often gets twice its cadence, or what its
 polls may be apart while webhooks deliver.
-A CRM that is not configured is listed and not judged.
+A CRM that is not configured is listed and not judged. One that has been synced before, or has some of its settings, is
+unhealthy without the others (``configured``).
 """
 
 from collections.abc import Iterable, Mapping, Set
@@ -27,6 +30,7 @@ from typing import Any
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.observability.configured import judged
 from warehouse_pipelines.observability.lost_values import Standing
 from warehouse_pipelines.queries import query
 
@@ -40,7 +44,10 @@ STATUS = ("recovery", "age", "values")
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """How one entity does. ``problems`` are sentences; none means healthy. Times are None before the first run."""
+    """How one entity does. ``problems`` are sentences; none means healthy. Times are None before the first run.
+
+    ``settings_problem`` says why its CRM cannot be read, one of the problems of each of its entities.
+    """
 
     crm: str
     sync_type: str
@@ -62,6 +69,7 @@ class Health:
     last_error_at: datetime | None = None
     refusals: int = 0
     refusal: str | None = None
+    settings_problem: str | None = None
 
     @property
     def healthy(self) -> bool:
@@ -92,10 +100,11 @@ def problems(
     expected_hours: float,
     rules: Iterable[str],
     recovered: bool = False,
+    started: timedelta | None = None,
 ) -> tuple[str, ...]:
-    """Return what is wrong, by the ``rules`` ``rate`` or ``recovery``, and ``age``.
+    """Return what is wrong, by the ``rules`` ``rate`` or ``recovery``, ``age`` and ``started``.
 
-    ``recovered`` says that the last run was a success.
+    ``age`` is that of the last good run, ``started`` that of the last run; ``recovered`` says that this was a success.
     """
     found = []
     if "rate" in rules or "recovery" in rules:
@@ -105,9 +114,14 @@ def problems(
             found.append(f"{successes} of {runs} runs in {hours:g} h succeeded, less than {ENOUGH:.0%}")
     if "age" in rules:
         if age is None:
-            found.append("never started")
+            found.append("no good run yet")
         elif age > timedelta(hours=expected_hours):
-            found.append(f"last start {age / timedelta(hours=1):.1f} h ago, expected within {expected_hours:g} h")
+            found.append(f"last good run {age / timedelta(hours=1):.1f} h ago, expected within {expected_hours:g} h")
+    if "started" in rules:
+        if started is None:
+            found.append("never started")
+        elif started > timedelta(hours=expected_hours):
+            found.append(f"last start {started / timedelta(hours=1):.1f} h ago, expected within {expected_hours:g} h")
     return tuple(found)
 
 
@@ -134,14 +148,15 @@ def judge(
     }
     with warehouse.session(url) as session:
         found = session.execute(query("health"), asked).fetchall()
-    configured = {source.name: not source.missing_settings() for source in sources}
+        configured = judged(session, sources)
     return [
         _health(
             source.name,
             entity.name,
             row,
-            configured=configured[source.name],
-            problems=_problems(row, rate_hours, age_hours, rules) if configured[source.name] else (),
+            configured=source.name in configured,
+            settings_problem=configured.get(source.name),
+            problems=_problems(row, rate_hours, age_hours, rules) if source.name in configured else (),
         )
         for (source, entity, rate_hours, age_hours), row in zip(entities, found, strict=True)
     ]
@@ -156,24 +171,34 @@ def _problems(row: Mapping[str, Any], hours: float, expected_hours: float, rules
         *problems(
             runs=row["runs"],
             successes=row["successes"],
-            age=row["age"],
+            age=row["good_age"],
             hours=hours,
             expected_hours=expected_hours,
             rules=rules,
             recovered=row["last_ending"] == "success",
+            started=row["started_age"],
         ),
         *values,
         *(deletes if keyless else ()),
     )
 
 
-def _health(crm: str, sync_type: str, row: Mapping[str, Any], *, configured: bool, problems: tuple[str, ...]) -> Health:
+def _health(
+    crm: str,
+    sync_type: str,
+    row: Mapping[str, Any],
+    *,
+    configured: bool,
+    settings_problem: str | None,
+    problems: tuple[str, ...],
+) -> Health:
     """Return the health of an entity by its row of the query ``health``."""
     return Health(
         crm=crm,
         sync_type=sync_type,
         configured=configured,
-        problems=problems,
+        settings_problem=settings_problem,
+        problems=(settings_problem, *problems) if settings_problem else problems,
         runs=row["runs"],
         successes=row["successes"],
         status=row["status"],

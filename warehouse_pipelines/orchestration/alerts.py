@@ -39,7 +39,7 @@ def sensors(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.Sensor
         with told_plainly():
             collectors = {}
             if repository is not None:
-                crms = program.circumstances(sources, now).crms
+                crms = program.circumstances(where, sources, now).crms
                 collectors = dict(DagsterFacts(context.instance, repository, where, crms, now).collectors())
             found, sent, wrong = program.run(where, sources, collectors=collectors)
             for sentence in wrong:

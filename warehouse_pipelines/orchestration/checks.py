@@ -356,7 +356,7 @@ def _unusual(sources: Sequence[Source], url: str) -> dict[tuple[str, str], str]:
     """Return of each entity whose last runs found unusually much or little what to say about it."""
     from warehouse_pipelines.observability.alerts import program, rules
 
-    about = program.circumstances(sources, program.clock(url))
+    about = program.circumstances(url, sources)
     with warehouse.session(url) as session, rules.asking(session):
         asked = [fault for rule in rules.enabled(session, ["volume"]) for fault in rules.ask(session, rule, about)]
     return {(fault.crm or "", fault.entity or ""): fault.text for fault in asked}

@@ -101,10 +101,14 @@ ANOMALIES = {
     "log_rows_without_a_month": """
         SELECT (SELECT count(*) FROM crm.lead_audit_log WHERE tableoid = 'crm.lead_audit_log_default'::regclass)
              + (SELECT count(*) FROM crm.lead_status_history
-                WHERE tableoid = 'crm.lead_status_history_default'::regclass) AS n
+                WHERE tableoid = 'crm.lead_status_history_default'::regclass AND from_status IS NOT NULL) AS n
         """,
 }
-"""Name and count. The constraints refuse what can be refused; this is what they cannot see."""
+"""Name and count. The constraints refuse what can be refused; this is what they cannot see.
+
+The first status of a lead may be from before the first month, and stands in the default partition: a partition for
+each month of fifteen years would have every look at a lead's history take a thousand locks.
+"""
 
 
 def anomalies(crm: Crm) -> Report:

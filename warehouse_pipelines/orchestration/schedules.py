@@ -8,8 +8,8 @@ of them run at once. A tick leaves out what is switched off (``loading.sync_sche
 still to sync, and what need not be polled yet because its webhooks deliver (``loading.webhook_cadence``); it says so in
 its log and in a tag of the run. A tick that cannot ask the warehouse fails, so that whoever watches ticks hears of it.
 
-A schedule's default is *running* as soon as the CRM's settings are there and *stopped* until then; one that somebody
-switched on without them skips and says which are missing.
+A schedule's default is *running* as soon as some of the CRM's settings are there and *stopped* until then. While one is
+missing or cannot be used, it skips and says which; the rule `crm_settings` of alerts tells of that.
 
 A job holds assets and the checks that follow them at once; the hourly checks have the job ``check_warehouse``.
 """
@@ -163,8 +163,8 @@ def schedule(
     every = entities[0].cadence.every
 
     def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.SkipReason | dg.RunRequest]:
-        if missing := source.missing_settings():
-            yield dg.SkipReason(f"{source.title} is not configured: set {', '.join(missing)}")
+        if problem := source.settings_problem():
+            yield dg.SkipReason(problem)
             return
         with told_plainly(), warehouse.session(url()) as connection:
             paces = webhook_cadence.slower(connection, source, entities)
@@ -203,7 +203,7 @@ def schedule(
         cron_schedule=cron(every, offset),
         execution_timezone="UTC",
         execution_fn=tick,
-        default_status=_status(on=not source.missing_settings()),
+        default_status=_status(on=not source.missing_settings() or source.has_own_settings()),
         description=f"{source.title}, every {every}: {', '.join(entity.name for entity in entities)}.",
     )
 

@@ -1,15 +1,17 @@
 """Apply: send what a plan says, as long as it is still true, and go on where an earlier attempt ended.
 
-Before a batch is sent its records are read: one that is not as the plan says is ``moved`` and left alone. Then its
-receipts are written, it is sent, and it is read back. Whoever is killed leaves items ``sending``: the next apply reads
-back which of them were written, and sends the others. A created record keeps the id of its operation, so that one is
-never made twice.
+Before a batch is sent its records are read: one that is not as the plan says is ``moved`` and left alone. So is one of
+a target that ``asks_again`` where the warehouse no longer says what the plan does; an undo takes back what was written,
+whatever the warehouse says. Then its receipts are written, it is sent, and it is read back. Whoever is killed leaves
+items ``sending``: the next apply reads back which of them were written, and sends the others. A created record keeps
+the id of its operation, so that one is never made twice.
 
 The first item goes alone. A plan of which three in a row are refused is stopped there, and so is one of which more than
 half of a batch is refused.
 """
 
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -23,7 +25,9 @@ from warehouse_pipelines.outbound import ledger
 from warehouse_pipelines.outbound.delivery import Delivery
 from warehouse_pipelines.outbound.ledger import Item, Plan
 from warehouse_pipelines.outbound.partner import Partner, Record
+from warehouse_pipelines.outbound.planning import Row, rows_of
 from warehouse_pipelines.outbound.target import Target, Written
+from warehouse_pipelines.outbound.values import same, wire
 from warehouse_pipelines.outbound.withheld import Withheld
 from warehouse_pipelines.settings import state_folder
 
@@ -36,6 +40,9 @@ FEW = 20
 """Changes that are never too many."""
 
 CANARIES = 3
+
+ASKED_SECONDS = 30.0
+"""How old an answer of the warehouse may be when a batch is sent by it."""
 
 
 def stop_file() -> Path:
@@ -140,6 +147,8 @@ class _Applying:
         self._delivery = Delivery(target, partner, context)
         self._allow_archive = allow_archive
         self._withheld = Withheld.read(session)
+        self._said: Mapping[str, Row] = {}
+        self._asked_at = -ASKED_SECONDS
 
     def run(self) -> None:
         self.recover()
@@ -201,7 +210,7 @@ class _Applying:
 
         Who was erased while the vendor was read has no item any more, and is to have no receipt.
         """
-        items = self._still_true(self._not_withheld(batch))
+        items = self._still_said(self._still_true(self._not_withheld(batch)))
         with self._session.transaction():
             if erasure_held_off(self._session) != self._withheld.last:
                 items = self._not_withheld(items)
@@ -242,6 +251,27 @@ class _Applying:
             else:
                 ledger.mark(self._session, [item], "moved", moved)
         return kept
+
+    def _still_said(self, items: list[Item]) -> list[Item]:
+        """Return the items that the warehouse still says; mark the others ``moved``."""
+        if not self._target.asks_again or self._plan.undoes is not None:
+            return items
+        if time.monotonic() - self._asked_at >= ASKED_SECONDS:
+            self._said = {str(row["key"]): row for row in rows_of(self._session, self._target)}
+            self._asked_at = time.monotonic()
+        ledger.mark(
+            self._session,
+            [item for item in items if not self._is_said(item)],
+            "moved",
+            "the warehouse no longer says so",
+        )
+        return [item for item in items if item.status != "moved"]
+
+    def _is_said(self, item: Item) -> bool:
+        row, fields = self._said.get(item.source_key), self._target.by_name
+        return row is not None and all(
+            same(fields[name].kind, change.new, wire(row[fields[name].source])) for name, change in item.fields.items()
+        )
 
     def _filled_by_others(self, items: Sequence[Item]) -> Mapping[str, list[str]]:
         """Return what people filled of the records that an undo is to archive, by id."""

@@ -160,11 +160,12 @@ class Delivery:
     def _is_stored(self, item: Item, name: str, record: Record) -> bool:
         """Return whether a field has what we sent, if need be in a form of the vendor's own.
 
-        Another value is the vendor's form of ours if nobody has changed the record since the answer to our write.
+        Another value is the vendor's form of ours if nobody has changed the record since the answer to our write; not
+        that of a link, whose associations change no record.
         """
         change = item.fields[name]
-        if self._same(name, change.new, record):
-            return True
+        if name in self._links or self._same(name, change.new, record):
+            return self._same(name, change.new, record)
         if record.values.get(name) == change.old and change.old is not None:
             return False
         has = record.values.get(name)

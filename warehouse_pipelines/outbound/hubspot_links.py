@@ -1,6 +1,7 @@
 """The associations of the records that a target writes in HubSpot: read, and written after the properties.
 
-An association is of the type that the portal has for the two objects, without a label if there is one.
+An association is of the type that the portal has for the two objects, without a label if there is one. Two records that
+only have another label between them are not associated as we do it, and get ours beside theirs.
 """
 
 from collections import defaultdict
@@ -57,6 +58,8 @@ class HubSpotLinks:
     def _read(self, field: Field, ids: Sequence[str]) -> dict[str, set[str]]:
         """Return with which records these are associated."""
         found: dict[str, set[str]] = defaultdict(set)
+        ours = self._schema.association_type(field)
+        of_ours = (ours.type_id, ours.category) if ours else None
         more: list[dict[str, str]] = [{"id": one} for one in ids]
         path = self._path(field, "batch/read")
         while more:
@@ -64,7 +67,11 @@ class HubSpotLinks:
             self._reader.check(path, answer.errors)
             more = []
             for pair in answer.results:
-                found[pair.from_.id] |= {str(target.to_object_id) for target in pair.to}
+                found[pair.from_.id] |= {
+                    str(target.to_object_id)
+                    for target in pair.to
+                    if any((one.type_id, one.category) == of_ours for one in target.association_types)
+                }
                 if pair.paging and pair.paging.next:
                     more.append({"id": pair.from_.id, "after": str(pair.paging.next.after)})
         return found

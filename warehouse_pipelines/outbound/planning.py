@@ -40,7 +40,7 @@ def make(session: "Session", target: Target, partner: Partner, *, by: str) -> in
         raise ActionNeeded(
             f"{target.name}: {'; '.join(lacking)}. `warehouse outbound prepare {target.name} --yes` makes it."
         )
-    rows = session.execute(target.source.encode(), {"organization": settings().crm_organization_id}).fetchall()
+    rows = rows_of(session, target)
     if not rows and ledger.created(session, target.name):
         raise SuspiciousRead(
             f"{target.name}: the query found no row, though records were written before. Was a source emptied?"
@@ -51,6 +51,11 @@ def make(session: "Session", target: Target, partner: Partner, *, by: str) -> in
         session, target.name, planning.items, rows=len(rows), unchanged=planning.unchanged, kept=planning.kept, by=by,
         last_erasure=planning.withheld.last,
     )  # fmt: skip
+
+
+def rows_of(session: "Session", target: Target) -> Sequence[Row]:
+    """Return what the query of a target says now."""
+    return session.execute(target.source.encode(), {"organization": settings().crm_organization_id}).fetchall()
 
 
 @dataclass

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import ActionNeeded, SyncRunning, WrongUse
+from warehouse_pipelines.loading import vendor_account
 from warehouse_pipelines.loading.erased import last_erasure
 from warehouse_pipelines.loading.request_budget import RequestBudget
 from warehouse_pipelines.model.reading import ReadContext
@@ -16,6 +17,7 @@ from warehouse_pipelines.outbound.ledger import Item, Plan
 from warehouse_pipelines.outbound.partner import Partner
 from warehouse_pipelines.outbound.target import Target
 from warehouse_pipelines.outbound.undoing import Verdict
+from warehouse_pipelines.sources import SOURCES
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -148,8 +150,14 @@ class Outbound:
 
 @contextlib.contextmanager
 def connected(url: str, target: Target, cancelled: threading.Event | None = None) -> Iterator[Outbound]:
-    """Lend a target at work for the block. Raises as the vendor's settings and the session do."""
+    """Lend a target at work for the block.
+
+    Raises as the vendor's settings and the session do, and ``WrongAccount`` for the credential of another account than
+    the target's rows are of: its records have the same ids.
+    """
     stopped = cancelled or threading.Event()
     with warehouse.session(url) as session, RequestBudget(url, stopped, target.crm) as budget:
         context = ReadContext(acquire=budget.acquire, cancelled=stopped)
+        source = next(one for one in SOURCES if one.name == target.crm)
+        vendor_account.require(source, vendor_account.known(session, source), context)
         yield Outbound(target, session, target.partner(target, context), context, url)

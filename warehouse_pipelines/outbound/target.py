@@ -82,6 +82,7 @@ class Target:
     ``lists_all`` True if all records of the object are listed to find partners; False if rows name their ``object_id``
     ``absent``    what becomes of a record that we created and that has no row any more
     ``subject``   the table whose key says of whom a row is: an erased record of it is never sent
+    ``asks_again`` True if the query is asked again before records are sent: what it no longer says is not written
     ``most``      changes that a plan may have without ``--force``; a fifth of the rows if that is less
     ``labels``    singular and plural of a custom object that ``prepare`` makes
     ``partner``   connects to the vendor
@@ -103,6 +104,7 @@ class Target:
     lists_all: bool = False
     absent: Literal["keep", "archive"] = "keep"
     subject: str = ""
+    asks_again: bool = False
     most: int = 1_000
     labels: tuple[str, str] = ("", "")
     retired: tuple[str, str] | None = None
@@ -115,6 +117,10 @@ class Target:
             ("its key is no field of ours", bool(self.key) and self.key not in {f.name for f in self.owned}),
             ("what is matched is no field", bool(self.match) and self.match not in names),
             ("without a key nothing can be archived", self.absent == "archive" and not self.key),
+            (
+                "what it links to is no value of its query, and cannot be asked again",
+                self.asks_again and bool(self.links),
+            ),
             ("records are created only where all are listed", bool(self.key) and not self.lists_all),
         ]
         for problem, there in wrong:

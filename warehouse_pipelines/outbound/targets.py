@@ -132,6 +132,7 @@ DO_NOT_CALL = Target(
     reads=("hubspot_contact", "identity.record", "identity.member", "crm.leads", "crm.dnc_list"),
     partner=HubSpotPartner,
     subject="hubspot_contact",
+    asks_again=True,
     fields=(
         Field(
             name="genius_do_not_call", origin="crm.dnc_list.phone", kind="bool", owner="newest",
@@ -150,6 +151,7 @@ CALLRAIL_DO_NOT_CALL = Target(
     reads=("callrail_call", "crm.dnc_list"),
     partner=CallRailPartner,
     subject="callrail_call",
+    asks_again=True,
     most=250,
     fields=(
         Field(name="do_not_call", origin="crm.dnc_list.phone", kind="bool", clears=True, owner="newest"),

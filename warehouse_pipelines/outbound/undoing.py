@@ -22,17 +22,21 @@ if TYPE_CHECKING:
 
 
 class Verdict(NamedTuple):
-    """What the vendor has now of a record that a plan wrote: ``changed`` are fields that somebody changed since."""
+    """What the vendor has now of a record that a plan wrote.
+
+    ``changed`` are fields that somebody changed since, ``lacking`` those that were never written as they were sent.
+    """
 
     receipt: Receipt
     record: Record | None
     changed: tuple[str, ...]
+    lacking: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
         if self.receipt.action == "archive":
             return self.record is None
-        return self.record is not None and not self.changed
+        return self.record is not None and not self.changed and not self.lacking
 
 
 def verify(session: "Session", plan: Plan, partner: Partner) -> list[Verdict]:
@@ -53,6 +57,11 @@ def _verdict(receipt: Receipt, record: Record | None, others: Sequence[str]) -> 
     if record is None:
         return Verdict(receipt, None, ())
     stored = receipt.stored
+    lacking = sorted(
+        name
+        for name, one in receipt.fields.items()
+        if receipt.action != "archive" and name not in stored and record.values.get(name) != one["sent"]
+    )
     if receipt.action == "create":  # what we left empty is to be empty still
         stored = {
             **dict.fromkeys(record.values),
@@ -60,7 +69,7 @@ def _verdict(receipt: Receipt, record: Record | None, others: Sequence[str]) -> 
             **stored,
         }
     changed = [name for name, value in stored.items() if record.values.get(name) != value]
-    return Verdict(receipt, record, tuple(sorted({*changed, *others})))
+    return Verdict(receipt, record, tuple(sorted({*changed, *others})), tuple(lacking))
 
 
 def make(session: "Session", target: Target, plan: Plan, partner: Partner, *, by: str) -> int:

@@ -6,6 +6,7 @@ letters, and drops the columns. Rows that a later read changes are the loader's.
 """
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -17,9 +18,11 @@ from psycopg.rows import tuple_row
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.loading.hash_and_drop import HASH, Redactor, redactor, scrubbed
+from warehouse_pipelines.model.column_texts import RENAMED
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.schema import online
 from warehouse_pipelines.schema.tables import index_name
 
 if TYPE_CHECKING:
@@ -34,12 +37,21 @@ AT_ONCE = 5_000
 def rename(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
     """Rename the columns that the file calls otherwise, with their indexes; return a line for each.
 
+    One that the file called otherwise before, and does no more, has its declared name again first: its comment says
+    what it was called.
+
     Raises ``WrongUse`` when the table has both names: the new one holds values that were another column's, or were
     loaded before the line was taken out of the file.
     """
+    before = _renamed_before(connection)
     done = []
     for entity in entities:
-        there = _columns(connection, entity) if entity.local.renamed else set()
+        marked = before.get((entity.schema, entity.table_name), {})
+        there = _columns(connection, entity) if marked or entity.local.renamed else set()
+        for new, old in marked.items():
+            if entity.local.renamed.get(new) != old and old not in there:
+                done.append(_rename(connection, entity, new, old))
+                there = there - {new} | {old}
         for new, old in entity.local.renamed.items():
             if old not in there:
                 continue
@@ -49,16 +61,29 @@ def rename(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
                     "already, with values of before. Keep it under another name, or drop it, in SQL; then migrate, "
                     "and sync the entity with --full."
                 )
-            table = _identifier(entity.table).as_string()
-            names = [sql.Identifier(name).as_string() for name in (old, new)]
-            connection.exec_driver_sql(f"ALTER TABLE {table} RENAME COLUMN {names[0]} TO {names[1]}")
-            before, after = (
-                sql.Identifier(entity.schema, index_name(entity.table_name, old)),
-                sql.Identifier(index_name(entity.table_name, new)),
-            )
-            connection.exec_driver_sql(f"ALTER INDEX IF EXISTS {before.as_string()} RENAME TO {after.as_string()}")
-            done.append(f"column {entity.table}.{old} renamed to {new} (config/columns.toml)")
+            done.append(_rename(connection, entity, old, new))
     return done
+
+
+def _rename(connection: sa.Connection, entity: Entity, old: str, new: str) -> str:
+    table = _identifier(entity.table).as_string()
+    names = [sql.Identifier(name).as_string() for name in (old, new)]
+    connection.exec_driver_sql(f"ALTER TABLE {table} RENAME COLUMN {names[0]} TO {names[1]}")
+    before, after = (
+        sql.Identifier(entity.schema, index_name(entity.table_name, old)),
+        sql.Identifier(index_name(entity.table_name, new)),
+    )
+    connection.exec_driver_sql(f"ALTER INDEX IF EXISTS {before.as_string()} RENAME TO {after.as_string()}")
+    return f"column {entity.table}.{old} renamed to {new} (config/columns.toml)"
+
+
+def _renamed_before(connection: sa.Connection) -> dict[tuple[str, str], dict[str, str]]:
+    """Return what columns were called before a migration renamed them, by schema and table and present name."""
+    pattern = re.escape(RENAMED).replace(re.escape("{}"), "(.+)") + "$"
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for schema, table, column, old in connection.exec_driver_sql(query("renamed_columns"), {"pattern": pattern}):
+        found.setdefault((schema, table), {})[column] = old
+    return found
 
 
 def stored_in_clear(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
@@ -83,9 +108,10 @@ def stored_in_clear(connection: sa.Connection, entities: Sequence[Entity]) -> li
 def redact(url: str, sources: Sequence[Source]) -> list[str]:
     """Hash and remove what is stored of the columns that the file hashes or drops; return a line for each table.
 
-    A transaction for each table; safe to repeat.
+    A transaction for the rows of each table, and then its columns; safe to repeat.
 
-    Raises ``NotConfigured`` without a key to hash with, ``DatabaseUnavailable``.
+    Raises ``NotConfigured`` without a key to hash with, ``DatabaseUnavailable``, also where others use a table so long
+    that its columns cannot be removed.
     """
     done = []
     for source in sources:
@@ -93,23 +119,14 @@ def redact(url: str, sources: Sequence[Source]) -> list[str]:
             redacting = redactor(entity)
             if redacting is None:
                 continue
-            with warehouse.connect(url) as connection, connection.transaction():
-                if source.mirrored:  # as the loader does, so that triggers do not take it for an edit
-                    connection.execute("SET LOCAL session_replication_role = replica")
-                rows = sum(_rewritten(connection, entity, redacting))
-                dead_letters = _redact_dead_letters(connection, source, entity, redacting)
-                _forget_changes(connection, entity)
-                columns = [
-                    row["attname"] for row in connection.execute(
-                        "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0"
-                        " AND NOT attisdropped AND attname = ANY(%s) ORDER BY attnum",
-                        [_identifier(entity.table).as_string(), list(_dropped(entity))],
-                    )
-                ]  # fmt: skip
-                for name in columns:
-                    connection.execute(
-                        sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(_identifier(entity.table), sql.Identifier(name))
-                    )
+            with warehouse.connect(url) as connection:
+                with connection.transaction():
+                    if source.mirrored:  # as the loader does, so that triggers do not take it for an edit
+                        connection.execute("SET LOCAL session_replication_role = replica")
+                    rows = sum(_rewritten(connection, entity, redacting))
+                    dead_letters = _redact_dead_letters(connection, source, entity, redacting)
+                    _forget_changes(connection, entity)
+                columns = _remove_dropped(connection, entity)
             if rows or dead_letters or columns:
                 without = f", without {', '.join(columns)}" if columns else ""
                 done.append(f"{entity.table}: {rows:,} rows and {dead_letters:,} dead letters redacted{without}")
@@ -180,6 +197,25 @@ def _redact_dead_letters(connection: "Session", source: Source, entity: Entity, 
 def _forget_changes(connection: "Session", entity: Entity) -> None:
     """Delete what is logged of changes: documents among the old values may hold what is hashed or dropped now."""
     connection.execute("DELETE FROM orchestration.change_log WHERE table_name = %s", [entity.table])
+
+
+def _remove_dropped(connection: "Session", entity: Entity) -> list[str]:
+    """Remove the columns that are dropped, without keeping out others for long, and return their names."""
+    columns = [
+        row["attname"]
+        for row in connection.execute(
+            "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0"
+            " AND NOT attisdropped AND attname = ANY(%s) ORDER BY attnum",
+            [_identifier(entity.table).as_string(), list(_dropped(entity))],
+        )
+    ]
+    if columns:
+        statement = sql.SQL("ALTER TABLE {} {}").format(
+            _identifier(entity.table),
+            sql.SQL(", ").join(sql.SQL("DROP COLUMN {}").format(sql.Identifier(name)) for name in columns),
+        )
+        online.patiently(connection, f"Changing {entity.table}", lambda: connection.execute(statement))
+    return columns
 
 
 def _has_clear(connection: sa.Connection, entity: Entity, name: str) -> bool:

@@ -139,11 +139,21 @@ def key_of(due: Due) -> str:
     return f"{due['id']}:{due['step']}"
 
 
-def last_contact(due: Due) -> datetime:
-    """Return since when a reply counts: the last step that was done, or when a person had it go on, or was enrolled."""
+def answered_until(due: Due) -> datetime:
+    """Return since when a reply is new: since the person was enrolled, or since a person here last acted on the lead.
+
+    That is who had the sequence go on, or did a step. Messages that were sent do not count: a reply that the marts get
+    after the next message is as new as one that they get before it.
+    """
     found: list[datetime] = [due["enrolled_at"]]
     for entry in due["log"]:
-        if isinstance(entry, dict) and entry.get("event") in ("done", "resumed", "skipped"):
+        if isinstance(entry, dict) and (entry.get("event") == "resumed" or _did_a_person(entry)):
             with suppress(TypeError, ValueError):  # applications may write the log
                 found.append(datetime.fromisoformat(str(entry.get("at"))).astimezone(UTC))
     return max(found)
+
+
+def _did_a_person(entry: dict[str, Any]) -> bool:
+    outcome = entry.get("outcome")
+    status = outcome.get("status") if isinstance(outcome, dict) else None
+    return entry.get("event") == "done" and status not in ("sent", "recorded")

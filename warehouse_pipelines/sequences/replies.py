@@ -1,4 +1,4 @@
-"""Whether a person called, texted, wrote or filled a form since a step: what pauses a sequence."""
+"""Whether a person called, texted, wrote or filled a form since a time: what pauses a sequence."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING

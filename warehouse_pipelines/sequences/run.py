@@ -5,7 +5,7 @@
 One enrollment is one short transaction (``_take``), a hand-over outside of any, and one short transaction that settles
 it. In the first, with the enrollment locked (``FOR UPDATE SKIP LOCKED``) and the lead held as it is:
 
-1. A reply since the last step pauses it; a lead that is won, lost, deleted or must not be reached stops it.
+1. A reply that nobody here has answered pauses it; a lead that is won, lost, deleted or must not be reached stops it.
 2. Outside of the hours where the lead is, it waits for them.
 3. The message is written. What cannot be written parks the step and pauses the enrollment, with the problem.
 4. ``crm.advance_enrollment`` asks the do-not-call list and the consent for the step's channel once more, after the
@@ -37,7 +37,7 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import BadRecord, WrongUse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.sequences import hours, step
-from warehouse_pipelines.sequences.enrollments import Due, Enrollments, last_contact
+from warehouse_pipelines.sequences.enrollments import Due, Enrollments, answered_until
 from warehouse_pipelines.sequences.hand_over import LOOK_AGAIN, WAITS, HandOver, HandOvers
 from warehouse_pipelines.sequences.replies import Replies
 from warehouse_pipelines.sequences.senders import Message
@@ -168,7 +168,7 @@ class Worker:
             return self._decided(due, before["status"])
         if before and before["status"] == "sending" and (ended := self._hand_overs.after_dead_worker(due, before)):
             return ended
-        if lead["golden_id"] and self._replies.since(lead["golden_id"], last_contact(due)):
+        if lead["golden_id"] and self._replies.since(lead["golden_id"], answered_until(due)):
             if before:
                 self._enrollments.note(
                     due, channel, "retry" if channel in step.SENT else "waiting", "the person replied"

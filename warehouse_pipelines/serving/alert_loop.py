@@ -1,15 +1,17 @@
 """The alert rules that `warehouse serve` evaluates, as it lives outside of Dagster: a dead daemon cannot say so.
 
-    daemon_silent     Dagster's daemon, by its heartbeats in Dagster's own storage; and the sensor that evaluates
-                      alerts, by the row it leaves in ``orchestration.heartbeat``
+    daemon_silent     Dagster's daemon, by its heartbeats in Dagster's own storage
+    alerts_silent     the sensor that evaluates alerts, by the row it leaves in ``orchestration.heartbeat``; it runs in
+                      Dagster's code server, without which the daemon still has heartbeats
     webhook_refused   deliveries that were answered 401, by source
 
-Both are rules like any other, told through the same channels (``observability.alerts``). Whoever never ran Dagster's
+They are rules like any other, told through the same channels (``observability.alerts``). Whoever never ran Dagster's
 daemon is told nothing of it.
 
 When no evaluation ends, no incident can be written: because the warehouse does not answer, because it answers and takes
 no writes, or because a process hangs while it evaluates and keeps all others from it. The channels are told from memory
-then, once and then every hour, and when it is over.
+then, once and then every hour, and when it is over. So they are when ``WAREHOUSE_ALERT_URLS`` cannot be used any more,
+at the URLs that it had last.
 
 This program writes a heartbeat too, which the sensor of Dagster watches, and deletes it when it ends as it should.
 """
@@ -48,6 +50,7 @@ EVALUATED = "SELECT max(evaluated_at) AS at FROM orchestration.alert_evaluation"
 
 NO_ANSWER = "The warehouse does not answer"
 NO_EVALUATION = "Alerts cannot be evaluated"
+NO_URLS = "Alerts cannot be sent"
 HELD = "another process is at it and does not end, Dagster's code server as a rule; restart that"
 ENDLESS = "it does not end; the warehouse, its disk or Dagster's storage hangs as a rule"
 
@@ -63,11 +66,12 @@ class AlertLoop:
         self._notified: dict[str, datetime] = {}
         self._evaluated_at: datetime | None = None
         self._has_heartbeat = False
+        self._urls: list[str] = []
 
     def prepare(self) -> None:
         """Import what sends messages, which takes two seconds, before the first delivery has to wait for it."""
         try:
-            channels(alert_settings.read().urls)
+            channels(self._read_urls()[0])
         except WarehouseError as error:
             log.warning("alerts cannot be sent: %s", error)
 
@@ -92,15 +96,21 @@ class AlertLoop:
         self._count_refused(at)
         try:
             collectors: dict[str, Collector] = {
-                "daemon_silent": lambda rule: self._silent(rule, now),
+                "daemon_silent": lambda rule: _silent(
+                    rule, "Dagster's daemon", last_heartbeat(), now or datetime.now(UTC)
+                ),
+                "alerts_silent": lambda rule: self._sensor_silent(rule, now),
                 "webhook_refused": self._refusals,
             }
             program.write_heartbeat(self._url, "serve", now)
             self._has_heartbeat = True
             found, _, _ = program.run(self._url, SOURCES, collectors=collectors, warehouse_rules=False, now=now)
+            problem = self._read_urls()[1]
             if found is None and not self._others_evaluate():
                 log.warning("alerts could not be evaluated: another process is at it")
                 self._away(at, NO_EVALUATION, HELD)
+            elif problem:
+                self._away(at, NO_URLS, problem)
             else:
                 self._back(at)
         except Exception as error:
@@ -111,22 +121,12 @@ class AlertLoop:
             else:
                 self._away(at, NO_ANSWER, "no session could be opened")
 
-    def _silent(self, rule: Rule, now: datetime | None) -> Sequence[Fault]:
-        """Find what is silent: of Dagster's daemon by the clock of this machine, of its sensor by the warehouse's."""
-        heartbeats = {
-            "Dagster's daemon": (last_heartbeat(), now or datetime.now(UTC)),
-            "the sensor that evaluates alerts": (self._sensor_alive_at(), now or program.clock(self._url)),
-        }
-        return [
-            Fault(name, f"it was last alive at {alive_at:%Y-%m-%d %H:%M} UTC", cause="Dagster")
-            for name, (alive_at, at) in heartbeats.items()
-            if alive_at is not None and at - alive_at > timedelta(minutes=rule.threshold or 0)
-        ]
-
-    def _sensor_alive_at(self) -> datetime | None:
+    def _sensor_silent(self, rule: Rule, now: datetime | None) -> Sequence[Fault]:
+        """Find the sensor silent, by the clock of the warehouse; of the daemon that of this machine counts."""
         with warehouse.session(self._url) as session, rules.asking(session):
             row = session.execute("SELECT last_alive_at FROM orchestration.heartbeat WHERE name = 'alerts'").fetchone()
-        return row["last_alive_at"] if row else None
+        alive_at = row["last_alive_at"] if row else None
+        return _silent(rule, "the sensor that evaluates alerts", alive_at, now or program.clock(self._url))
 
     def _count_refused(self, now: datetime) -> None:
         counts = {source: outcomes.get("refused", 0) for source, outcomes in self._outcomes().items()}
@@ -163,27 +163,45 @@ class AlertLoop:
         self._away_since = self._away_since or now
         told = self._notified.get(title)
         if now - self._away_since >= AWAY and (told is None or now - told >= AGAIN):
-            self._notified[title] = now
-            minutes = (now - self._away_since).total_seconds() / 60
-            self._say(f"[critical] {title}", f"For {minutes:.0f} minutes no alert could be evaluated: {why}.")
+            minutes, done = (now - self._away_since).total_seconds() / 60, _done(title)
+            if self._say(f"[critical] {title}", f"For {minutes:.0f} minutes no alert could be {done}: {why}."):
+                self._notified[title] = now
 
     def _back(self, now: datetime) -> None:
         since, told = self._away_since or now, self._notified
         self._away_since, self._notified = None, {}
         minutes = (now - since).total_seconds() / 60
         for title in told:
-            self._say(f"[critical] Resolved: {title}", f"No alert could be evaluated for {minutes:.0f} minutes.")
+            self._say(f"[critical] Resolved: {title}", f"No alert could be {_done(title)} for {minutes:.0f} minutes.")
 
-    def _say(self, title: str, body: str) -> None:
-        try:
-            usable, _ = channels(alert_settings.read().urls)
-        except WarehouseError:
-            return
-        for channel in usable:
+    def _say(self, title: str, body: str) -> bool:
+        """Send a message to all channels; return whether one took it."""
+        taken = False
+        for channel in channels(self._read_urls()[0])[0]:
             try:
                 channel.send(title, body, "critical")
+                taken = True
             except ChannelRefused:
                 log.warning("the channel %s refused a message", channel.name)
+        return taken
+
+    def _read_urls(self) -> tuple[list[str], str | None]:
+        """Return the URLs of the channels, and what is wrong with the setting; then they are those that it had last."""
+        problem = alert_settings.problems().get("WAREHOUSE_ALERT_URLS")
+        if problem is None:
+            self._urls = alert_settings.read().urls
+        return self._urls, problem
+
+
+def _done(title: str) -> str:
+    return "sent" if title == NO_URLS else "evaluated"
+
+
+def _silent(rule: Rule, name: str, alive_at: datetime | None, at: datetime) -> Sequence[Fault]:
+    """Return the fault of what was last alive too long ago; what never was is not missed."""
+    if alive_at is None or at - alive_at <= timedelta(minutes=rule.threshold or 0):
+        return []
+    return [Fault(name, f"it was last alive at {alive_at:%Y-%m-%d %H:%M} UTC", cause="Dagster")]
 
 
 def last_heartbeat() -> datetime | None:

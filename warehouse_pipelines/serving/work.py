@@ -59,10 +59,10 @@ class Worked:
 
 @dataclass
 class _Plan:
-    """The rows that name a target, each with when it was received, and the keys that they name of it."""
+    """The rows that name a target, each with when it was received, and the keys of it with the rows that name them."""
 
     rows: dict[int, datetime] = field(default_factory=dict)
-    keys: dict[str, None] = field(default_factory=dict)
+    keys: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
 
 
 def work(sources: Sequence[Source], *, url: str, run_id: str | None = None, limit: int = MOST_ROWS) -> Worked | None:
@@ -140,7 +140,7 @@ class _Batch:
                 plan = plans.setdefault(self._target(change), _Plan())
                 plan.rows[row.id] = row.received_at
                 if change.key is not None:
-                    plan.keys[change.key] = None
+                    plan.keys[change.key].append(row.id)
         return {target: plan for target, plan in plans.items() if target[:2] in self._entities}
 
     def _target(self, change: Change) -> Target:
@@ -158,6 +158,7 @@ class _Batch:
         try:
             for result in self._results(source, entity, target, list(plan.keys)):
                 self._worked.reads.append((source, entity, result))
+                self._fail_unread(source, entity, plan, result)
         except SyncRunning:
             self._waiting |= dict.fromkeys(rows, BUSY_SECONDS)
         except DatabaseUnavailable:
@@ -168,6 +169,13 @@ class _Batch:
             message = f"{source.name} {entity.name}: {type(error).__name__}: {masked(str(error), 400)}"
             self._worked.failures.append(message)
             self._failed |= dict.fromkeys(rows, message)
+
+    def _fail_unread(self, source: Source, entity: Entity, plan: _Plan, result: Result) -> None:
+        """Have the rows tried again whose keys the vendor refused to answer; what it answered is loaded."""
+        if result.unread_keys:
+            message = f"{source.name} {entity.name}: {masked(str(result.reason), 400)}"
+            self._worked.failures.append(message)
+            self._failed |= {row: message for key in result.unread_keys for row in plan.keys[key]}
 
     def _results(self, source: Source, entity: Entity, target: Target, keys: list[str]) -> "list[Result]":
         if not target.by_key:

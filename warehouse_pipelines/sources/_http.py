@@ -3,8 +3,9 @@
 A vendor's ``client.py`` makes a ``Client`` with its credential and rates; ``get``, ``post`` and ``send`` return
 decoded answers or raise the project's errors.
 
-Connections are shared by the process, and every request has timeouts. 429, 5xx, a reset and a body that was cut short
-are tried again with jittered backoff; ``Retry-After`` is honoured in both forms. Each attempt first acquires the
+Connections are shared by the process; cookies are not, because a server may look at the session before the login, and
+answer one account with the records of another. Every request has timeouts. 429, 5xx, a reset and a body that was cut
+short are tried again with jittered backoff; ``Retry-After`` is honoured in both forms. Each attempt first acquires the
 credential's budget, which all runs share. Answers are decoded into the form that the vendor documents (``_json``), so
 an answer without its list is an error and never an empty page. Neither headers nor bodies are logged.
 
@@ -75,6 +76,7 @@ def _trusted() -> ssl.SSLContext:
 def _connections(base_url: str) -> "httpx.Client":
     """Return the client of an address. Its sockets are closed when the cache and every thread have let go of it."""
     import weakref
+    from http.cookiejar import CookieJar, DefaultCookiePolicy
 
     import httpx
 
@@ -85,6 +87,7 @@ def _connections(base_url: str) -> "httpx.Client":
         limits=httpx.Limits(max_connections=40, max_keepalive_connections=40, keepalive_expiry=30),
         headers={"User-Agent": "warehouse-pipelines", "Accept": "application/json"},
         follow_redirects=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
     )
     # Not by __del__: of a circle, which a caught error makes, the sockets may be collected before their client.
     weakref.finalize(client, _close, [client._transport, *client._mounts.values()])
@@ -139,6 +142,7 @@ class Client:
                     neither counted nor held to the budget
     ``credential``  what budgets are counted by if ``login`` makes the headers, which change
     ``wait_for``    returns the seconds that an answer asks to wait, None if it does not say
+    ``session``     is True to send the cookies that the vendor sets back to it, which no other client sends
     ``again``       returns True to retry a response that would otherwise be permanent (a rate limit that is a 403)
     ``explain``     is called with every refusal before its status is judged, and raises what only the body tells (a
                     SOAP fault)
@@ -157,6 +161,7 @@ class Client:
         explain: "Callable[[httpx.Response], None]" = lambda response: None,
         login: Callable[[bool], Mapping[str, str]] = lambda renew: {},
         credential: str = "",
+        session: bool = False,
         again: "Callable[[httpx.Response], bool]" = lambda response: False,
     ) -> None:
         import httpx
@@ -170,6 +175,7 @@ class Client:
         if address.scheme not in ("http", "https") or not address.host:
             raise NotConfigured(f"The base URL of {title} is no URL; write https://host or http://host:port.")
         self._http = _connections(base_url.rstrip("/"))
+        self._session = httpx.Cookies() if session else None
         self._headers = dict(headers)
         self._renew = renew
         self._budgets = tuple(budgets)
@@ -178,7 +184,7 @@ class Client:
         self._login = login
         self._again = again
         identity = (base_url, sorted(headers.items()), *([credential] if credential else []))
-        self._credential = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
+        self.credential = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
 
     def get(self, path: str, into: type[T], *, params: Mapping[str, str] | None = None, **how: Any) -> T:
         """Ask for ``path`` and decode the answer; see ``request``."""
@@ -268,11 +274,11 @@ class Client:
         """
         acquired = []
         for budget in sorted(budgets, key=lambda one: one.seconds):
-            self.context.acquire(self._credential, budget)
+            self.context.acquire(self.credential, budget)
             acquired.append((budget, time.monotonic()))
         for budget, at in acquired[:-1]:
             if time.monotonic() - at > budget.seconds / 20:
-                self.context.acquire(self._credential, budget)
+                self.context.acquire(self.credential, budget)
 
     def _attempt(
         self,
@@ -287,7 +293,13 @@ class Client:
         import httpx
 
         try:
-            return self._http.request(method, path, params=params, content=content, headers=headers)
+            request = self._http.build_request(method, path, params=params, content=content, headers=headers)
+            if self._session is not None:
+                self._session.set_cookie_header(request)
+            answer = self._http.send(request)
+            if self._session is not None:
+                self._session.extract_cookies(answer)
+            return answer
         except UnicodeEncodeError as error:  # by httpx, before anything is sent
             character, place = ord(error.object[error.start]), error.start + 1
             raise NotConfigured(
@@ -317,7 +329,8 @@ class Client:
 
     def forget_session(self) -> None:
         """Send no cookie that this vendor has set so far."""
-        self._http.cookies.clear()
+        if self._session is not None:
+            self._session.clear()
 
     def _refuse(self, method: str, path: str, answer: "httpx.Response", attempt: int) -> NoReturn:
         """Raise the error of an answer that is not good: ``_Passing`` where another attempt may help."""

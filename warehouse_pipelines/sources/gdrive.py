@@ -2,16 +2,19 @@
 
 The first run gets the page token of this moment and then lists everything, so changes during the list are in the
 changes that the second run asks for. The token is the entity's ``state`` and is saved with the data. A refused token,
-or another root folder than the last time, makes the run list everything; ``--full`` does the same, and what is no
-longer listed counts as deleted then. Files and folders have a token each, of the same log of changes.
+or another root folder than the last time, makes the run list everything; once a day (``RELIST``) and with ``--full``
+it does so too. What is no longer listed counts as deleted then. Files and folders have a token each, of the same log of
+changes.
 
 **Which files**: without ``GDRIVE_ROOT_FOLDER_ID`` all that the account sees outside of shared drives. With it, all
 below that folder; if it is in a shared drive, that drive's own list and log are read, because the tokens of a drive
-and of a user are different series. A file that moves out counts as deleted.
+and of a user are different series. A file that moves out counts as deleted. Each run asks for the root first: the log
+need not tell of what lies below one that is no longer shared.
 
-**Folders** take all below them along when they move, are trashed or removed, and the log need not report that
-(unconfirmed). So a folder that was trashed or removed, and with a root any change of a folder, makes a run list
-everything.
+**Folders** take all below them along when they move, are shared, trashed or removed, and the log need not report that
+(unconfirmed). So a folder that was trashed or removed, one that is new or came back, and with a root any change of a
+folder, makes a run list everything. A folder is not new if its stored row is of an earlier version: one of the same
+version may have been stored since the last run for files.
 
 **Deleted**: ``trashed`` is the vendor's flag. A file that was removed, or is no longer shared (the log reports both
 alike), comes without a record, so ``removed`` is merged into the stored one. Both are undone when the file comes back.
@@ -24,7 +27,8 @@ owner. **A shortcut** is a file with the id of its target (``shortcut_target_id`
 Left out: contents, permissions, revisions, second parents. ``incompleteSearch`` makes a run partial.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -44,11 +48,15 @@ from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.sources._google import WritingSettings, client, writer
 from warehouse_pipelines.sources._google_requests import ask, calls
+from warehouse_pipelines.sources._http import Client
 
 API = ("drive", "v3")
 SCOPES = ("drive.metadata.readonly",)
 WRITE_SCOPES = ("drive",)
 MOST = 1_000
+RELIST = timedelta(hours=23)
+"""List everything after this time; an hour less than a day, for a daily schedule."""
+
 FOLDER = "application/vnd.google-apps.folder"
 FIELDS = (
     "id,name,mimeType,size,parents,driveId,createdTime,modifiedTime,version,trashed,trashedTime,"
@@ -76,6 +84,7 @@ class Glance(msgspec.Struct):
     parents: list[str] = []
     drive_id: str = msgspec.field(name="driveId", default="")
     trashed: bool = False
+    version: str | int = ""
 
 
 class _Access(msgspec.Struct):
@@ -116,10 +125,12 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     root = Settings().gdrive_root_folder_id.strip()
     reader = GDriveReader(request, context, root)
     state = request.state
-    changes_only = state.get("root") == root and "page_token" in state
+    changes_only = state.get("root") == root and "page_token" in state and _is_fresh(state, request.window.until)
     if changes_only:
         reader.drive_id = state.get("drive_id", "")
         try:
+            if root and reader.ask_root().drive_id != reader.drive_id:
+                raise FolderMoved
             yield from reader.changes(state["page_token"])
         except FolderMoved:
             changes_only = False
@@ -130,10 +141,17 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
             context.note(page_token_refused=True)
     if not changes_only:
         yield from reader.everything()
-    next_state = {"root": root, "drive_id": reader.drive_id, "page_token": reader.token}
+    listed_at = state["listed_at"] if changes_only else request.window.until.isoformat()
+    next_state = {"root": root, "drive_id": reader.drive_id, "page_token": reader.token, "listed_at": listed_at}
     return ReadReport(
         changes_only=changes_only, unproven=reader.unproven, next_state=None if reader.unproven else next_state
     )
+
+
+def _is_fresh(state: Mapping[str, str], now: datetime) -> bool:
+    """Return whether everything was listed recently enough to ask for changes alone."""
+    listed_at = state.get("listed_at")
+    return listed_at is not None and timedelta(0) <= now - datetime.fromisoformat(listed_at) < RELIST
 
 
 class GDriveReader:
@@ -157,7 +175,7 @@ class GDriveReader:
         Raises ``WrongUse`` for a root that is no folder or is not shared.
         """
         if self.root:
-            there = self._root()
+            there = self.ask_root()
             if there.mime_type != FOLDER:
                 raise WrongUse("Google Drive: GDRIVE_ROOT_FOLDER_ID is the id of something that is no folder.")
             self.drive_id = there.drive_id
@@ -168,20 +186,9 @@ class GDriveReader:
         for files in self._listed(f"mimeType {'=' if self.folders else '!='} '{FOLDER}'", FIELDS):
             yield Page([bytes(file) for file in files if self._is_below(_seen(file))])
 
-    def _root(self) -> Glance:
-        try:
-            files = calls(*API, "files")
-            return ask(
-                self.api, files.get(fileId=self.root, fields="id,mimeType,driveId", supportsAllDrives=True), Glance
-            )
-        except RequestRefused as error:
-            if error.status != 404:
-                raise
-            raise WrongUse(
-                "Google Drive answers 404 for GDRIVE_ROOT_FOLDER_ID: the folder, or the shared drive that it is in, is "
-                "not shared with the service account any more, or was deleted. Share it or name another; nothing was "
-                "loaded, and the rows that are there stay."
-            ) from error
+    def ask_root(self) -> Glance:
+        """Return the root. Raises ``WrongUse`` for one that is not shared."""
+        return _root(self.api, self.root)
 
     def changes(self, since: str) -> Iterator[Page]:
         """Yield what the log tells since a page token. Raises ``FolderMoved`` when that may not be all."""
@@ -212,11 +219,14 @@ class GDriveReader:
         """Return the changed files, the stored records of removed ones, and what the loader must set aside."""
         records: list[Json] = []
         removed: dict[str, str | None] = {}
+        folders: dict[str, str | int] = {}
         for received in changes:
             change = _change(received)
             if change is None:
                 records.append(bytes(received))
                 continue
+            if change.file_id == self.root:
+                raise FolderMoved
             if change.removed or bytes(change.file) == b"null":
                 if change.file_id is not None:
                     removed[change.file_id] = change.time
@@ -227,12 +237,15 @@ class GDriveReader:
                 continue
             if file.mime_type == FOLDER and (self.root or file.trashed):
                 raise FolderMoved
+            if file.mime_type == FOLDER:
+                folders[file.id] = file.version
             if (file.mime_type == FOLDER) is not self.folders:
                 continue
             if self._is_below(file):
                 records.append(bytes(change.file))
             else:
                 removed[file.id] = change.time
+        self._require_known(folders)
         entity = self.request.entity
         stored = self.context.known.records(entity.table, list(removed), entity.keys[0]) if removed else {}
         if removed and self.context.known.records(FOLDERS.table, list(removed), FOLDERS.keys[0]):
@@ -241,6 +254,14 @@ class GDriveReader:
             overlaid = {**msgspec.json.decode(record, type=dict), "removed": True, "removedTime": removed[file_id]}
             records.append(msgspec.json.encode(overlaid))
         return records
+
+    def _require_known(self, folders: Mapping[str, str | int]) -> None:
+        """Raise ``FolderMoved`` for a folder that may be new or have come back; ``folders`` has their versions."""
+        if not folders:
+            return
+        stored = self.context.known.records(FOLDERS.table, list(folders), FOLDERS.keys[0], living=True)
+        if any(key not in stored or _seen(stored[key]).version == version for key, version in folders.items()):
+            raise FolderMoved
 
     def _is_below(self, file: Glance) -> bool:
         """Whether a file is to be read; one that cannot be made out is the loader's to set aside."""
@@ -296,7 +317,22 @@ class GDriveReader:
         return {**known, "driveId": self.drive_id} if self.drive_id else known
 
 
-def _seen(file: msgspec.Raw) -> Glance:
+def _root(api: Client, root: str) -> Glance:
+    """Return the root. Raises ``WrongUse`` for one that is not shared."""
+    wanted = calls(*API, "files").get(fileId=root, fields="id,mimeType,driveId", supportsAllDrives=True)
+    try:
+        return ask(api, wanted, Glance)
+    except RequestRefused as error:
+        if error.status != 404:
+            raise
+        raise WrongUse(
+            "Google Drive answers 404 for GDRIVE_ROOT_FOLDER_ID: the folder, or the shared drive that it is in, is "
+            "not shared with the service account any more, or was deleted. Share it or name another; nothing was "
+            "loaded, and the rows that are there stay."
+        ) from error
+
+
+def _seen(file: msgspec.Raw | bytes) -> Glance:
     try:
         return msgspec.json.decode(file, type=Glance)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -359,8 +395,13 @@ FOLDERS = Entity(
 
 
 def check() -> str:
-    """Ask where the log of changes stands, and what may be written. Not being allowed to write is no error."""
+    """Ask for the root folder, where the log of changes stands, and what may be written.
+
+    Not being allowed to write is no error. Raises ``WrongUse`` for a root that is not shared.
+    """
     api = client(ReadContext(), "Google Drive", SCOPES)
+    if root := Settings().gdrive_root_folder_id.strip():
+        _root(api, root)
     ask(api, calls(*API, "changes").getStartPageToken(supportsAllDrives=True), Start)
     return (
         f"Google Drive answers: the service account can read the log of changes; granted: {', '.join(SCOPES)}; "

@@ -16,6 +16,10 @@ taken, else ``raw``; of a list the first. ``lead_id`` is the key; ``id`` is that
 changes with it. A full read keeps its folds in a temporary file. Events without a lead are counted as
 ``events_without_lead`` in the metrics.
 
+The vendor deletes events that are older than the account's retention, which it does not tell. So a full read proves
+nothing of what lies before the oldest event of the feed (``complete_since``): rows from before stay, and a fold takes
+its events from before out of the stored record. What is missing from then on was deleted at the vendor.
+
 Where events of a page are out of order, the next page is asked for after the last one that is older than ``DISORDER``,
 so that none is missed whether the vendor goes on by place or by id; duplicates are dropped.
 
@@ -67,13 +71,17 @@ class Wrapped(msgspec.Struct):
 
 def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the events, or the leads that they are folded to."""
+    pages = feed(request, context)
+    first = list(itertools.islice(pages, 1))
+    oldest = _oldest(itertools.chain.from_iterable(first)) if request.full else None
+    report = ReadReport(complete_since=None if oldest is None else datetime.fromtimestamp(oldest, UTC))
     if request.entity.path == EVENTS.path:
-        for records in feed(request, context):
+        for records in itertools.chain(first, pages):
             yield Page(records, in_window=False)
-        return ReadReport()
-    folds = Folds(request, context)
+        return report
+    folds = Folds(request, context, oldest)
     try:
-        for records in feed(request, context):
+        for records in itertools.chain(first, pages):
             if odd := folds.add(records):
                 yield Page(odd, in_window=False)
             if request.limit and folds.count() >= request.limit:
@@ -82,7 +90,7 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
             yield Page(leads, in_window=False)
     finally:
         folds.close()
-    return ReadReport()
+    return report
 
 
 def client(context: ReadContext) -> Client:
@@ -164,13 +172,23 @@ def _second(event_id: str) -> int | None:
         return None
 
 
-class Folds:
-    """The leads whose events were met, in a temporary file: there may be more than memory holds."""
+def _oldest(records: Iterable[Json]) -> int | None:
+    """Return the second from which on the feed has all events, by its first page; None for an empty one."""
+    keys = (key_of(msgspec.Raw(record)) for record in records)
+    seconds = [second for key in keys if key and (second := _second(key)) is not None]
+    return min(seconds) + DISORDER if seconds else None
 
-    def __init__(self, request: ReadRequest, context: ReadContext) -> None:
+
+class Folds:
+    """The leads whose events were met, in a temporary file: there may be more than memory holds.
+
+    ``oldest`` is the second from which on all events are about to be read, None in a read of what is new.
+    """
+
+    def __init__(self, request: ReadRequest, context: ReadContext, oldest: int | None = None) -> None:
         self._table, self._context = request.entity.table, context
-        # Everything that a lead has is about to be read, unless the reading stops early.
-        self._anew = request.full and not request.limit
+        # A reading that stops early does not meet all events of a lead.
+        self._oldest = None if request.limit else oldest
         self._file = sqlite3.connect("", check_same_thread=False)
         self._file.execute("PRAGMA journal_mode = OFF")
         self._file.execute("CREATE TABLE fold (lead_id TEXT PRIMARY KEY, events BLOB NOT NULL) WITHOUT ROWID")
@@ -203,11 +221,22 @@ class Folds:
         found = self._file.execute(f"SELECT lead_id, events FROM fold WHERE lead_id IN ({marks})", lead_ids)  # noqa: S608
         held = {lead_id: msgspec.json.decode(events) for lead_id, events in found}
         missing = [lead_id for lead_id in lead_ids if lead_id not in held]
-        if missing and not self._anew:
+        if missing:
             stored = self._context.known.records(self._table, missing, key="lead_id")
             # Of a lead of an erased person nothing is stored, and nothing will be.
-            held |= {lead_id: msgspec.json.decode(record).get("events", {}) for lead_id, record in stored.items()}
+            held |= {lead_id: self._kept(msgspec.json.decode(record)) for lead_id, record in stored.items()}
         return held
+
+    def _kept(self, record: dict[str, Any]) -> dict[str, Event]:
+        """Return the events of a stored lead that are not about to be read."""
+        events: dict[str, Event] = record.get("events", {})
+        if self._oldest is None:
+            return events
+        return {
+            kind: event
+            for kind, event in events.items()
+            if (second := _second(str(event.get("id")))) is not None and second < self._oldest
+        }
 
     def count(self) -> int:
         """Return how many leads were met."""

@@ -6,11 +6,13 @@ Decided:
 - A key that more than ``CAP`` records share makes no pairs, except an id: each of its records makes one with the record
   that the id is of. ``identity.crowded_key`` lists such keys, so a run sees which ones its changes made crowded, or
   freed, and compares all their records again. The result does not depend on who came first.
+- An address that is such a key, or that staff have or had, is no evidence either where two records are found by another
+  key: the records are read without it. Whose address a rep's is that 90 contacts have, no count would tell.
 - Customers make pairs with customers, staff with staff, touches with nobody.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from psycopg.rows import tuple_row
 
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified import bulk
+from warehouse_pipelines.unified.normalise import email_key
 from warehouse_pipelines.unified.record import Record
 
 if TYPE_CHECKING:
@@ -44,14 +47,18 @@ class Population:
 
 def read(session: "Session", ids: Collection[int] | None = None) -> Population:
     """Return the records of these ids, or all; touches are left out."""
-    return _population(texts(session, query("identity_records"), {"ids": None if ids is None else list(ids)}))
+    found = _population(texts(session, query("identity_records"), {"ids": None if ids is None else list(ids)}))
+    _leave_out_crowded(session, found.records)
+    return found
 
 
 def read_all(session: "Session") -> Population:
     """Return all records, and let the server find meanwhile which of them share a key, for ``all_pairs``."""
     found = list(texts(session, query("identity_records"), {"ids": None}))
     with bulk.meanwhile(lambda: _share_keys(session)):
-        return _population(found)
+        population = _population(found)
+    _leave_out_crowded(session, population.records)
+    return population
 
 
 def _population(some: Iterable[str]) -> Population:
@@ -67,13 +74,26 @@ def _population(some: Iterable[str]) -> Population:
     )
 
 
+def _leave_out_crowded(session: "Session", records: list[Record]) -> None:
+    """Take the addresses out of customers' records that are crowded keys."""
+    rows = session.execute("SELECT substr(key, 3) AS key FROM identity.crowded_key WHERE left(key, 2) = 'e:'")
+    crowded = {row["key"] for row in rows}
+    if not crowded:
+        return
+    for number, record in enumerate(records):
+        if record.emails and record.kind == "customer":
+            kept = tuple([one for one in record.emails if email_key(one) not in crowded])
+            if len(kept) < len(record.emails):
+                records[number] = replace(record, emails=kept)
+
+
 def _share_keys(session: "Session") -> None:
     """List the records of each key, and note which keys are crowded."""
     session.execute("SET LOCAL work_mem = '256MB'")
     # By the hash of a key, customers and staff apart: a list of all records that have it costs less than a join of all.
     session.execute("CREATE TEMP TABLE shared_key ON COMMIT DROP AS " + query("identity_shared_keys"))
     session.execute("ANALYZE pg_temp.shared_key")
-    session.execute("DELETE FROM identity.crowded_key")
+    session.execute("DELETE FROM identity.crowded_key WHERE left(key, 2) <> 'o:'")
     session.execute(query("identity_crowded_keys"), {"cap": CAP})
     session.execute(
         "DELETE FROM pg_temp.shared_key WHERE key IN (SELECT hashtextextended(c.key, kind)"
@@ -96,7 +116,9 @@ def pairs_of(session: "Session", ids: Collection[int]) -> list[tuple[int, int]]:
 
 def crossed(session: "Session", keys: Collection[str]) -> set[int]:
     """Note which of the keys became crowded or are so no longer; return the ids of their records."""
-    rows = session.execute(query("identity_crossed_keys"), {"keys": list(keys), "cap": CAP}).fetchall()
+    asked = {key.removeprefix("staff:") if key.startswith("staff:e:") else key for key in keys}.union(keys)
+    given = {"keys": [key for key in asked if not key.startswith("o:")], "cap": CAP}
+    rows = session.execute(query("identity_crossed_keys"), given).fetchall()
     if not rows:
         return set()
     session.execute(

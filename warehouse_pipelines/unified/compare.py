@@ -17,6 +17,7 @@ Decided:
 - Spellings of one mailbox of Gmail (dots, ``+tag``, googlemail.com) are one address by Gmail's own rule. They count as
   equal where the names are, and neither numbers nor generations differ. Else they open no gate: a family with one
   mailbox tells its members apart by the tag.
+- The address of an office (``info@``) is no evidence, equal or not: whoever is in the office has it.
 - A business is another one than the person who has its number, and has no household.
 """
 
@@ -24,7 +25,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 from warehouse_pipelines.unified import likeness
-from warehouse_pipelines.unified.normalise import gmail_box
+from warehouse_pipelines.unified.normalise import gmail_box, telling
 from warehouse_pipelines.unified.record import Record
 from warehouse_pipelines.unified.weights import Weights
 
@@ -106,7 +107,8 @@ def levels(a: Record, b: Record) -> Levels:
     last: str = likeness.surname(a.last_name, b.last_name)
     if first == last == "different" and _swapped(a, b):
         first = last = "swapped"
-    email: str = _any(a.emails, b.emails, likeness.email)
+    emails, other_emails = telling(a.emails), telling(b.emails)
+    email: str = _any(emails, other_emails, likeness.email)
     phone: str = _any(a.phones, b.phones, likeness.phone)
     suffix = _suffix(a.suffix, b.suffix) if a.suffix or b.suffix else "missing"
     if (
@@ -115,7 +117,7 @@ def levels(a: Record, b: Record) -> Levels:
         and last == "equal"
         and phone != "different"
         and suffix in ("missing", "equal")
-        and _one_mailbox(a.emails, b.emails)
+        and _one_mailbox(emails, other_emails)
     ):
         email = "equal"
     ids = "equal" if a.ids and b.ids and not set(a.ids).isdisjoint(b.ids) else "missing"

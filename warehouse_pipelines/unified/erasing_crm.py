@@ -5,6 +5,7 @@ The number stays blocked where it was: of an entry the keyed hash is kept.
 
 from typing import TYPE_CHECKING, Any
 
+from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified.emptying import Part
 from warehouse_pipelines.unified.entered import ENTERED
 from warehouse_pipelines.unified.every_organization import act_for
@@ -18,11 +19,11 @@ def leads(session: "Session", whom: Subject) -> list[dict[str, Any]]:
     """Return id and organization of the leads of these persons, deleted ones too."""
     session.execute("SET LOCAL ROLE crm_definer")
     try:
-        return session.execute(
-            "SELECT id, organization_id FROM crm.leads WHERE erased_at IS NULL AND (golden_id = ANY(%s)"
-            " OR lower(email) = ANY(%s) OR phone = ANY(%s) OR id = ANY(%s::text[]::uuid[])) ORDER BY created_at, id",
-            [list(whom.person_ids), list(whom.emails), list(whom.phones), list(whom.records.get(ENTERED.table, ()))],
-        ).fetchall()
+        given = {
+            "persons": list(whom.person_ids), "emails": list(whom.emails), "phones": list(whom.phones),
+            "leads": list(whom.records.get(ENTERED.table, ())),
+        }  # fmt: skip
+        return session.execute(query("erasing_leads").encode(), given).fetchall()
     finally:
         session.execute("RESET ROLE")
 

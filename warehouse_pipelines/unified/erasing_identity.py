@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
 
+def note_addresses(session: "Session", record_ids: list[int]) -> None:
+    """Note the addresses of staff among records that are to be deleted: of others they are evidence from then on."""
+    session.execute(
+        "INSERT INTO identity.pending_key (key) SELECT DISTINCT substr(k.key, 7)"
+        " FROM identity.record AS r, unnest(r.block_keys) AS k (key)"
+        " WHERE r.record_id = ANY (%s) AND r.kind = 'staff' AND left(k.key, 8) = 'staff:e:' ON CONFLICT DO NOTHING",
+        [record_ids],
+    )
+
+
 def erase(session: "Session", whom: Subject, rows: Rows) -> list[Part]:
     """Delete what identity knows of these persons and of these records; return what was done."""
     done: dict[str, int] = {}
@@ -33,6 +43,7 @@ def erase(session: "Session", whom: Subject, rows: Rows) -> list[Part]:
             "SELECT record_id FROM identity.record WHERE source_table = %(table)s AND source_key = ANY(%(keys)s)", named
         ).fetchall()
         records = {"ids": [row["record_id"] for row in found]}
+        note_addresses(session, records["ids"])
         for pairs in ("edge", "review"):
             delete(pairs, "a_id = ANY(%(ids)s)", records)
             delete(pairs, "b_id = ANY(%(ids)s)", records)

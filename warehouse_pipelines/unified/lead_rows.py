@@ -36,10 +36,13 @@ class Signal:
     ``unmapped``    what a status is loaded as that no row maps: what claims least
     ``closed``, ``chance``  columns of a stage of a deal: whether it ends the deal, and its probability, from which the
                     nearest status of an unmapped stage is taken
-    ``calls_off``   a lost row ends a sale that others told of before
+    ``calls_off``   a lost row ends a sale that others told of before it was edited last
+    ``cancelled``   a column that, when it is filled, says that it was cancelled, whatever its status
     ``said``        the column of the time of the status, where it is not when the row was edited
     ``owner``       the column of the rep, a key of ``owner_table``
     ``tags``        a JSON list of tags, texts or objects with a name; or a query of ``TAG_QUERIES`` in angle brackets
+    ``currency``    the column of the currency of ``value``, else it is US dollars; ``converted`` that of the value that
+                    the source itself converts to US dollars
     ``alive``       a column that, when it is filled, says that an archived row is not deleted
     """
 
@@ -59,6 +62,7 @@ class Signal:
     closed: str = ""
     chance: str = ""
     calls_off: bool = False
+    cancelled: str = ""
     said: str = ""
     source: str = ""
     owner: str = ""
@@ -66,6 +70,8 @@ class Signal:
     tags: str = ""
     value: str = ""
     value_rank: int = 9
+    currency: str = ""
+    converted: str = ""
     division: str = ""
     alive: str = ""
 
@@ -117,6 +123,7 @@ _SIGNALS: tuple[Signal, ...] = (
         joins=(_join("deal", "hubspot_deal", "deal_id"), _join("stage", "hubspot_pipeline_stage", "deal.dealstage")),
         word="hubspot.dealstage", status="deal.dealstage", unmapped="qualified", closed="stage.is_closed",
         chance="stage.probability", said="deal.closedate|deal.hs_lastmodifieddate", value="deal.amount", value_rank=2,
+        currency="deal.deal_currency_code", converted="deal.amount_in_home_currency",
         owner="deal.hubspot_owner_id", owner_table="hubspot_owner", division="deal.division",
     ),
     Signal(
@@ -198,7 +205,7 @@ _SIGNALS: tuple[Signal, ...] = (
     Signal(
         crm="genius", table="genius_job", of="genius_prospect", key="prospect_id",
         joins=(_DIVISION, _join("state", "genius_job_status", "status")),
-        word="genius.job", status="state.label", unmapped="proposal", calls_off=True,
+        word="genius.job", status="state.label", unmapped="proposal", calls_off=True, cancelled="cancel_date",
         value="contract_amount|job_value", value_rank=1, division="division.label",
         owner="sold_user_id|user_id", owner_table="genius_user",
     ),
@@ -259,18 +266,6 @@ _MORE_CONSENT: Mapping[str, tuple[Consent, ...]] = {
 }  # fmt: skip
 MORE_CONSENT: Mapping[str, tuple[Consent, ...]] = by_table(_MORE_CONSENT, SOURCES)
 """What ``people`` cannot say, because it stands in no column: ``raw_data:`` and the path in the record, with dots."""
-
-
-_OUT_OF_USE: Mapping[str, tuple[str, str]] = {
-    "callrail_tracker": ("status", "disabled"),
-    "salesrabbit_user": ("active", "false"),
-    "salespro_user": ("is_active", "false"),
-    "arrivy_entity": ("is_disabled", "true"),
-    "arrivy_group": ("is_disabled", "true"),
-}
-OUT_OF_USE: Mapping[str, tuple[str, str]] = by_table(_OUT_OF_USE, SOURCES)
-"""Of tables with numbers of the business or its people: the column, and its value in a row that is kept though it is
-out of use. Its number may be anybody's since, and so may that of an archived row."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,6 +96,9 @@ NOBODYS_MAIL = _words("""
     """)
 """What stands before the @ of an address that was typed because the form wanted one."""
 
+NOBODYS_HOSTS = _words("none.com noemail.com noemail.net noemail.org nomail.com noreply.com notprovided.com na.com")
+"""What stands behind the @ of such an address."""
+
 OFFICES_MAIL = _words("""
     info sales office admin administrator contact support hello service services billing accounts accounting mail team
     help marketing manager management reception frontdesk webmaster hr jobs orders estimates leads customerservice

@@ -13,7 +13,11 @@ Two records are compared when they share a block key:
 Decided:
 
 - A number of the business itself and an address such as ``noreply@`` are nobody's, so the record does not have them.
-  ``info@`` is kept, as it may be written to, and makes no key: everybody in an office has it.
+  ``info@`` is kept, as it may be written to, and makes no key and no evidence: everybody in an office has it.
+- Numbers and addresses of staff are no customer's: a rep types his own into contacts who gave none. What has no name
+  and nothing but these, such as a call from a rep's telephone, is a touch, and his.
+- A record has a mark among its keys for each value that it is read without, ``o:p:+1…`` or ``o:staff:e:…``. It is read
+  again by the mark when the value is no longer ours, and the mark makes no pairs.
 - The key of an address leaves out what is behind ``+``, and the dots of Gmail: one mailbox has one key.
 - A surname that sounds otherwise (a letter missing) is found by the street, and one who moved by name and city.
 - A given name makes a key for the initial of each long form that it may stand for: Bob is found as Robert, by ``r``.
@@ -26,7 +30,7 @@ from typing import NamedTuple
 
 from warehouse_pipelines.model import emails
 from warehouse_pipelines.unified import addresses, names
-from warehouse_pipelines.unified.name_words import NOBODYS_MAIL, OFFICES_MAIL
+from warehouse_pipelines.unified.name_words import NOBODYS_HOSTS, NOBODYS_MAIL, OFFICES_MAIL
 from warehouse_pipelines.unified.record import Kind, Record
 
 
@@ -58,7 +62,35 @@ class Raw(NamedTuple):
     deleted: bool = False
 
 
+class Own(NamedTuple):
+    """What the business and its staff are reached by: numbers in E.164, and keys of addresses as ``email_key``."""
+
+    business: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset()
+    addresses: frozenset[str] = frozenset()
+
+    def marks(self) -> frozenset[str]:
+        """Return the marks of records that are read without these."""
+        return frozenset(
+            [
+                *(f"o:p:{one}" for one in self.business),
+                *(f"o:staff:p:{one}" for one in self.numbers),
+                *(f"o:staff:e:{one}" for one in self.addresses),
+            ]
+        )
+
+
+NOTHING_OWN = Own()
+
+
+def keys_without(mark: str) -> tuple[str, ...]:
+    """Return the keys of the records that are to be read without a value, by its mark."""
+    key = mark.removeprefix("o:")
+    return (key.removeprefix("staff:"),) if key.startswith("staff:") else (key, f"staff:{key}")
+
+
 _SUSPECT = frozenset([*(digit * 4 for digit in "0123456789"), "4567", "5678", "1212"])
+_NO_ADDRESS = re.compile(r"no[-_.]?(?:e?[-_.]?mail|reply)\d*|(?:none|not[-_.]?(?:given|provided|available))\d*")
 _REPEATED = re.compile(r"(\d)\1{6}$|(?:1234567|2345678|5551212|5555555|0000000)$")
 
 
@@ -67,7 +99,12 @@ def email(text: str | None) -> str | None:
     if not text:
         return None
     found = emails.address(text)
-    return None if found is None or found[: found.index("@")] in NOBODYS_MAIL else found
+    if found is None:
+        return None
+    local, _, host = found.partition("@")
+    local = local.partition("+")[0] or local
+    nobodys = local in NOBODYS_MAIL or host in NOBODYS_HOSTS or _NO_ADDRESS.fullmatch(local)
+    return None if nobodys else found
 
 
 def email_key(address: str) -> str | None:
@@ -77,6 +114,18 @@ def email_key(address: str) -> str | None:
     if domain in emails.GMAIL:
         local, domain = local.replace(".", ""), "gmail.com"
     return None if local in OFFICES_MAIL else f"{local}@{domain}"
+
+
+def address_keys(text: str) -> list[str]:
+    """Return the keys of the addresses in a column that may have several."""
+    found = filter(None, map(email, emails.BETWEEN.split(text)))
+    return [key for one in found if (key := email_key(one))]
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def telling(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of the addresses that tell who somebody is: not those of offices."""
+    return tuple([one for one in addresses if email_key(one)])
 
 
 @functools.lru_cache(maxsize=1 << 16)
@@ -95,34 +144,59 @@ def token(table: str, key: str) -> str:
     return f"{table}:{key.lower()}" if len(key) == 36 else f"{table}:{key}"
 
 
-_NO_NUMBERS: frozenset[str] = frozenset()
-
-
-def normalise(raw: Raw, own_numbers: frozenset[str] = _NO_NUMBERS) -> Record:
-    """Return the record of what a source says. ``own_numbers`` are those of the business, which are nobody's."""
+def normalise(raw: Raw, own: Own = NOTHING_OWN) -> Record:
+    """Return the record of what a source says. ``own`` is what the business and its staff are reached by."""
     (
         table, key, kind, first, middle, last, full, caller_id, business, written, numbers, street, unit, city, state,
         zip_, pointed, created_at, updated_at, deleted,
     ) = raw  # fmt: skip
     name = names.parse_name(first, last, full, middle=middle, business=business, caller_id=caller_id)
     emails = _unique([one for one in map(email, written) if one])
-    phones = _unique([one for one in numbers if one and one not in own_numbers and not is_nobodys(one)])
+    phones = _unique([one for one in numbers if one and not is_nobodys(one)])
+    left_out: tuple[str, ...] = ()
+    if own.business and not own.business.isdisjoint(phones):
+        left_out = tuple([f"o:p:{one}" for one in phones if one in own.business])
+        phones = tuple([one for one in phones if one not in own.business])
     named = name.first or name.last or name.business
-    if kind == "customer":
-        if not named and not emails:
-            kind = "touch"
-    elif kind == "touch" and named and (emails or phones):
-        kind = "customer"
-    own = token(table, key)
-    ids = (own, *dict.fromkeys([one for one in pointed if one != own])) if pointed else (own,)
+    if kind != "staff":
+        others, other_phones, of_staff = _not_of_staff(emails, phones, own)
+        if kind == "customer":
+            if not named and not others:
+                kind = "touch"
+        elif named and (others or other_phones):
+            kind = "customer"
+        if kind == "customer" or others or other_phones:
+            emails, phones, left_out = others, other_phones, left_out + of_staff
+    own_id = token(table, key)
+    ids = (own_id, *dict.fromkeys([one for one in pointed if one != own_id])) if pointed else (own_id,)
     shown = None
     if named:
         text = f"{first} {last}" if first and last else first or last or full or business or ""
         shown = " ".join(text.split()) or None
     return Record(
         table, key, kind, shown, *name, emails, phones, *addresses.parse(street, unit, city, state, zip_), ids,
-        created_at, updated_at, deleted,
+        created_at, updated_at, deleted, left_out,
     )  # fmt: skip
+
+
+def _not_of_staff(
+    emails: tuple[str, ...], phones: tuple[str, ...], own: Own
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Return the addresses and numbers that are not of staff, and the marks of the others."""
+    marks = []
+    if own.addresses and emails:
+        kept = []
+        for one in emails:
+            key = email_key(one)
+            if key in own.addresses:
+                marks.append(f"o:staff:e:{key}")
+            else:
+                kept.append(one)
+        emails = tuple(kept)
+    if not own.numbers.isdisjoint(phones):
+        marks += [f"o:staff:p:{one}" for one in phones if one in own.numbers]
+        phones = tuple([one for one in phones if one not in own.numbers])
+    return emails, phones, tuple(marks)
 
 
 def _unique(values: list[str]) -> tuple[str, ...]:
@@ -154,6 +228,7 @@ def block_keys(record: Record) -> tuple[str, ...]:
         keys.append(f"b:{record.business.replace(' ', '')[:12]}|{zip_ or city}")
     if record.kind == "staff":
         keys = [f"staff:{key}" for key in keys]
+    keys += record.left_out
     return tuple(dict.fromkeys(keys))
 
 

@@ -276,18 +276,19 @@ def _write_merged(session: "Session", population: Population, assigned: Assigned
         [json.dumps(into)],
     )
     had = [
-        {"alias": str(person), "table": population.records[number].source_table,
+        {"alias": str(person), "person": str(assigned.merged[person]), "table": population.records[number].source_table,
          "key": population.records[number].source_key}
         for number, person in before.items() if person in assigned.merged
     ]  # fmt: skip
-    # What one of its own aliases had stays that alias's.
+    # What one of its own aliases had, which moved with it above, stays that alias's.
     session.execute(
         """
         INSERT INTO identity.former_member (alias_id, source_table, source_key)
-            SELECT h.alias, h.table, h.key FROM jsonb_to_recordset(%s::jsonb) AS h (alias uuid, "table" text, key text)
+            SELECT h.alias, h.table, h.key
+            FROM jsonb_to_recordset(%s::jsonb) AS h (alias uuid, person uuid, "table" text, key text)
             WHERE NOT EXISTS (
                 SELECT FROM identity.alias AS a JOIN identity.former_member AS f USING (alias_id)
-                WHERE a.person_id = h.alias AND f.source_table = h.table AND f.source_key = h.key
+                WHERE a.person_id IN (h.alias, h.person) AND f.source_table = h.table AND f.source_key = h.key
             )
             ON CONFLICT DO NOTHING
         """,

@@ -619,3 +619,16 @@ _OWN_NUMBERS: tuple[tuple[str, str], ...] = (
 )
 OWN_NUMBERS: tuple[tuple[str, str], ...] = per_account(_OWN_NUMBERS, SOURCES)
 """Phone columns with numbers of the business itself, which are nobody's even where a record has them."""
+
+_OUT_OF_USE: Mapping[str, tuple[str, str]] = {
+    "callrail_tracker": ("status", "disabled"),
+    "salesrabbit_user": ("active", "false"),
+    "salespro_user": ("is_active", "false"),
+    "genius_user": ("is_inactive", "true"),
+    "hubspot_geniususer": ("is_active", "false"),
+    "arrivy_entity": ("is_disabled", "true"),
+    "arrivy_group": ("is_disabled", "true"),
+}
+OUT_OF_USE: Mapping[str, tuple[str, str]] = by_table(_OUT_OF_USE, SOURCES)
+"""Of tables with numbers and addresses of the business or its people: the column, and its value in a row that is kept
+though it is out of use. Its number may be anybody's since, and so may that of an archived row."""

@@ -24,7 +24,7 @@ from warehouse_pipelines.unified import candidates, cluster, compare, likeness, 
 from warehouse_pipelines.unified.candidates import CAP, Population
 from warehouse_pipelines.unified.cluster import Called, Clusters
 from warehouse_pipelines.unified.compare import Levels
-from warehouse_pipelines.unified.normalise import gmail_box
+from warehouse_pipelines.unified.normalise import gmail_box, telling
 from warehouse_pipelines.unified.splink_lane import Compared, Lane, Trained
 from warehouse_pipelines.unified.weights import DEFAULT, Weights
 
@@ -326,7 +326,8 @@ def _keys(session: "Session", population: Population) -> list[str | None]:
     """Return the block keys of each record in one text."""
     keys: list[str | None] = [None] * len(population.ids)
     statement = (
-        "SELECT concat_ws(chr(31), record_id, array_to_string(block_keys, chr(31)))"
+        "SELECT concat_ws(chr(31), record_id, array_to_string(ARRAY("
+        "SELECT k FROM unnest(block_keys) AS k WHERE left(k, 2) <> 'o:'), chr(31)))"
         " FROM identity.record WHERE kind <> 'touch'"
     )
     with session.transaction():
@@ -352,10 +353,11 @@ def lane(population: Population, keys: Sequence[str | None], cap: int | None = C
     for name in ("first_name", "middle_name", "last_name", "suffix", "business", "street", "unit", "city", "zip"):
         columns[name] = pa.array([getattr(record, name) for record in records], text)
     for name, of in (("email", "emails"), ("phone", "phones")):
-        columns[f"{name}_list"] = pa.array([getattr(record, of) for record in records], texts)
-        columns[f"{name}_1"] = pa.array([next(iter(getattr(record, of)), None) for record in records], text)
+        lists = [telling(record.emails) if of == "emails" else record.phones for record in records]
+        columns[f"{name}_list"] = pa.array(lists, texts)
+        columns[f"{name}_1"] = pa.array([next(iter(one), None) for one in lists], text)
     columns["mailbox_list"] = pa.array(
-        [[box for one in record.emails if (box := gmail_box(one))] for record in records], texts
+        [[box for one in telling(record.emails) if (box := gmail_box(one))] for record in records], texts
     )
     columns["id_list"] = pa.array([record.ids for record in records], texts)
     known = {name for record in records for name in (record.first_name, record.last_name) if name}

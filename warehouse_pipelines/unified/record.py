@@ -14,7 +14,11 @@ Kind = Literal["customer", "staff", "touch"]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record. ``ids`` are tokens ``table:key``: its own first, then those that it points at in other CRMs."""
+    """One record.
+
+    ``ids`` are tokens ``table:key``: its own first, then those that it points at in other CRMs. ``left_out`` are marks
+    of numbers and addresses that its source has there, and that are the business's or its staff's.
+    """
 
     source_table: str
     source_key: str
@@ -36,6 +40,7 @@ class Record:
     created_at: datetime | None = None
     updated_at: datetime | None = None
     deleted: bool = False
+    left_out: tuple[str, ...] = ()
 
     @property
     def name(self) -> tuple[str, str]:

@@ -11,10 +11,12 @@ began later has later times. What is read twice is known by its fingerprint, and
 
 Decided:
 
-- A row that a source deleted stays a record, ``deleted``: it still tells who a person is. Where its
-  table has the row no longer (as after an erasure), a full refresh removes the record.
+- A row that a source deleted stays a record, ``deleted``: it still tells who a person is. So does the row of a user who
+  left. Where its table has the row no longer (as after an erasure), a full refresh removes the record.
 - A change of only the times, or of how a name is shown, does not compare anything again: ``Changed.edited``.
-- A number of the business that turns up among the numbers of records is taken out of them.
+- Records are read without the numbers and addresses of the business and its staff, ``own``. Of which ones the last
+  refresh knew, ``identity.crowded_key`` has the marks; when one is added or left, the records that have its key, or its
+  mark, are read again.
 - More than ``LISTED`` changed records, or than a tenth of all, are not listed: ``Changed.everything`` says that all
   must be resolved, which costs a tenth as much a record. The GIN indexes are then made anew at the end: entering each
   of a record's eight keys by itself costs more.
@@ -36,10 +38,12 @@ from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified import entered, source_rows
-from warehouse_pipelines.unified.normalise import block_keys, normalise
+from warehouse_pipelines.unified import own as own_values
+from warehouse_pipelines.unified.normalise import Own, block_keys, keys_without, normalise
 from warehouse_pipelines.unified.people import BY_TABLE, PEOPLE
 from warehouse_pipelines.unified.record_lines import COLUMNS, copy_line
-from warehouse_pipelines.unified.source_rows import Reading, Tables
+from warehouse_pipelines.unified.source_rows import Reading
+from warehouse_pipelines.unified.tables import Tables
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -47,6 +51,10 @@ if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
 log = logging.getLogger("warehouse")
+
+RULES = 1
+"""By which rules records are read and compared. Raise it where ``normalise`` or ``compare`` decide otherwise than
+before: the next run reads and compares everything again."""
 
 LISTED = 50_000
 """Changed records that are listed by their ids and keys, at most; of more, all records are resolved."""
@@ -107,7 +115,7 @@ def refresh(session: "Session", *, full: bool = False, tables: Collection[str] |
         _prepare(session)
         until = session.execute(query("identity_read_until")).fetchone()
         assert until is not None  # noqa: S101  (an aggregate)
-        own = _own_numbers(session, columns)
+        own = own_values.read(session, columns)
         positions = {
             row["source_table"]: row["read_until"]
             for row in session.execute("SELECT source_table, read_until FROM identity.read_position")
@@ -116,7 +124,7 @@ def refresh(session: "Session", *, full: bool = False, tables: Collection[str] |
         whole = {one.row.table for one in readings if full or one.row.table not in positions}
         read = 0
         due = _due(session, columns, readings, positions, whole)
-        strays = _with_own_numbers(session, own, whole)
+        strays = _strays(session, own, whole)
         excluded: dict[int, tuple[UUID | None, tuple[str, ...]]] = {}
         for one in readings:
             table = one.row.table
@@ -129,6 +137,8 @@ def refresh(session: "Session", *, full: bool = False, tables: Collection[str] |
                 read += _copy(session, one, select, since | given, own)
                 if one.excluded:
                     excluded |= _remove_excluded(session, one, columns, positions[table])
+        if tables is None:
+            _keep_marks(session, own)
         changed = _write(session, read, sorted(whole) if full else [], tables is None, excluded)
         if until["hidden"]:
             log.warning(
@@ -140,12 +150,25 @@ def refresh(session: "Session", *, full: bool = False, tables: Collection[str] |
         else:
             reached = readings
         session.cursor().executemany(
-            "INSERT INTO identity.read_position AS p (source_table, read_until) VALUES (%s, %s)"
+            "INSERT INTO identity.read_position AS p (source_table, read_until, rules) VALUES (%s, %s, %s)"
             " ON CONFLICT (source_table) DO UPDATE"
             " SET read_until = greatest(p.read_until, excluded.read_until), read_at = now()",
-            [(one.row.table, BEGINNING if until["hidden"] else until["until"] - OVERLAP) for one in reached],
+            [(one.row.table, BEGINNING if until["hidden"] else until["until"] - OVERLAP, RULES) for one in reached],
         )
     return changed
+
+
+def are_of_other_rules(session: "Session") -> bool:
+    """Return whether records were read or compared by other rules than ``RULES``."""
+    row = session.execute(
+        "SELECT EXISTS (SELECT FROM identity.read_position WHERE rules <> %s) AS it", [RULES]
+    ).fetchone()
+    return row is not None and row["it"]
+
+
+def note_rules(session: "Session") -> None:
+    """Note that everything was read and compared by ``RULES``."""
+    session.execute("UPDATE identity.read_position SET rules = %(rules)s WHERE rules <> %(rules)s", {"rules": RULES})
 
 
 def _remove_excluded(
@@ -185,10 +208,6 @@ def _prepare(session: "Session") -> None:
     )
 
 
-def _own_numbers(session: "Session", columns: Tables) -> frozenset[str]:
-    return frozenset(row["number"] for row in session.execute(source_rows.own_numbers(columns)))
-
-
 def _due(
     session: "Session", columns: Tables, readings: Iterable[Reading], positions: Mapping[str, Any], whole: set[str]
 ) -> dict[str, set[str]]:
@@ -213,17 +232,27 @@ def _due(
     return due
 
 
-def _with_own_numbers(session: "Session", own: frozenset[str], whole: set[str]) -> dict[str, list[str]]:
-    """Return the keys of the records, by table, that have a number that is known to be the business's by now."""
+def _strays(session: "Session", own: Own, whole: set[str]) -> dict[str, list[str]]:
+    """Return the keys of the records, by table, that have a value which is ours by now, or lack one that is no more."""
+    marks = own.marks()
+    known = {row["key"] for row in session.execute("SELECT key FROM identity.crowded_key WHERE left(key, 2) = 'o:'")}
+    keys = [*(key for mark in marks - known for key in keys_without(mark)), *(known - marks)]
     found: dict[str, list[str]] = {}
-    if own:
+    if keys:
         rows = session.execute(
-            "SELECT source_table, source_key FROM identity.record WHERE phones && %s AND NOT source_table = ANY(%s)",
-            [sorted(own), sorted(whole)],
+            "SELECT source_table, source_key FROM identity.record WHERE block_keys && %s AND source_table <> ALL (%s)",
+            [keys, sorted(whole)],
         )
         for row in rows:
             found.setdefault(row["source_table"], []).append(row["source_key"])
     return found
+
+
+def _keep_marks(session: "Session", own: Own) -> None:
+    """Note the marks of what is ours, by which the next refresh sees what is added or left."""
+    marks = sorted(own.marks())
+    session.execute("DELETE FROM identity.crowded_key WHERE left(key, 2) = 'o:' AND key <> ALL (%s)", [marks])
+    session.execute("INSERT INTO identity.crowded_key (key) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING", [marks])
 
 
 def _changed_rows(one: Reading, due: Collection[str], strays: Collection[str], columns: Tables) -> sql.Composed | None:
@@ -237,7 +266,7 @@ def _changed_rows(one: Reading, due: Collection[str], strays: Collection[str], c
     if one.row.table in due:
         own.append(sql.SQL("s.sync_updated_at >= %(since)s"))
     if strays:
-        own.append(sql.SQL("concat_ws(' ', {}) = ANY(%(strays)s)").format(keys))
+        own.append(_is_stray(one, columns, keys))
     reached = [statement for table, statement in one.reached if table in due]
     if not reached:
         return sql.SQL("WHERE ({})").format(sql.SQL(" OR ").join(own)) if own else None
@@ -246,9 +275,15 @@ def _changed_rows(one: Reading, due: Collection[str], strays: Collection[str], c
     return sql.SQL("WHERE ({}) IN ({})").format(keys, sql.SQL(" UNION ").join(reached))
 
 
-def _copy(
-    session: "Session", one: Reading, select: sql.Composed, parameters: dict[str, Any], own: frozenset[str]
-) -> int:
+def _is_stray(one: Reading, columns: Tables, keys: sql.Composable) -> sql.Composable:
+    """Return the condition that a row is one of %(strays)s; by its index if the key is one column."""
+    if len(one.keys) > 1:
+        return sql.SQL("concat_ws(' ', {}) = ANY(%(strays)s)").format(keys)
+    type_ = columns.by_name[one.row.table].pg_types[one.keys[0]].split()[0]
+    return sql.SQL("{} = ANY(%(strays)s::text[]::{}[])").format(keys, sql.SQL(type_))
+
+
+def _copy(session: "Session", one: Reading, select: sql.Composed, parameters: dict[str, Any], own: Own) -> int:
     """Copy the records of the rows that ``select`` returns into the table that takes them; return how many."""
     read = 0
     into = sql.SQL("COPY incoming_record ({}) FROM STDIN").format(sql.SQL(", ").join(map(sql.Identifier, COLUMNS)))
@@ -262,7 +297,7 @@ def _copy(
     return read
 
 
-def _lines(one: Reading, rows: Iterable[tuple[Any, ...]], own: frozenset[str]) -> Iterator[str]:
+def _lines(one: Reading, rows: Iterable[tuple[Any, ...]], own: Own) -> Iterator[str]:
     raw = one.raw
     for row in rows:
         record = normalise(raw(row), own)

@@ -9,7 +9,8 @@ Decided:
 - Compared again are records that changed, those that share a key which became crowded or is so no longer, and those of
   ``identity.pending``. Clustered again are the components of these, before and after: all records that edges, decisions
   or a common person join to them. So the result is that of a run from nothing; a property test holds it.
-- A run compares everything when it is asked to, when there are no people yet, and when the edges are of other weights.
+- A run compares everything when it is asked to, when there are no people yet, when the edges are of other weights, and
+  when records were read by other rules (``records.RULES``), as before an upgrade.
 """
 
 import gc
@@ -95,6 +96,7 @@ def run(session: "Session", *, full: bool = False) -> Summary:
     summary = Summary()
     with session.transaction():
         lock(session)
+        full = full or records.are_of_other_rules(session)
         with summary.step("read"):
             changed = records.refresh(session, full=full)
         current = weights.current(session)
@@ -104,6 +106,8 @@ def run(session: "Session", *, full: bool = False) -> Summary:
         else:
             after = frozenset(chain.from_iterable(changed.keys_after.values()))
             update(session, changed.ids, before, after, current, summary, edited=changed.edited)
+        if full:
+            records.note_rules(session)
         summary.changed = changed.changed
     return summary
 

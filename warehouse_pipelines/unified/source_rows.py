@@ -4,44 +4,22 @@ A column that the installation dropped says nothing. Neither does one that it ha
 number can be read, and it must not reach ``crm`` as if it were one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from psycopg import sql
 
 from warehouse_pipelines.loading.erased import ERASED_RECORD
 from warehouse_pipelines.model.emails import BETWEEN
-from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.unified import own
 from warehouse_pipelines.unified.normalise import Raw, token
-from warehouse_pipelines.unified.people import OWN_NUMBERS, Join, People, Pointer
+from warehouse_pipelines.unified.people import Join, People, Pointer
+from warehouse_pipelines.unified.tables import Tables
 
 NOTHING = sql.SQL("NULL::text")
 
 NOT_ERASED = sql.SQL("(pg_column_size(s.raw_data) > 60 OR s.raw_data <> {}::jsonb)").format(ERASED_RECORD)
 """Of an erased person there is no record. A longer document is none of these, and is not fetched to be compared."""
-
-
-class Tables:
-    """The entities by table, under the names that the installation gave their columns."""
-
-    def __init__(self, entities: Sequence[Entity]) -> None:
-        self.by_name: Mapping[str, Entity] = {entity.table: entity for entity in entities}
-
-    def column(self, table: str, name: str) -> str | None:
-        """Return what a declared column is called here; None if it was dropped, or has a hash."""
-        entity = self.by_name[table]
-        for new, old in entity.local.renamed.items():
-            if old == name:
-                name = new
-                break
-        if name not in entity.pg_types or name in entity.local.hashed:
-            return None
-        return name if not (base := entity.e164.get(name)) or base not in entity.local.hashed else None
-
-    def identifier(self, table: str) -> sql.Identifier:
-        """Return the table's name for SQL."""
-        entity = self.by_name[table]
-        return sql.Identifier(entity.schema, entity.table_name)
 
 
 class Reading(NamedTuple):
@@ -68,17 +46,6 @@ def reading(row: People, tables: Tables) -> Reading:
     return _Composer(row, tables).reading()
 
 
-def own_numbers(tables: Tables) -> sql.Composed:
-    """Return the statement that selects the numbers of the business itself, as they are written."""
-    return sql.SQL(" UNION ").join(
-        sql.SQL("SELECT {0}::text AS number FROM {1} WHERE {0} IS NOT NULL").format(
-            sql.Identifier(called), tables.identifier(table)
-        )
-        for table, column in OWN_NUMBERS
-        if (called := tables.column(table, f"{column}_e164"))
-    )
-
-
 class _Composer:
     def __init__(self, row: People, tables: Tables) -> None:
         self._row = row
@@ -90,9 +57,10 @@ class _Composer:
         row = self._row
         keys = [sql.SQL("s.{}").format(sql.Identifier(one)) for one in self._entity.keys]
         key = sql.SQL("concat_ws(' ', {})").format(sql.SQL(", ").join(keys))
-        deleted: sql.Composable = sql.SQL("s.archived")
+        # A user who left is no staff any more: crm.add_person_to_dnc_list asks whose a number is.
+        deleted: sql.Composable = own.is_left(self._tables, row.table, "s")
         if row.made_up and (made_up := self._value(row.made_up)) != NOTHING:
-            deleted = sql.SQL("(s.archived OR {} IS TRUE)").format(made_up)
+            deleted = sql.SQL("({} OR {} IS TRUE)").format(deleted, made_up)
         times = [
             self._time(row.created, "source_created_at", "sync_created_at"),
             self._time(row.edited, "source_updated_at", "sync_updated_at"),

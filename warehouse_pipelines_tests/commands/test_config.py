@@ -58,6 +58,15 @@ def test_config_show_tells_where_each_setting_comes_from(monkeypatch: pytest.Mon
         assert shown_config()[0]["WAREHOUSE_DATABASE_URL"] == ("***", "environment")
 
 
+def test_config_show_names_what_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAREHOUSE_ALERT_QUIET_HOURS", "22-7")
+    monkeypatch.setenv("HUBSPOT_REQUESTS_PER_DAY", "65O,000")
+    found = json.loads(warehouse("config", "--format", "json").stdout)["settings"]
+    wrong = {one["setting"]: one["problem"] for one in found if one["problem"]}
+    assert wrong.keys() == {"WAREHOUSE_ALERT_QUIET_HOURS", "HUBSPOT_REQUESTS_PER_DAY"}
+    assert wrong["WAREHOUSE_ALERT_QUIET_HOURS"] == "cannot be used (write two times, such as 22:00-07:00)"
+
+
 def test_check_asks_settings_database_and_vendors(all_vendors: Simulators, monkeypatch: pytest.MonkeyPatch) -> None:
     result = warehouse("check")
     assert result.exit_code == 0, result.output

@@ -95,3 +95,19 @@ def test_a_mode_that_has_no_schedule_is_wrong_use(warehouse: str) -> None:
     result = schedule("on", "callrail", "tags", "--mode", "force7")
     assert result.exit_code == 2
     assert "warehouse schedule add" in result.output
+
+
+def test_a_crm_is_switched_off_in_all_modes(warehouse: str) -> None:
+    """What is off must not be read by a schedule that somebody added."""
+    for words in (("calls", "--mode", "full", "--cron", "0 2 * * 0"), ("tags", "--every", "6h", "--name", "often")):
+        assert schedule("add", "callrail", *words).exit_code == 0
+    assert "calls, calls (full)," in schedule("off", "callrail").stdout
+    with connect(warehouse) as connection:
+        on = "SELECT name FROM orchestration.sync_schedule WHERE crm_source = 'callrail' AND enabled"
+        assert connection.execute(on).fetchall() == []
+    assert schedule("on", "callrail").stdout.splitlines()[1] == (
+        "Off still: callrail calls full 0 2 * * 0; --mode switches them on."
+    )
+    assert off(warehouse) == set()
+    for name in ("callrail calls full 0 2 * * 0", "often"):
+        assert schedule("remove", name).exit_code == 0

@@ -42,7 +42,7 @@ class Held:
     def archived(self, table: str, since: datetime) -> set[str]:
         return self.deleted
 
-    def records(self, table: str, keys: Sequence[str], key: str = "id") -> dict[str, bytes]:
+    def records(self, table: str, keys: Sequence[str], key: str = "id", *, living: bool = False) -> dict[str, bytes]:
         return {one: self.stored[one] for one in keys if one in self.stored}
 
     def hashes(self, entity: Entity) -> Iterator[tuple[tuple[str, ...], int]]:

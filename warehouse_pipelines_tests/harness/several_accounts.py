@@ -111,6 +111,33 @@ class Run:
         self.found["north_is_read"] = self.read("callrail_north", "calls").status
         self.vendor("hubspot_west").clear_faults()
 
+    def swap(self) -> None:
+        """Give two accounts each other's credential, and then one to both."""
+        tables = "hubspot_contact", "callrail_north.callrail_tracker"
+        before = [self.ask(f"SELECT * FROM {table} ORDER BY id") for table in tables]
+        for one, other, entity, secret in (
+            ("hubspot", "hubspot_west", "contacts", "ACCESS_TOKEN"),
+            ("callrail_north", "callrail_south", "trackers", "API_KEY"),
+        ):
+            given = {
+                name: {word: os.environ[f"{name.upper()}_{word}"] for word in ("BASE_URL", secret)}
+                for name in (one, other)
+            }
+            for told, of in (("swapped", (other, one)), ("one for both", (other, other)), ("right", (one, other))):
+                for name, whose in zip((one, other), of, strict=True):
+                    os.environ |= {f"{name.upper()}_{word}": value for word, value in given[whose].items()}
+                if told != "right":
+                    self.found[f"{told} {one}"] = [
+                        self._outcome(name, entity, full=full) for name in (one, other) for full in (False, True)
+                    ]
+        self.found["swapped left"] = before == [self.ask(f"SELECT * FROM {table} ORDER BY id") for table in tables]
+
+    def _outcome(self, name: str, entity: str, **flags: Any) -> str:
+        try:
+            return str(self.read(name, entity, **flags).status)
+        except WarehouseError as error:
+            return f"{type(error).__name__}: {error}"
+
     def unify(self) -> None:
         """Resolve, feed and compute the marts."""
         with warehouse.session(self.url) as session:
@@ -251,8 +278,9 @@ def main() -> None:
         simulators = {}
         for name, (seed, people) in PEOPLE.items():
             crm = BY_NAME[name].declared_name
-            token: dict[str, Any] = {crm: {"token": f"token-of-{name}"}}
-            simulators[name] = stack.enter_context(start((crm,), contacts=people, seed=seed, **token))
+            own: dict[str, Any] = {"token": f"token-of-{name}"}
+            given: dict[str, Any] = {crm: own | ({"portal_id": 44_440_000 + seed} if crm == "hubspot" else {})}
+            simulators[name] = stack.enter_context(start((crm,), contacts=people, seed=seed, **given))
             for setting, value in simulators[name].environment().items():
                 os.environ[setting.replace(crm.upper(), name.upper(), 1)] = value
         os.environ["HUBSPOT_WEST_CLIENT_SECRET"] = "west-secret"
@@ -269,6 +297,7 @@ def main() -> None:
         run.alert()
         run.browse()
         run.deliver()
+        run.swap()
         run.erase()
         print(json.dumps(run.found, default=str))
 

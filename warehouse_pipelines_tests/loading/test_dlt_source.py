@@ -255,8 +255,26 @@ class TestState:
         state.note_archived({"4": now}, ["1"], began=now, full=False)
         assert DltState(json.loads(json.dumps(kept))).archived(now) == {"4"}
 
+    def test_from_when_on_everything_was_found_is_that_of_the_first_read(self) -> None:
+        """Rows that the vendor has forgotten since are in no later read."""
+        kept: dict[str, Any] = {}
+        now = datetime.now(UTC)
+        for begin in (now, now + timedelta(days=7), now - timedelta(days=1), now):
+            DltState(kept).note_full(now, 1, begin)
+        assert DltState(json.loads(json.dumps(kept))).complete_since == now - timedelta(days=1)
+
 
 class TestDeletes:
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
+    def test_what_the_vendor_forgets_is_not_deleted(self, piped: Callable[..., Piped]) -> None:
+        it = piped("leadconduit_event")
+        it.run()
+        before = it.rows()
+        it.harness.simulator.configure(retention_days=1)
+        it.driver.create(it.entity)
+        it.run(full=True)
+        assert it.rows().keys() == before.keys() | it.driver.keys(it.entity)
+
     @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
     def test_hard_delete_removes_what_the_vendor_calls_deleted(self, piped: Callable[..., Piped]) -> None:
         it = piped("hubspot_company")

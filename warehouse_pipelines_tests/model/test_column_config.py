@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from warehouse_pipelines.schema import local_columns, migrate, tables
 from warehouse_pipelines.sources import DECLARED, SOURCES
 from warehouse_pipelines_tests.harness.fake_source import THING, FakeSource, thing
 from warehouse_pipelines_tests.harness.source_harness import rows, source_harness
+from warehouse_pipelines_tests.harness.subprocesses import eventually
 
 Configure = Callable[..., dict[str, Entity]]
 
@@ -311,10 +313,34 @@ def test_a_renamed_column_keeps_its_data_and_its_index(fake: FakeSource, configu
     assert fake.row("1")["title"] == "Bo"
 
 
-def test_a_name_that_holds_another_columns_values_is_refused(fake: FakeSource, configure: Configure) -> None:
+@pytest.mark.parametrize(
+    ("written", "called"),
+    [
+        ("[fake.things.rename]\nphone = 'telephone'\nname = 'label'\n", ("telephone", "label")),
+        ("[fake.things.rename]\nphone = 'title'\nname = 'mobile'\n", ("title", "mobile")),
+        ("", ("phone", "name")),
+    ],
+    ids=["another-name", "crossed", "taken-back"],
+)
+def test_a_rename_that_is_changed_keeps_the_data(
+    fake: FakeSource, configure: Configure, written: str, called: tuple[str, str]
+) -> None:
+    fake.sync([thing(1, **PEOPLE)])
+    changed(fake, configure, "[fake.things.rename]\nphone = 'mobile'\nname = 'title'\n")
+    entity = changed(fake, configure, written)
+    row = rows(fake.url, entity)["1",]
+    phone, name = called
+    assert (row[phone], row[f"{phone}_e164"], row[name]) == (PEOPLE["phone"], "+13108675309", "Ann Ford")
+    with migrate.engine(fake.url).begin() as connection:
+        assert tables.differences(connection, [entity]) == []
+        assert local_columns.rename(connection, [entity]) == []
+
+
+def test_a_name_that_holds_other_values_is_refused(fake: FakeSource, configure: Configure) -> None:
     """They would stand under it, as if the vendor had said so."""
     fake.sync([thing(1, **PEOPLE)])
-    fake.entity = changed(fake, configure, "[fake.things.rename]\nname = 'title'\n")
+    with migrate.engine(fake.url).begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE fake_thing ADD title text DEFAULT 'Ann Ford'")
     with pytest.raises(WrongUse, match=r"renames fake_thing\.shade to title, and the table has"):
         changed(fake, configure, "[fake.things.rename]\nshade = 'title'\n")
     assert fake.row("1")["title"] == "Ann Ford"
@@ -341,6 +367,28 @@ def test_redact_takes_out_what_was_stored_before_and_can_be_repeated(fake: FakeS
     assert (again.created, again.updated, again.failed, again.status) == (0, 0, 1, "success")
 
 
+def test_redact_keeps_nobody_from_a_table_that_somebody_reads(fake: FakeSource, configure: Configure) -> None:
+    fake.sync([thing(1, **PEOPLE)])
+    fake.entity = changed(fake, configure, "[fake.things]\ndrop = ['phone']\n")
+    source = replace(fake.source(), entities=(fake.entity,))
+    with ThreadPoolExecutor(1) as beside, psycopg.connect(fake.url) as reading:
+        reading.execute("SELECT FROM fake_thing")
+        redacting = beside.submit(local_columns.redact, fake.url, [source])
+        with psycopg.connect(fake.url, autocommit=True) as other:
+            waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'fake_thing'::regclass)"
+            eventually(lambda: bool(fetched(other, waiting)), "the removal waits")
+            other.execute("SET statement_timeout = '2s'")
+            other.execute("SELECT FROM fake_thing")
+        assert not redacting.done()
+        reading.commit()
+        assert redacting.result(30) == ["fake_thing: 1 rows and 0 dead letters redacted, without phone, phone_e164"]
+
+
+def fetched(connection: "psycopg.Connection[Any]", statement: str) -> Any:
+    row = connection.execute(statement.encode()).fetchone()
+    return row and row[0]
+
+
 @pytest.mark.slow("the same in other circumstances")
 def test_numbers_beside_a_hashed_value_stay_digit_by_digit(fake: FakeSource, configure: Configure) -> None:
     fake.entity = changed(fake, configure, "[fake.things]\nhash = ['name']\n")
@@ -361,13 +409,18 @@ def test_the_migration_says_what_it_would_do_and_does_it(
     lines = [
         "column hubspot_deal.dealname renamed to title (config/columns.toml)",
         "column hubspot_deal.rank (config/columns.toml)",
-        "comments of 1 column",
+        "comments of 2 columns",
         "masked views: 1 made",
         "comments of masked views",
     ]
     planned = CliRunner().invoke(cli.main, ["migrate", "--dry-run"])
     assert planned.stdout.splitlines() == [f"would be done: {line}" for line in lines]
     assert CliRunner().invoke(cli.main, ["migrate"]).stdout.splitlines() == lines
+    assert CliRunner().invoke(cli.main, ["migrate"]).stdout == "Nothing to do.\n"
+    configure("[hubspot.deals.add]\nrank = 'text'\n")
+    monkeypatch.setattr("warehouse_pipelines.schema.migrate.SOURCES", column_config.configured(DECLARED))
+    back = CliRunner().invoke(cli.main, ["migrate"]).stdout.splitlines()
+    assert back[0] == "column hubspot_deal.title renamed to dealname (config/columns.toml)"
     assert CliRunner().invoke(cli.main, ["migrate"]).stdout == "Nothing to do.\n"
 
 

@@ -119,7 +119,9 @@ def test_a_column_of_this_installation_keeps_its_meaning() -> None:
     local = Local(renamed={"caller": "customer_name"}, hashed=frozenset({"caller"}))
     said = text(replace(call, columns=mine, local=local), "caller")
     assert said.startswith("Name of the customer")
-    assert said.endswith("kept here as a hash of it. From `customer_name`.")
+    assert said.endswith(
+        "kept here as a hash of it. From `customer_name`. Renamed from `customer_name` (config/columns.toml)."
+    )
 
 
 def test_what_is_written_is_read_when_it_is_asked_for() -> None:

@@ -7,10 +7,11 @@ import psycopg
 import pytest
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.observability.alerts import rules
+from warehouse_pipelines.observability.alerts import program, rules
 from warehouse_pipelines.observability.alerts.rules import Circumstances, Fault
 from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines.settings import sql_folder
+from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.alerting import DAY, HOUR, ZONE, Alerting, plant
 
 NOW = datetime(2026, 11, 4, 15, tzinfo=UTC)
@@ -44,7 +45,11 @@ def test_each_rule_has_its_facts(database_url: str) -> None:
     files = {path.stem for path in (sql_folder() / "alerts").glob("*.sql")}
     assert {rule.name for rule in found if rule.reads == "warehouse"} == files
     assert {other for rule in found for other in rule.unless} <= {rule.name for rule in found}
-    assert {rule.name for rule in found if rule.reads == "serve"} == {"daemon_silent", "webhook_refused"}
+    assert {rule.name for rule in found if rule.reads == "serve"} == {
+        "alerts_silent",
+        "daemon_silent",
+        "webhook_refused",
+    }
 
 
 def test_nothing_is_wrong_with_an_empty_warehouse(database_url: str) -> None:
@@ -53,6 +58,32 @@ def test_nothing_is_wrong_with_an_empty_warehouse(database_url: str) -> None:
         for rule in rules.enabled(session):
             if rule.reads == "warehouse":
                 assert rules.ask(session, rule, about) == [], rule.name
+
+
+def test_a_setting_that_cannot_be_used_opens_an_incident_and_closes_none(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "a token")
+    hubspot = [source for source in SOURCES if source.name == "hubspot"]
+    plant(database_url, NOW - 40 * MINUTE)
+    plant(database_url, NOW - 10 * MINUTE, "failed", error="CredentialRefused: 401")
+    Alerting(database_url).only("crm_settings", "credential_refused")
+
+    def changes(minute: int) -> list[tuple[str, str]]:
+        found, _, _ = program.run(database_url, hubspot, now=NOW + minute * MINUTE)
+        assert found is not None
+        return [(one.rule.name, one.kind) for one in found.changes]
+
+    assert changes(0) == [("credential_refused", "opened")]
+    with monkeypatch.context() as patch:
+        patch.setenv("HUBSPOT_REQUESTS_PER_DAY", "65O,000")
+        assert changes(1) == [("crm_settings", "opened")]
+        assert program.build_report(database_url, hubspot, NOW + MINUTE).crms[0].settings_problem
+    assert changes(2) == [("crm_settings", "resolved")]
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "")
+    assert changes(3) == [("crm_settings", "opened")]
+    execute(database_url, "UPDATE orchestration.sync_schedule SET enabled = false WHERE crm_source = 'hubspot'")
+    assert changes(4) == [("credential_refused", "resolved"), ("crm_settings", "resolved")], "it is given up"
 
 
 @pytest.mark.slow("the same in other circumstances")

@@ -59,7 +59,7 @@ def record_run(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
             "error_message": "planted" if status == "failed" else None,
             "records_processed": 1 if status == "partial" else 0,
             "records_failed": 1 if status == "partial" else 0,
-            "configuration": "{}",
+            "configuration": '{"mode": "delta", "dry_run": false}',
             **more,
         }
         with psycopg.connect(bare_url) as connection:
@@ -79,7 +79,7 @@ def first(bare_url: str, **limits: Any) -> health.Health:
 
 def test_an_entity_that_never_ran_is_unhealthy(bare_url: str, record_run: Callable[..., None]) -> None:
     found = first(bare_url)
-    assert found.problems == ("no run ended in the last 24 h", "never started")
+    assert found.problems == ("no run ended in the last 24 h", "no good run yet")
     assert found.status is None
 
 
@@ -148,7 +148,7 @@ def test_refused_runs_are_told_and_not_judged(bare_url: str, record_run: Callabl
     found = first(bare_url)
     assert (found.runs, found.successes, found.status) == (1, 1, "success")
     assert (found.refusals, found.refusal) == (2, "SyncRunning: minute 1")
-    assert found.problems == ("last start 3.0 h ago, expected within 2 h",), "a refused run is no start"
+    assert found.problems == ("last good run 3.0 h ago, expected within 2 h",), "a refused run is none"
     result = CliRunner().invoke(cli.main, ["status", "--crm", SOURCES[0].name])
     assert "success, 2 refused" in result.stdout
     assert "hubspot contacts, refused since then: SyncRunning: minute 1" in result.stdout
@@ -180,7 +180,7 @@ def test_a_dead_letter_without_a_key_is_told_while_it_stops_the_deletes(
 
 def test_an_old_run_is_seen_by_its_age(bare_url: str, record_run: Callable[..., None]) -> None:
     record_run("success", 5)
-    assert first(bare_url).problems == ("last start 5.0 h ago, expected within 2 h",)
+    assert first(bare_url).problems == ("last good run 5.0 h ago, expected within 2 h",)
     assert first(bare_url, expected_hours=6).healthy
     assert first(bare_url, rules=("rate",)).healthy
     assert first(bare_url, hours=4, rules=("rate",)).problems == ("no run ended in the last 4 h",)
@@ -196,10 +196,62 @@ def test_a_source_that_is_not_configured_is_not_judged(
     bare_url: str, record_run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record_run("failed", 0.5)
-    monkeypatch.setattr(type(SOURCES[0]), "missing_settings", lambda self: ["PLANTED"])
+    monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
     found = first(bare_url)
     assert not found.configured
     assert found.healthy
+
+
+def test_a_source_whose_settings_cannot_be_used_is_unhealthy_until_it_is_given_up(
+    bare_url: str, record_run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A typo, or the file of a secret that is missing, must not look like a vendor that nobody uses."""
+    problem = "HubSpot is not configured: HUBSPOT_REQUESTS_PER_DAY cannot be used (Input should be a valid integer"
+    with monkeypatch.context() as patch:
+        patch.setenv("HUBSPOT_REQUESTS_PER_DAY", "65O,000")
+        found = first(bare_url)
+        assert (found.configured, found.healthy) == (True, False), "without any run, by its other setting"
+        assert found.problems[0].startswith(problem)
+        record_run("success", 0.5)
+        shown = CliRunner().invoke(cli.main, ["status"])
+        assert shown.exit_code == 1
+        assert problem in shown.stdout
+        assert "If it is given up: `warehouse schedule off hubspot`." in shown.stdout
+        assert "0 of 18 entities are healthy." in shown.stdout
+    assert first(bare_url).healthy
+    monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
+    assert first(bare_url).problems[0].startswith("HubSpot is not configured: set HUBSPOT_ACCESS_TOKEN"), "it has runs"
+    assert CliRunner().invoke(cli.main, ["schedule", "off", "hubspot"]).exit_code == 0
+    assert not first(bare_url).configured
+    shown = CliRunner().invoke(cli.main, ["status"])
+    assert "Not configured, not judged:" in shown.output
+    assert "hubspot" in shown.output.partition("not judged:")[2]
+
+
+LIMITED = {
+    "limited": {"mode": "delta", "dry_run": False, "max_records": 1},
+    "narrowed": {"mode": "full", "dry_run": False, "narrowed": True},
+    "of some days": {"mode": "backfill", "dry_run": False},
+    "since a date": {"mode": "start_date", "dry_run": False},
+}
+
+
+@pytest.mark.parametrize("configuration", LIMITED.values(), ids=LIMITED)
+def test_a_run_that_did_not_ask_for_all_news_makes_nothing_healthy(
+    configuration: dict[str, Any], bare_url: str, record_run: Callable[..., None]
+) -> None:
+    for ago in (30, 3, 2.5, 1):
+        record_run("success" if ago == 30 else "failed", ago)
+    before = first(bare_url, rules=health.STATUS)
+    assert before.problems == (
+        "0 of 3 runs in 24 h succeeded, less than 80%", "last good run 30.0 h ago, expected within 2 h"
+    )  # fmt: skip
+    record_run("success", 0.1, configuration=json.dumps(configuration))
+    found = first(bare_url, rules=health.STATUS)
+    assert found.problems == before.problems
+    assert (found.runs, found.successes, found.status) == (3, 0, "success"), "it is shown all the same"
+    record_run("success", 0.05)
+    assert first(bare_url, rules=health.STATUS).healthy
 
 
 def test_status_prints_a_row_and_exits_with_1(bare_url: str, record_run: Callable[..., None]) -> None:

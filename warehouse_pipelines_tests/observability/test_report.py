@@ -88,3 +88,30 @@ def test_without_any_crm(database_url: str) -> None:
         found = build(session, Circumstances(NOW, [], str(ZONE)))
     assert found.right
     assert "No CRM is configured." in found.text()
+
+
+@pytest.mark.parametrize("last", ["cancelled", "limited", "backfill"])
+def test_what_failed_is_told_though_a_run_that_did_not_ask_for_all_news_came_after_it(url: str, last: str) -> None:
+    plant(url, NOW - 1.2 * HOUR)
+    plant(url, NOW - 0.2 * HOUR, entity="deals")
+    plant(url, NOW - HOUR, "failed", error="VendorUnavailable: 503")
+    status, mode = ("cancelled", "delta") if last == "cancelled" else ("success", last.replace("limited", "delta"))
+    plant(url, NOW - 0.5 * HOUR, status, mode=mode, error="somebody cancelled it" if last == "cancelled" else None)
+    if last == "limited":
+        with warehouse.session(url) as session:
+            session.execute(
+                "UPDATE orchestration.sync_history SET configuration = configuration || '{\"max_records\": 5}'"
+                " WHERE id = (SELECT max(id) FROM orchestration.sync_history)"
+            )
+    assert [need for crm in report(url).crms for need, _ in crm.needs] == ["contacts failed: VendorUnavailable: 503"]
+
+
+def test_a_crm_whose_settings_cannot_be_used_needs_a_person(url: str) -> None:
+    plant(url, NOW - 0.2 * HOUR)
+    plant(url, NOW - 0.2 * HOUR, entity="deals")
+    problem = "HubSpot is not configured: set HUBSPOT_ACCESS_TOKEN, in the environment or in .env"
+    about = Circumstances(NOW, ["hubspot"], str(ZONE), settings_problems={"hubspot": problem})
+    with warehouse.session(url) as session:
+        found = build(session, about)
+    assert not found.right
+    assert f"  - {problem}" in found.text().splitlines()

@@ -237,6 +237,7 @@ def test_the_distribution_of_scores(database: psycopg.Connection, bare_url: str)
 def test_anomalies_are_counted(database: psycopg.Connection, bare_url: str) -> None:
     assert run("weekly_anomalies", bare_url)["attention"] == "none"
     add(database, "leads", status="won", value_usd=10)
+    add(database, "leads", status="won", value_usd=10, status_changed_at="2020-01-01")
     assert run("weekly_anomalies", bare_url)["attention"] == "none"
 
     add(database, "leads", status="won")

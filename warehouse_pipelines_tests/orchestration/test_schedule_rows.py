@@ -199,7 +199,8 @@ def test_declared_schedules_are_off_until_somebody_switches_them_on(instance: dg
         assert sync_schedule.align(connection, [both]) == []
     assert look(instance, url, NOON) == []
     with warehouse.connect(url) as connection:
-        assert sync_schedule.switch(connection, STORE, record_store.THINGS, on=True, mode="full") == ["things"]
+        switched = sync_schedule.switch(connection, STORE, record_store.THINGS, on=True, modes=["full"])
+        assert switched == [("things", "full")]
     [asked] = look(instance, url, NOON)
     assert asked.tags["warehouse/schedule"] == "store things full"
     with engine(url).begin() as connection:

@@ -223,17 +223,18 @@ def test_a_tick_asks_for_one_run_of_all_that_is_due(instance: dg.DagsterInstance
 
 def test_what_is_switched_off_is_left_out_and_said_so(instance: dg.DagsterInstance, url: str) -> None:
     with warehouse.connect(url) as connection:
-        assert sync_schedule.switch(connection, STORE, record_store.GADGETS, on=False) == ["gadgets"]
+        assert sync_schedule.switch(connection, STORE, record_store.GADGETS, on=False) == [("gadgets", "delta")]
         assert sync_schedule.switch(connection, STORE, record_store.GADGETS, on=False) == []
         asked = tick(instance, url)
         assert asked_for(asked) == {"part", "thing"}
         assert isinstance(asked, dg.RunRequest)
         assert asked.tags["warehouse/left_out"] == "gadgets: switched off"
-        assert sync_schedule.switch(connection, STORE, None, on=False) == ["parts", "things"]
+        assert sync_schedule.switch(connection, STORE, None, on=False) == [("parts", "delta"), ("things", "delta")]
         skipped = tick(instance, url)
         assert isinstance(skipped, dg.SkipReason)
         assert "no run is needed: " in (skipped.skip_message or "")
-        assert sync_schedule.switch(connection, STORE, None, on=True) == ["gadgets", "parts", "things"]
+        switched = sync_schedule.switch(connection, STORE, None, on=True)
+        assert switched == [(name, "delta") for name in ("gadgets", "parts", "things")]
     assert asked_for(tick(instance, url)) == {"part", "thing", "gadget"}
 
 

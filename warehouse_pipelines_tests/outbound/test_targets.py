@@ -248,6 +248,35 @@ def test_our_own_marks_keep_no_entry_alive_and_a_mark_set_by_hand_is_an_opt_out(
     assert (marks(works, ours, theirs), "do_not_call" in tags(works, other)) == (["false", "true"], True)
 
 
+def test_a_plan_writes_no_mark_that_the_list_no_longer_says(works: Business) -> None:
+    """Who said stop after a plan would clear their mark keeps it, and who may be called by now gets none."""
+    stopped, freed = works.contact(0), works.contact(1)
+    numbers = ("+16145550123", "+16145550124")
+    for contact, phone in zip((stopped, freed), numbers, strict=True):
+        works.database.record(("hubspot_contact", contact), None, phones=(phone,))
+    calls = [works.call(phone, place) for phone, place in zip(numbers, (-1, -2), strict=True)]
+    both = (targets.DO_NOT_CALL, targets.CALLRAIL_DO_NOT_CALL)
+    end = "UPDATE crm.dnc_list SET ended_at = now(), ended_by = gen_random_uuid(), end_reason = 'a test'"
+    works.list_number(numbers[0])
+    for target in both:
+        works.apply(target)
+    works.contact(0), works.call(numbers[0])
+    works.database.session.execute(end.encode())
+    works.list_number(numbers[1])
+    plans = []
+    for target in both:
+        with run.connected(works.url, target) as at_work:
+            plans.append((target, at_work.plan("a test")))
+    works.database.session.execute(f"{end} WHERE ended_at IS NULL".encode())
+    works.list_number(numbers[0])
+    for target, plan in plans:
+        with run.connected(works.url, target) as at_work:
+            assert (plan.statuses, at_work.apply(plan, "a test").statuses) == ({"planned": 2}, {"moved": 2})
+    assert (marks(works, stopped, freed), ["do_not_call" in tags(works, call) for call in calls]) == (
+        ["true", None], [True, False],
+    )  # fmt: skip
+
+
 def marks(works: Business, *contacts: str) -> list[str | None]:
     shown = (works.hubspot.record("contacts", one)["properties"] for one in contacts)
     return [one.get("genius_do_not_call") for one in shown]

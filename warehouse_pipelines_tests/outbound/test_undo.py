@@ -66,6 +66,39 @@ def test_what_somebody_changed_since_stays_and_is_told(portal: PortalTarget) -> 
     assert "changed at the vendor since, and left as it is: city" in reasons
 
 
+@pytest.mark.parametrize("city", ["City 0", "Elsewhere"])
+def test_an_association_that_was_half_written_does_not_hold(portal: PortalTarget, city: str) -> None:
+    """Also where the vendor's answer to the record's properties says that nobody has changed it since."""
+    portal.give(*rows(1, branch="Dayton"))
+    portal.apply()
+    portal.give(*[{**row, "branch": "Toledo", "city": city} for row in rows(1)])
+    portal.hubspot.set_fault("lost_inputs", path="associations/2-37000101/2-37000002/batch/archive")
+    plan = portal.apply()
+    portal.hubspot.clear_faults()
+    assert plan.statuses == {"partial": 1}
+    [verdict] = verdicts(portal, plan)
+    assert (verdict.holds, verdict.changed, verdict.lacking) == (False, (), ("division_link",))
+    assert portal.apply().statuses == {"written": 1}
+    assert verdicts(portal, plan)[0].holds, "a later plan wrote the rest"
+
+
+def test_an_association_without_our_label_is_none_of_ours(portal: PortalTarget) -> None:
+    [row] = rows(1, branch="Dayton")
+    portal.give(row)
+    portal.apply()
+    [(_, label, _), _] = portal.hubspot.portal.associations.make_type("zipcodes", "divisions", "Backup")
+    record = portal.having("90001")
+    portal.hubspot.associate("zipcodes", record["hs_object_id"], "divisions", record["divisions"], type_id=label)
+    plan = portal.plan()
+    assert [one["fields"] for one in portal.items(plan)] == [
+        {"division_link": {"old": None, "new": record["divisions"]}}
+    ]
+    done = portal.apply(plan)
+    assert (done.statuses, verdicts(portal, done)[0].holds) == ({"written": 1}, True)
+    portal.hubspot.associate("zipcodes", record["hs_object_id"], "divisions", record["divisions"], type_id=label)
+    assert not verdicts(portal, done)[0].holds
+
+
 @pytest.mark.parametrize("name", ["city", "county", PEOPLES])
 def test_a_record_that_somebody_worked_on_is_not_archived(portal: PortalTarget, name: str) -> None:
     portal.give(*rows(2))

@@ -489,6 +489,20 @@ def test_the_funnel_adds_up_to_the_history(app: Connection) -> None:
     assert app.execute("SELECT * FROM crm.funnel('2020-01-01', '2020-02-01')").fetchall() == []
 
 
+def test_the_funnel_of_the_last_days_has_no_lead_of_long_ago(app: Connection) -> None:
+    """However late it was loaded; and a status that began tomorrow has begun, or its changes would come before it."""
+    asked = "SELECT coalesce(sum(entries) FILTER (WHERE status = 'won'), 0) FROM crm.funnel({})"
+    before = one(app, asked.format(""))
+    old = add(app, "leads", status="won", status_changed_at="2020-01-05", created_at="2020-01-01")
+    assert one(app, asked.format("")) == before
+    assert one(app, asked.format("'2020-01-05', '2020-01-06'")) == 1
+    tomorrow = add(app, "leads", status_changed_at=one(app, "SELECT now() + interval '1 day'"))
+    app.execute("UPDATE crm.leads SET status = 'contacted' WHERE id = %s", [tomorrow])
+    assert [row[1] for row in history(app, tomorrow)] == ["new", "contacted"]
+    app.execute("UPDATE crm.leads SET status = 'lost' WHERE id = %s", [old])
+    assert [row[1] for row in history(app, old)] == ["won", "lost"]
+
+
 def test_the_return_of_each_source(app: Connection) -> None:
     """Spend equals the costs; a source without costs has no return, one without leads has its costs."""
     for source, status, value, month in (

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.model import column_texts
-from warehouse_pipelines.schema import tables
+from warehouse_pipelines.schema import online, tables
 from warehouse_pipelines.schema.migrate import engine, migrate
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.crm_database import undone_by
@@ -81,12 +81,16 @@ def test_up_again_down_and_up(empty_url: str) -> None:
         "revision 0041_calls_by_month",
         "revision 0042_changed_rows",
         "revision 0043_consent_dates",
+        "revision 0044_followed_records",
+        "revision 0045_refused_amounts",
+        "revision 0046_identity_rules",
+        "revision 0047_explained_alerts",
     ]
     assert sum(line.startswith("table ") for line in done) == len(ENTITIES)
     first = contents(empty_url)
     assert migrate(empty_url) == []
     assert contents(empty_url) == first
-    assert len(migrate(empty_url, down=99)) == 38
+    assert len(migrate(empty_url, down=99)) == 42
     assert contents(empty_url) == []
     assert migrate(empty_url, down=1) == []
     migrate(empty_url)
@@ -142,6 +146,29 @@ def test_ids_become_numbers_and_texts_again(database_url: str) -> None:
     migrate(database_url)
     with engine(database_url).connect() as connection:
         assert tables.differences(connection, ENTITIES) == []
+
+
+def test_first_statuses_of_before_get_the_time_at_which_they_began(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In batches of leads; of one that changed since, its change says it, and what a user entered stays."""
+    began = "SELECT to_status, created_at::date::text AS day FROM crm.lead_status_history WHERE from_status IS NULL"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for who, status in (("import", "won"), ("import", "new"), ("import", "lost"), ("user", "qualified")):
+            connection.execute("SELECT set_config('app.triggered_by', %s, false)", [who])
+            connection.execute(
+                "INSERT INTO crm.leads (organization_id, status, created_at, status_changed_at)"
+                " VALUES (gen_random_uuid(), %s, '2020-03-04', '2020-03-04')",
+                [status],
+            )
+        connection.execute("UPDATE crm.leads SET status = 'contacted' WHERE status = 'new'")
+        connection.execute("UPDATE crm.lead_status_history SET created_at = '2026-11-30' WHERE from_status IS NULL")
+        connection.execute("DELETE FROM orchestration.migration_step WHERE revision = '0045_refused_amounts'")
+        monkeypatch.setattr(online, "BATCH", 2)
+        assert "times of first statuses" in migrate(database_url)
+        assert dict(connection.execute(began.encode()).fetchall()) == {
+            "won": "2020-03-04", "new": "2020-03-04", "lost": "2020-03-04", "qualified": "2026-11-30",
+        }  # fmt: skip
 
 
 GUID, OTHER_GUID = "0B5E93C1-6D73-4A0F-8001-00000000ABCD", "0B5E93C1-6D73-4A0F-8001-00000000BEEF"

@@ -153,6 +153,17 @@ def test_story_3_5_a_reply_pauses_until_a_person_has_it_go_on(rows: SequenceRows
     assert rows.events(enrollment).count("paused") == 1
 
 
+def test_a_reply_that_the_marts_get_after_the_next_message_pauses_too(rows: SequenceRows, mail: MailServer) -> None:
+    lead = rows.lead()
+    person, enrollment = rows.person(lead), rows.enrolled(EMAIL, {**EMAIL, "delay_minutes": 60}, lead=lead)
+    replied = datetime.now(UTC)
+    assert rows.run(live(mail)).counts == {"sent": 1}
+    rows.activity(person, "call", occurred_at=replied)
+    rows.make_due()
+    assert rows.run(live(mail)).counts == {"paused by a reply": 1}
+    assert rows.enrollment(enrollment)["status"] == "paused"
+
+
 def test_what_goes_on_waits_as_long_as_it_would_have(rows: SequenceRows, mail: MailServer) -> None:
     enrollment = rows.enrolled({**EMAIL, "delay_minutes": 60})
     rows.rows("UPDATE crm.lead_sequence_enrollments SET status = 'paused'")
@@ -169,7 +180,9 @@ def test_story_3_5_of_a_conversation_only_what_the_person_wrote_is_a_reply(
     person, _ = rows.person(lead), rows.enrolled(EMAIL, lead=lead)
     texts = json.dumps([{"direction": direction, "content": "Yes", "created_at": datetime.now(UTC).isoformat()}])
     rows.rows("INSERT INTO callrail_text_message (id, recent_messages, raw_data) VALUES ('c1', %s, '{}')", texts)
-    rows.activity(person, "text", None, source_table="callrail_text_message", source_key="c1")
+    # The timeline has the conversation as it was: it may be older than the messages.
+    before = datetime.now(UTC) - timedelta(days=40)
+    rows.activity(person, "text", "outbound", source_table="callrail_text_message", source_key="c1", occurred_at=before)
     assert rows.run(live(mail)).counts == ({"paused by a reply": 1} if pauses else {"sent": 1})
 
 

@@ -52,11 +52,11 @@ def test_a_silent_evaluation_is_told_and_its_return_too(database_url: str, recei
     looking = AlertLoop(database_url, dict)
     for minutes in range(0, 10):
         looking.look(NOW + minutes * MINUTE)
-    assert receiver.titles == ["[critical] Dagster's daemon is silent: the sensor that evaluates alerts"]
+    assert receiver.titles == ["[critical] Dagster evaluates no alerts: the sensor that evaluates alerts"]
     beat(database_url, NOW + 10 * MINUTE)
     for minutes in range(10, 14):
         looking.look(NOW + minutes * MINUTE)
-    assert receiver.titles[1:] == ["[critical] Resolved: Dagster's daemon is silent: the sensor that evaluates alerts"]
+    assert receiver.titles[1:] == ["[critical] Resolved: Dagster evaluates no alerts: the sensor that evaluates alerts"]
 
 
 @pytest.mark.parametrize("storage", ["sqlite", "postgresql"])
@@ -139,6 +139,49 @@ def test_a_warehouse_that_takes_no_writes_is_told_from_memory(
         "[critical] Alerts cannot be evaluated",
         "[critical] Resolved: Alerts cannot be evaluated",
     ]
+
+
+def test_a_typo_in_the_quiet_hours_silences_nothing(
+    database_url: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_ALERT_QUIET_HOURS", "22-7")
+    looking = AlertLoop(database_url, dict)
+    looking.look(NOW)
+    evaluated = program.run(database_url, (), now=NOW)[0]
+    assert evaluated is not None
+    assert "alert_settings" in [change.rule.name for change in evaluated.changes]
+    assert receiver.titles == ["[warning] A setting of alerts cannot be used: WAREHOUSE_ALERT_QUIET_HOURS"]
+    assert "write two times, such as 22:00-07:00" in receiver.got[0]["message"]
+    monkeypatch.setattr(looking, "_url", "postgresql://a:b@127.0.0.1:1/none")
+    for minutes in range(1, 6):
+        looking.look(NOW + minutes * MINUTE)
+    assert receiver.titles[1:] == ["[critical] The warehouse does not answer"]
+
+
+def test_what_no_channel_took_is_said_again_a_minute_later(
+    database_url: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking = AlertLoop(database_url, dict)
+    monkeypatch.setattr(looking, "_url", "postgresql://a:b@127.0.0.1:1/none")
+    receiver.status = 500
+    for minutes in range(5):
+        looking.look(NOW + minutes * MINUTE)
+    receiver.status = 200
+    looking.look(NOW + 5 * MINUTE)
+    assert receiver.titles == ["[critical] The warehouse does not answer"]
+
+
+def test_urls_that_cannot_be_used_any_more_are_told_at_those_before(
+    database_url: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking = AlertLoop(database_url, dict)
+    looking.look(NOW)
+    monkeypatch.delenv("WAREHOUSE_ALERT_URLS")
+    monkeypatch.setenv("WAREHOUSE_ALERT_URLS_FILE", "/nowhere/alert-urls")
+    for minutes in range(1, 6):
+        looking.look(NOW + minutes * MINUTE)
+    assert receiver.titles == ["[critical] Alerts cannot be sent"]
+    assert "no alert could be sent: WAREHOUSE_ALERT_URLS cannot be used" in receiver.got[0]["message"]
 
 
 def test_a_process_that_hangs_while_it_evaluates_is_told_from_memory(database_url: str, receiver: Receiver) -> None:

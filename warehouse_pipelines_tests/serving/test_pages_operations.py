@@ -14,9 +14,10 @@ import pytest
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import DatabaseUnavailable
-from warehouse_pipelines.observability.health import STATUS, judge
+from warehouse_pipelines.observability.health import STATUS, Health, judge
 from warehouse_pipelines.serving.kept import Kept
-from warehouse_pipelines.serving.pages import record_check, runs, schedules
+from warehouse_pipelines.serving.pages import record_check, runs, schedules, status
+from warehouse_pipelines.serving.pages.standing import CrmStanding, Standing
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.invented_runs import invent
 from warehouse_pipelines_tests.harness.serving import Serving, serving
@@ -134,6 +135,46 @@ def test_status_page_lists_all_crms(serve: Serving) -> None:
     for text in (page.text, serve.client.get("/status.json").text):
         for secret in ("person@", "RequestRefused", "answered", "3 dead letters", "avery"):
             assert secret not in text
+
+
+def test_a_crm_that_nothing_syncs_is_not_up_to_date(serve: Serving) -> None:
+    """An entity that is switched off says nothing of a CRM whose others are on."""
+    now = datetime.now(UTC)
+
+    def crm(
+        place: int, *, days: float, enabled: bool = True, dagster: str = "running", problem: str | None = None
+    ) -> Any:
+        source = SOURCES[place]
+        entities = [
+            Standing(
+                source=source, entity=entity, target=timedelta(hours=2), rows=1, statuses=(), seconds=(), next_at=None,
+                health=Health(crm=source.name, sync_type=entity.name, configured=True, settings_problem=problem),
+                good_at=now - timedelta(days=3 if nobody else days), enabled=enabled and not nobody,
+                dagster_status=dagster,
+            )
+            for entity, nobody in zip(source.entities[:1] * 2, (False, enabled), strict=True)
+        ]  # fmt: skip
+        return status._crm(CrmStanding(source, entities), {}, now.date(), now, [])
+
+    shown = [
+        crm(0, days=3, enabled=False), crm(1, days=3, dagster="stopped"), crm(2, days=0, enabled=False),
+        crm(3, days=3), crm(4, days=0), crm(5, days=0, problem="Marketsharp is not configured: its key"),
+    ]  # fmt: skip
+    assert [one.status for one in shown] == ["off", "stopped", "ok", "late", "ok", "unset"]
+
+    async def house() -> status.Status:
+        return status.Status(now, shown, [], [])
+
+    former, serve.app.state.status = serve.app.state.status, Kept(house, 60)
+    try:
+        page, told = serve.client.get("/status").text, serve.client.get("/status.json").json()
+    finally:
+        serve.app.state.status = former
+    assert "<strong>2 of 6 CRMs are up to date.</strong>" in page
+    assert "Arrivy is late. HubSpot is switched off. CallRail is stopped in Dagster." in page
+    assert "its key" not in page
+    assert told["status"] == "late"
+    assert [one["status"] for one in told["crms"]] == ["off", "stopped", "ok", "late", "ok", "unset"]
 
 
 def test_a_stranger_who_asks_for_the_status_often_is_told_what_is_kept(serve: Serving) -> None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.loading import lease, retention, webhook_inbox
+from warehouse_pipelines.loading import lease, retention, sync_history, webhook_inbox
 from warehouse_pipelines.loading.options import Result
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model.entity import Entity
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.on_oldest(
     "test_two_never_work_at_the_same_time",
     "test_a_merge_has_survivor_and_absorbed_read",
     "test_a_custom_object_is_read_by_delta_unless_a_setting_names_its_type",
-    "test_a_delta_that_began_after_the_delivery_counts",
+    "test_a_delta_that_began_after_the_delivery_counts_by_the_clock_of_postgresql",
     "test_leadconduit_says_only_that_there_is_news",
     "test_old_rows_are_forgotten_and_others_stay",
 )
@@ -239,7 +240,10 @@ def test_a_custom_object_is_read_by_delta_unless_a_setting_names_its_type(
         assert inbox.row(row)["status"] == "pending", "divisions were polled seconds ago: they wait for their turn"
 
 
-def test_a_delta_that_began_after_the_delivery_counts(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delta_that_began_after_the_delivery_counts_by_the_clock_of_postgresql(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sync_history, "utc_now", lambda: datetime.now(UTC) + timedelta(hours=1))
     with synced("callrail_text_message", database_url, monkeypatch) as harness:
         inbox = Inbox(database_url, "callrail")
         first, *_ = harness.simulator.ids("text_messages")
@@ -277,6 +281,19 @@ def test_other_vendors_records_are_read_by_key(
             (what, "webhook", 1)
         ]
         assert inbox.row(key)["status"] == "done"
+
+
+def test_a_record_that_the_vendor_refuses_holds_up_no_other(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its delivery is tried again; those of the same read that were answered are done."""
+    with synced("arrivy_task", database_url, monkeypatch) as harness:
+        refused, other = harness.simulator.ids("tasks")[:2]
+        harness.simulator.set_fault("status", path=f"/tasks/{refused}", status=400)
+        inbox = Inbox(database_url, "arrivy")
+        rows = [inbox.put(b'{"OBJECT_TYPE":"TASK","OBJECT_ID":%s}' % key.encode()) for key in (refused, other, refused)]
+        worked = inbox.work()
+        assert [result.processed for _, _, result in worked.reads] == [1]
+        assert [inbox.row(key)["status"] for key in rows] == ["pending", "done", "pending"]
+        assert "1 of 2 keys were refused" in inbox.row(rows[0])["error_message"]
 
 
 def test_leadconduit_says_only_that_there_is_news(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from warehouse_pipelines.errors import (
     VendorUnavailable,
 )
 from warehouse_pipelines.loading.coerce import Coercer
+from warehouse_pipelines.loading.keyed import sync_keys
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.plan import plan
 from warehouse_pipelines.loading.request_budget import RequestBudget
@@ -32,7 +33,7 @@ from warehouse_pipelines.loading.sync_history import LastGood
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Budget
 from warehouse_pipelines.simulators.arrivy.simulator import Arrivy
-from warehouse_pipelines.simulators.core.wire import Request
+from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 from warehouse_pipelines.sources.arrivy import ARRIVY, client
 from warehouse_pipelines.sources.arrivy.client import wait_for
 from warehouse_pipelines_tests.harness.fetching import Held, Read, sample, served
@@ -142,7 +143,7 @@ class TestPaging:
 
     @of(contacts=3000)
     def test_a_query_that_is_not_cut_is_asked_once(self, vendor: Arrivy) -> None:
-        assert read(TASKS).calls == 4 + 1 + 1 + 2 + 2
+        assert read(TASKS).calls == 4 + 1 + 1 + 1 + 2 + 2
 
     def test_a_row_that_is_declared_otherwise_is_read_alike(self, vendor: Arrivy) -> None:
         for entity in ENTITIES.values():
@@ -151,7 +152,14 @@ class TestPaging:
 
 class TestSchedule:
     @pytest.mark.parametrize(
-        "at", ["9999-12-30T00:00:00+00:00", "9999-01-01T00:00:00+00:00", "2041-01-01T00:00:00+00:00"]
+        "at",
+        [
+            "9999-12-30T00:00:00+00:00",
+            "9999-01-01T00:00:00+00:00",
+            "2041-01-01T00:00:00+00:00",
+            "2009-12-31T23:59:59+00:00",
+            "1900-01-01T00:00:00+00:00",
+        ],
     )
     def test_a_date_that_stands_for_none_is_read_with_everything(self, vendor: Arrivy, at: str) -> None:
         key = vendor.create("tasks", at)
@@ -159,13 +167,33 @@ class TestSchedule:
         assert key in reading.ids
         assert reading.ids == sorted(vendor.ids("tasks"))
 
-    def test_a_vendor_that_refuses_such_a_bound_costs_nothing_else(self, vendor: Arrivy) -> None:
+    @pytest.mark.parametrize(("stretch", "bound"), [("far_future", "9999"), ("distant_past", "1900")])
+    def test_a_vendor_that_refuses_such_a_bound_costs_nothing_else(
+        self, vendor: Arrivy, stretch: str, bound: str
+    ) -> None:
         read(TASKS).finished()
-        before = next(n for n, query in enumerate(queries(vendor)) if query.get("to", "").startswith("9999"))
+        before = next(n for n, query in enumerate(queries(vendor)) if bound in query.get("from", "") + query["to"])
         vendor.set_fault("status", path="/tasks", status=400, after=before, times=1)
         reading = read(TASKS)
         assert reading.ids == sorted(vendor.ids("tasks"))
-        assert reading.context.noted["far_future"] == "refused with 400"
+        assert reading.context.noted[stretch] == "refused with 400"
+        assert reading.report.unproven is None
+
+    def test_a_row_where_the_vendor_refuses_to_answer_is_not_counted_as_deleted(self, tasks: SourceHarness) -> None:
+        key = tasks.simulator.ids("tasks", "scheduled")[0]
+        tasks.simulator.reschedule("tasks", key, at="2005-06-01T14:00:00+00:00")
+        tasks.sync()
+        assert (key,) in tasks.living()
+        original = tasks.simulator.answer
+
+        def answer(request: Request) -> Answer:
+            early = request.first("from").startswith("1900")
+            return answer_json(400, {"message": "INVALID_INPUT"}) if early else original(request)
+
+        tasks.simulator.answer = answer
+        result = tasks.sync(full=True)
+        assert (result.status, result.deleted) == ("partial", 0)
+        assert "from 1900 to 2010, where 1 rows of arrivy_task were not met" in str(result.reason)
 
     def test_times_are_sent_with_an_offset(self, vendor: Arrivy) -> None:
         since = datetime(2026, 1, 31, 23, 30, tzinfo=UTC)
@@ -279,7 +307,7 @@ class TestShifting:
         vendor.delete("tasks", removed)
         reading = read(TASKS, known=known)
         assert reading.ids == sorted(vendor.ids("tasks"))
-        assert reading.calls == 2 * (2 + 1 + 2 + 2)
+        assert reading.calls == 2 * (2 + 1 + 1 + 2 + 2)
 
     def test_a_record_that_changes_while_it_is_read_comes_again(self, vendor: Arrivy) -> None:
         key = vendor.ids("tasks", "scheduled")[0]
@@ -410,6 +438,31 @@ class TestLimits:
         monkeypatch.setenv("ARRIVY_AUTH_TOKEN", "wrong")
         with pytest.raises(CredentialRefused):
             ARRIVY.check()
+
+
+class TestByKey:
+    @pytest.mark.parametrize("status", [404, 400])
+    def test_a_key_that_was_deleted_costs_no_other(self, tasks: SourceHarness, status: int) -> None:
+        tasks.sync()
+        gone, edited = tasks.simulator.ids("tasks")[:2]
+        tasks.simulator.configure(absent_status=status)
+        tasks.simulator.delete("tasks", gone)
+        tasks.simulator.edit("tasks", edited, {"title": "edited"})
+        result = sync_keys(ARRIVY, TASKS, [gone, edited], url=tasks.url)
+        assert (result.status, result.updated, result.deleted) == ("success", 1, 1)
+
+    def test_a_key_that_is_refused_costs_no_other_and_proves_nothing(self, tasks: SourceHarness) -> None:
+        tasks.sync()
+        refused, edited, gone = tasks.simulator.ids("tasks")[:3]
+        tasks.simulator.edit("tasks", edited, {"title": "edited"})
+        tasks.simulator.delete("tasks", gone)
+        tasks.simulator.set_fault("status", path=f"/tasks/{refused}", status=400)
+        result = sync_keys(ARRIVY, TASKS, [refused, edited, gone], url=tasks.url)
+        assert (result.status, result.updated, result.deleted) == ("partial", 1, 1)
+        assert result.unread_keys == [refused]
+        assert (refused,) in tasks.living()
+        with pytest.raises(RequestRefused):
+            sync_keys(ARRIVY, TASKS, [refused], url=tasks.url)
 
 
 class TestFlags:

@@ -15,9 +15,11 @@ import pytest
 from warehouse_pipelines.errors import AnswerChanged, CredentialRefused, CursorStuck, PermissionMissing
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.simulators.callrail.simulator import CallRail
 from warehouse_pipelines.simulators.core.wire import Answer, Request
 from warehouse_pipelines.sources.callrail import CALLRAIL
+from warehouse_pipelines.sources.callrail.by_key import asking
 from warehouse_pipelines.sources.callrail.client import wait_for
 from warehouse_pipelines_tests.harness.fetching import Held, Read, sample, served
 from warehouse_pipelines_tests.harness.source_harness import serve_vendor, source_harness
@@ -440,6 +442,58 @@ class TestAccounts:
         vendor.set_fault("status", path="/calls.json", status=403)
         with pytest.raises(PermissionMissing, match=vendor.ids("accounts")[0]):
             read(CALLS).finished()
+
+    @of(accounts=2)
+    def test_an_account_that_refuses_a_list_takes_nothing_from_the_others(self, vendor: CallRail) -> None:
+        """As one without text messages does: it was never read, so nothing is missing."""
+        refusing = vendor.ids("accounts")[1]
+        vendor.set_fault("status", path=f"/{refusing}/text-messages", status=403)
+        reading = read(TEXTS)
+        assert reading.ids == sorted(vendor.ids("text-messages"))
+        assert (reading.report.unproven, reading.report.remark) == (None, None)
+        assert reading.context.noted == {"refused_accounts": [refusing]}
+
+    @of(accounts=2)
+    def test_a_call_of_an_account_that_refuses_is_not_deleted_and_stops_no_others(self, vendor: CallRail) -> None:
+        account, refusing = vendor.ids("accounts")
+        key = vendor.ids("calls")[0]
+        vendor.set_fault("status", path=f"/{refusing}/calls/", status=403)
+        ask = asking(CALLS, ReadContext(), [refusing, account])
+        found = ask(key)
+        assert isinstance(found, bytes)
+        assert json.loads(found)["id"] == key
+        assert isinstance(ask("CAL1"), PermissionMissing)
+        assert CALLRAIL.read_keys
+        pages = CALLRAIL.read_keys(replace(read(CALLS).request, keys=[key, "CAL1"]), ReadContext())
+        assert len(next(pages).records) == 1
+        with pytest.raises(StopIteration) as ended:
+            next(pages)
+        assert ended.value.value.deleted_keys == []
+        vendor.set_fault("status", path="/calls/", status=403)
+        with pytest.raises(PermissionMissing):
+            ask(key)
+
+    def test_rows_of_an_account_that_refuses_now_stay_until_somebody_says_otherwise(
+        self, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with source_harness("callrail_text_message", database_url, monkeypatch, accounts=2) as it:
+            refusing = it.simulator.ids("accounts")[1]
+            it.driver.prepare(it.entity)
+            it.sync()
+            deleted, theirs = (it.driver.delete(it.entity) for _ in range(2))
+            it.execute(
+                "UPDATE callrail_text_message SET raw_data = jsonb_set(raw_data, '{company_id}', '\"COM9\"')"
+                " WHERE id = %s", *theirs,
+            )  # fmt: skip
+            it.simulator.set_fault("status", path=f"/{refusing}/text-messages", status=403)
+            result = it.sync(full=True)
+            assert (result.status, result.deleted) == ("partial", 1)
+            assert result.watermark is not None
+            assert f"{refusing} may not be read with this key any more (403): 1 text_messages" in str(result.reason)
+            assert theirs in it.living()
+            assert deleted not in it.living()
+            result = it.sync(full=True, force=True)
+            assert (result.status, result.deleted) == ("success", 1)
 
 
 class TestLimits:

@@ -2,7 +2,9 @@
 
 import base64
 import json
+import os
 import re
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,6 +25,7 @@ from warehouse_pipelines.errors import (
     WarehouseError,
 )
 from warehouse_pipelines.loading.coerce import Coercer
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request
 from warehouse_pipelines.simulators.five9.simulator import Five9
 from warehouse_pipelines.sources.five9 import FIVE9
@@ -250,6 +253,27 @@ class TestCompleteness:
         assert [("contactID", "100999999")] in lookups(vendor)
         assert [("contactID", "0" * 32)] not in lookups(vendor)
 
+    @pytest.mark.parametrize(
+        "vendor",
+        [
+            {"contacts": 1150, "crowd": 1100, "over_limit": "fault"},
+            pytest.param({"contacts": 1150, "crowd": 1100}, marks=pytest.mark.slow("many records")),
+        ],
+        indirect=True,
+        ids=str,
+    )
+    def test_ids_of_letters_of_both_cases_are_read_by_a_vendor_that_compares_without_case(
+        self, vendor: Five9, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As ids of Salesforce are; `a%` and `A%` show the same contacts."""
+        monkeypatch.setattr(vendor.domain, "_contact_id", lambda n: f"{'aAbB'[n % 4]}{'xX'[n // 4 % 2]}{n}")
+        reading = read()
+        assert len(reading.ids) == len(set(reading.ids)) == 1150
+        assert reading.report.unproven is None
+        begins = [value for criteria in lookups(vendor) for name, value in criteria if name == "contactID"]
+        assert {"A%", "B%"} <= set(begins)
+        assert not {"ax%", "bx%", "Ax%", "Bx%"} & set(begins)
+
     def test_a_limited_read_asks_no_more_than_it_needs(self, vendor: Five9) -> None:
         reading = read()
         reading.step()
@@ -271,6 +295,17 @@ class TestKeys:
         ids = read().ids
         assert len(set(ids)) == 300
         assert sum(len(key) == 32 for key in ids) == 100
+
+    @of(contacts=60)
+    def test_an_id_is_compared_as_it_is_stored(self, vendor: Five9, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A UUID is stored in lower case; whether a lookup of one counts the case is not known."""
+        keys = [str(uuid.UUID(int=(0xA << 124) + n)) for n in range(61)]
+        monkeypatch.setattr(vendor.domain, "_contact_id", lambda number: keys[number].upper())
+        reading = Read(FIVE9, CONTACTS, known=Held(living=keys))
+        assert reading.ids == keys[:60]
+        assert [value for criteria in lookups(vendor) for name, value in criteria if name == "contactID"] == [
+            keys[60], keys[60].upper(),
+        ]  # fmt: skip
 
     @of(contacts=300, contact_id="repeated")
     def test_two_contacts_with_one_id_are_two_rows(self, vendor: Five9) -> None:
@@ -375,6 +410,25 @@ class TestFields:
         )  # fmt: skip
         assert noticed(reading)["unread_dates"] == {"Appointment Date and Time": 1, "PC_Work_Finished": 1}
 
+    @of(contacts=20)
+    def test_a_date_of_another_format_is_a_lost_value_and_no_other_date(self, vendor: Five9) -> None:
+        key = vendor.ids()[0]
+        vendor.edit(key, {"sys_created_date": "3/4/2026 10:15:00"})
+        (one,) = [record for record in read().records if record["id"] == key]
+        assert one["received"]["sys_created_date"] == "3/4/2026 10:15:00"
+        coercer = Coercer("five9", CONTACTS)
+        (row,) = coercer.table([json.dumps(one).encode()]).to_pylist()
+        assert row["created_date"] is None
+        assert (coercer.lost["created_date"], coercer.rejects) == (1, [])
+
+    def test_a_field_with_a_format_of_days_alone_has_its_times_in_the_domain_s_zone(self) -> None:
+        read_date = date_reader(Field("at", "DATE_TIME", "None", {"DateFormat": "dd/MM/yyyy"}), ZoneInfo("Europe/Rome"))
+        assert read_date
+        for clock in ("10:15", "10:15:00", "10:15:00.000"):
+            assert read_date(f"03/04/2026 {clock}") == "2026-04-03T08:15:00+00:00"
+        with pytest.raises(ValueError, match="04/13/2026"):
+            read_date("04/13/2026 10:15")
+
     def test_times_are_of_the_data_centre_s_zone(self) -> None:
         pacific = date_reader(Field("at", "DATE_TIME"), ZoneInfo("America/Los_Angeles"))
         london = date_reader(Field("at", "DATE_TIME"), ZoneInfo("Europe/London"))
@@ -460,6 +514,14 @@ class TestSamples:
 
 
 class TestFaults:
+    @of(contacts=20)
+    def test_of_a_further_account_its_own_login_is_named(self, vendor: Five9, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("USERNAME", "PASSWORD", "BASE_URL"):
+            monkeypatch.setenv(f"FIVE9_WEST_{name}", os.environ[f"FIVE9_{name}"])
+        vendor.set_soap_fault("InvalidAccount", times=9, operation="getContactFields")
+        with pytest.raises(CredentialRefused, match=r"\(FIVE9_WEST_USERNAME and FIVE9_WEST_PASSWORD\)"):
+            Service(ReadContext(account="west")).fields()
+
     @pytest.mark.parametrize(
         ("fault", "error"),
         [
@@ -479,6 +541,7 @@ class TestFaults:
         )
         with pytest.raises(error, match=fault) as caught:
             read().finished()
+        assert ("(FIVE9_USERNAME and FIVE9_PASSWORD)" in str(caught.value)) == (error is CredentialRefused)
         assert vendor.requests()["routes"]["POST /wsadmin/v13/AdminWebService/getContactFields"] == 1
         assert "ann@" not in str(caught.value)
         assert "0100" not in str(caught.value)
@@ -496,9 +559,10 @@ class TestFaults:
 
     @of(contacts=20, sessions=True)
     def test_a_closed_session_is_left(self, vendor: Five9) -> None:
-        assert len(read().ids) == 20
+        service = Service(ReadContext())
+        assert service.fields()
         vendor.close_sessions()
-        assert len(read().ids) == 20
+        assert service.fields()
 
     @of(contacts=20)
     def test_a_server_that_faults_at_everything_is_soon_left_alone(self, vendor: Five9) -> None:

@@ -1,6 +1,7 @@
 """What is odd about Google Drive: a log of changes, two ways of being deleted, and a root below which one looks."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -204,6 +205,87 @@ def test_a_root_that_is_not_shared_ends_the_run(harness: SourceHarness, monkeypa
         harness.sync()
 
 
+def test_a_root_that_is_no_longer_shared_ends_the_run(harness: SourceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log tells nothing of what lies below it, and every run would be a success."""
+    monkeypatch.setenv("GDRIVE_ROOT_FOLDER_ID", ROOT)
+    assert "\n" not in check()
+    harness.sync()
+    before = harness.living()
+    harness.simulator.reset_counters()
+    harness.sync()
+    assert asked(harness) == [f"files/{ROOT}", "changes"]
+    harness.simulator.forget_file(ROOT)
+    with pytest.raises(WrongUse, match="not shared with the service account any more"):
+        harness.sync()
+    assert harness.living() == before
+    with pytest.raises(WrongUse, match="GDRIVE_ROOT_FOLDER_ID"):
+        check()
+
+
+def test_a_root_that_is_unshared_during_the_run_ends_it(
+    harness: SourceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GDRIVE_ROOT_FOLDER_ID", ROOT)
+    harness.sync()
+    original = harness.simulator.changes
+
+    def changes(request: Request) -> Answer:
+        harness.simulator.remove_file(ROOT)
+        answer: Answer = original(request)
+        return answer
+
+    monkeypatch.setattr(harness.simulator, "changes", changes)
+    with pytest.raises(WrongUse, match="not shared with the service account any more"):
+        harness.sync()
+
+
+@pytest.mark.parametrize("folders_first", [True, False])
+def test_a_folder_that_is_shared_brings_what_lies_in_it(harness: SourceHarness, folders_first: bool) -> None:
+    """The log tells of the folder alone, whose row may be stored by then; and so again when it is shared again."""
+
+    def sync() -> tuple[str, str]:
+        order = (FOLDERS, FILES) if folders_first else (FILES, FOLDERS)
+        modes = {entity.name: harness.sync(entity=entity).mode for entity in order}
+        return modes["files"], modes["folders"]
+
+    sync()
+    simulator = harness.simulator
+    folder = simulator.create_file(folder=True, name="Anna's jobs", mimeType=FOLDER)
+    inside = [simulator.create_file(parent=folder, name=f"Contract {number}.pdf") for number in range(2)]
+    for key in inside:
+        del simulator.logs[""].touched[key]
+    assert sync() == ("full", "full")
+    assert {(key,) for key in inside} <= harness.living()
+
+    for key in inside:
+        simulator.forget_file(key)
+    simulator.remove_file(folder)
+    sync()
+    assert not {(key,) for key in inside} & harness.living()
+    simulator.removed -= set(inside)
+    simulator.share_file(folder)
+    assert sync() == ("full", "full")
+    assert {(key,) for key in inside} <= harness.living()
+
+    assert sync() == ("delta", "delta")
+    simulator.edit_file(folder, name="Ann's jobs")
+    assert sync()[1] == "delta"  # it was known before
+
+
+def test_everything_is_listed_once_a_day(harness: SourceHarness) -> None:
+    """It finds what the log did not tell."""
+    harness.sync()
+    gone = harness.simulator.file_ids()[0]
+    harness.simulator.forget_file(gone)
+    assert harness.sync().mode == "delta"
+    harness.execute(
+        "UPDATE orchestration.sync_history SET configuration = jsonb_set(configuration, '{state,listed_at}',"
+        " to_jsonb((configuration #>> '{state,listed_at}')::timestamptz - interval '24 hours'))"
+    )
+    result = harness.sync()
+    assert (result.mode, result.deleted) == ("full", 1)
+
+
 def test_a_folder_that_goes_takes_along_what_lies_in_it(harness: SourceHarness) -> None:
     """Whether the log tells of each file is unconfirmed; here it tells of the folder alone."""
     harness.sync(entity=FOLDERS)
@@ -289,7 +371,8 @@ def test_the_documented_answer_is_read_as_the_notes_say(
 
     listener = Listener("127.0.0.1", 0, answer)
     monkeypatch.setattr(gdrive, "client", client)
-    reading = Read(GDRIVE, FILES, state={"root": "", "page_token": "8123"})
+    listed = {"listed_at": datetime.now(UTC).isoformat()}
+    reading = Read(GDRIVE, FILES, state={"root": "", "page_token": "8123", **listed})
     try:
         reading.finished()
     finally:
@@ -297,4 +380,4 @@ def test_the_documented_answer_is_read_as_the_notes_say(
     coercer = Coercer("gdrive", FILES)
     (row,) = coercer.table([record for page in reading._seen for record in page.records]).to_pylist()
     assert (row["file_id"], row["name"], row["version"], row["archived"]) == ("1AbC", "Zip map", 88, False)
-    assert reading.report.next_state == {"root": "", "drive_id": "", "page_token": "8130"}
+    assert reading.report.next_state == {"root": "", "drive_id": "", "page_token": "8130", **listed}

@@ -167,6 +167,37 @@ def test_a_zero_date_is_empty_and_half_a_date_is_a_lost_value(vendor: Genius) ->
     assert (raw["add_date"], raw["start_date"]) == ("0000-00-00 00:00:00", "2026-00-00")
 
 
+def test_text_of_another_character_set_than_its_column_says_costs_its_characters_only(
+    vendor: Genius, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of other rows went with it for good; the server is told to answer in Latin-1, which is no UTF-8."""
+    original = GeniusClient._connected
+
+    def connected(client: GeniusClient) -> Any:
+        connection = original(client)
+        with connection.cursor() as cursor:
+            cursor.execute("SET character_set_results = latin1")
+        return connection
+
+    vendor.sql("UPDATE prospect SET city = 'São Paulo' WHERE id = (SELECT m FROM (SELECT max(id) m FROM prospect) q)")
+    monkeypatch.setattr(GeniusClient, "_connected", connected)
+    rows, coercer = typed(PROSPECTS, Read(GENIUS, PROSPECTS))
+    assert rows[max(rows)]["city"] == "S\ufffdo Paulo"
+    assert (len(rows), coercer.rejects) == (vendor.count("prospect"), [])
+    assert coercer.warnings["warn:raw_data"] >= 1
+
+
+def test_the_zeros_that_fill_up_a_number_are_left_out(vendor: Genius) -> None:
+    vendor.sql("ALTER TABLE job_change_order MODIFY total_amount DECIMAL(10,2) ZEROFILL")
+    amounts = ["0.00", "0.50", "12.30", "10000000.00"]
+    keys = sorted(int(key) for (key,) in vendor.keys("job_change_order"))[: len(amounts)]
+    for key, amount in zip(keys, amounts, strict=True):
+        vendor.sql(f"UPDATE job_change_order SET total_amount = {amount} WHERE id = {key}")
+    rows, coercer = typed(ORDERS, Read(GENIUS, ORDERS))
+    assert [rows[key]["total_amount"] for key in keys] == amounts
+    assert coercer.rejects == []
+
+
 def test_values_are_what_the_database_says(vendor: Genius) -> None:
     """Decimals digit by digit, booleans of tinyint, a TIME beyond a day, latin1 and emoji, a bit of everything."""
     vendor.edit("job", ["1"], contract_amount="12345678.90", sales_tax_rate="0.0725")

@@ -49,6 +49,7 @@ def test_a_zone_that_is_neither_is_refused(name: str) -> None:
         ("en_US", "19-May-2026", "2026-05-19"),
         ("en_US", "\u00a005/19/2026 ", "2026-05-19"),
         ("en_US", 37621, "2002-12-31"),
+        ("en_US", 18264, "1950-01-01"),
         ("en_US", 20250131, "2025-01-31"),
         ("en_US", "20250131", "2025-01-31"),
     ],
@@ -143,8 +144,18 @@ def test_the_day_is_the_written_one(locale: str, cell: str, expected: str) -> No
     assert str(validate.read_date(Cells(locale, NEW_YORK).read("date", cell))) == expected
 
 
-def test_a_year_alone_is_no_day_of_1905() -> None:
-    assert Cells("en_US", NEW_YORK).read("date", 2025) == "2025"
+@pytest.mark.parametrize("kind", ["date", "timestamptz"])
+@pytest.mark.parametrize("cell", [2025, 1, 14, 0.604166, 2025.5, -5, 18_263])
+def test_a_year_or_a_time_alone_is_no_day_of_1899_and_after(kind: str, cell: float) -> None:
+    assert Cells("en_US", NEW_YORK).read(kind, cell) == cell
+    with pytest.raises(validate.Unreadable):
+        validate.READERS[kind](cell)
+
+
+@pytest.mark.parametrize("kind", ["date", "timestamptz"])
+def test_a_zero_is_no_date_and_nothing_is_lost(kind: str) -> None:
+    """As a lookup makes it of an empty cell."""
+    assert [Cells("en_US", NEW_YORK).read(kind, cell) for cell in (0, 0.0, False)] == [None, None, False]
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from warehouse_pipelines.simulators.google.simulator import Google
 from warehouse_pipelines.sources import _google
 from warehouse_pipelines.sources.gsheet import GSHEET, client
 from warehouse_pipelines.sources.gsheet.entities import MARKETING_LEADS, MARKETING_SPENDS
-from warehouse_pipelines.sources.gsheet.rows import column_name
+from warehouse_pipelines.sources.gsheet.rows import GSheetReader, column_name
 from warehouse_pipelines.sources.gsheet.source import check
 from warehouse_pipelines_tests.harness.fetching import Read, sample
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
@@ -161,10 +161,15 @@ class TestReading:
         assert len(rows) == len(before) + 1
         assert rows[0]["email"] == "new@example.test"
 
+    @pytest.mark.parametrize("spare", [20, 0])
     def test_a_sheet_that_never_rests_is_read_in_one_answer(
-        self, google: Google, monkeypatch: pytest.MonkeyPatch
+        self, google: Google, monkeypatch: pytest.MonkeyPatch, spare: int
     ) -> None:
-        """Somebody inserts a row on top before each answer, so only rows of one answer fit together."""
+        """Somebody inserts a row on top before each answer, so only rows of one answer fit together.
+
+        Without spare rows the grid grows, and the last row is not where it was.
+        """
+        google.sheet_of(LEADS).spare_rows = spare
         original = google.values
 
         def values(*args: Any) -> Answer:
@@ -181,6 +186,43 @@ class TestReading:
         assert reading.report.next_state
         version = google.described(LEADS)["version"]
         assert reading.report.next_state["version"] != version  # so the next run reads what was edited since
+
+    def test_rows_that_are_deleted_during_the_read_begin_it_anew(
+        self, google: Google, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Google refuses rows that the grid does not have any more."""
+        original, shrinks = google.values, iter([False, False, True])
+        google.sheet_of(LEADS).spare_rows = 0
+
+        def values(*args: Any) -> Answer:
+            if next(shrinks, False):
+                google.keep_rows(LEADS, 3)
+                google.touch(LEADS)
+            return original(*args)
+
+        monkeypatch.setattr(google, "values", values)
+        reading = read(page_size=20)
+        assert [row["_row_number"] for row in reading.records] == [2, 3, 4]
+        assert reading.context.noted["edited_during_reads"] == 1
+
+    def test_rows_that_are_deleted_before_their_cells_are_asked_about_end_no_run(
+        self, google: Google, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        last = google.insert_row(LEADS, Notes={"text": "#1"})
+        google.insert_row(LEADS, **{"Lead Set": False, "Call Attempts": 2})
+        google.sheet_of(LEADS).spare_rows = 0
+        original, asked = google.values, iter([False, True])
+
+        def values(*args: Any) -> Answer:
+            answer = original(*args)
+            if next(asked, False):
+                google.keep_rows(LEADS, 3)
+            return answer
+
+        monkeypatch.setattr(google, "values", values)
+        reading = read()
+        assert [row["_row_number"] for row in reading.records][-2:] == [last - 1, last + 1]
+        assert f"H{last} (LOADING)" in str(reading.report.unproven)
 
     def test_edits_elsewhere_in_the_file_cost_a_second_read(
         self, google: Google, monkeypatch: pytest.MonkeyPatch
@@ -210,6 +252,42 @@ class TestReading:
         rows = read(page_size=5).records
         assert rows[-1]["email"] == "below@example.test"
         assert [row["_row_number"] for row in rows] == [row["row"] for row in google.table(LEADS)]
+
+    def test_a_row_in_which_nobody_entered_anything_is_no_record(self, google: Google) -> None:
+        """Boxes over a whole column, and formulas that were dragged down; who enters anything is there."""
+        made = {"formula": "=YEAR(A2)", "value": 1899}
+        unfilled: list[dict[str, Any]] = [
+            {"Lead Set": False},
+            {"Lead Set": False, "Phone": {"formula": "=Form!G9*1", "value": 0}, "Date": 0, "Email": " "},
+            {"Lead Set": False, "Call Attempts": made},
+            {"Call Attempts": made, "Total Job Value": {"formula": "=P2*1", "value": 2.5}},
+            {"Lead Set": False, "Call Attempts": made, "Notes": {"error": "N_A"}},
+        ]
+        kept: list[dict[str, Any]] = [
+            {"Lead Set": True},
+            {"Call Attempts": 3},
+            {"Source": "Radio", "Lead Set": False},
+            {"Date": "2026-05-01"},
+            {"Email": "a@example.test", "Call Attempts": made},
+        ]
+        for cells in (*unfilled, *kept):
+            google.insert_row(LEADS, None, **cells)
+        people = len(google.table(LEADS)) - 5
+        reading = read()
+        assert len(reading.records) == people
+        assert reading.context.noted["unfilled_rows"] == 5
+        assert [row["source"] for row in reading.records[-5:]] == [None, None, "Radio", None, None]
+
+    def test_a_postcode_that_was_typed_as_a_number_gets_back_its_zeros(self, google: Google) -> None:
+        codes = [1970, 501, 45402, {"text": "1970"}, 12]
+        for code in codes:
+            cells = {"Email": "a@example.test", "Form Submit Zipcode": code, "Call Attempts": 1970}
+            google.insert_row(LEADS, None, **cells)
+        rows = read().records[-len(codes) :]
+        assert [row["form_submit_zipcode"] for row in rows] == ["01970", "00501", 45402, "1970", 12]
+        assert {row["call_attempts"] for row in rows} == {1970}
+        google.set_properties(LEADS, locale="de_DE")
+        assert read().records[-len(codes)]["form_submit_zipcode"] == 1970
 
     def test_an_uploaded_workbook_ends_the_run(self, google: Google) -> None:
         google.become_xlsx(LEADS)
@@ -345,6 +423,23 @@ class TestSnapshot:
         assert len(after) == len(before) + 1
         assert all(after[key]["row_number"] == row["row_number"] + 1 for key, row in before.items())
         assert all(after[key]["content_hash"] == row["content_hash"] for key, row in before.items())
+
+    def test_rows_that_nobody_filled_in_stop_no_sheet_when_they_are_left_out(
+        self, leads: SourceHarness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Earlier versions loaded them; their number is no sign of another sheet, nor of a formula that failed."""
+        with monkeypatch.context() as before:
+            before.setattr(GSheetReader, "empty_unfilled", lambda *given: None)
+            for _ in range(120):
+                leads.simulator.insert_row(LEADS, **{"Lead Set": False, "Call Attempts": {"formula": "=1", "value": 1}})
+            leads.simulator.insert_row(LEADS, Source="Radio")
+            assert leads.sync().status == "success"
+        people = leads.living()
+        leads.simulator.insert_row(LEADS, Email="new@example.test")
+        result = leads.sync()
+        assert (result.status, result.created, result.deleted) == ("success", 1, 120)
+        assert len(leads.living()) == len(people) - 119
+        assert leads.query("SELECT 1 FROM gsheet_marketing_lead WHERE source = 'Radio' AND NOT archived")
 
     @pytest.mark.slow("rarer behaviour of a vendor")
     def test_equal_rows_are_counted_and_a_sorted_sheet_is_the_same(self, leads: SourceHarness) -> None:

@@ -150,14 +150,24 @@ def test_a_body_explains_what_a_status_leaves_open(serve: Serve) -> None:
     assert http.context.calls == 1
 
 
-def test_a_session_can_be_forgotten(serve: Serve) -> None:
-    def respond(request: Request) -> Answer:
-        return Answer(200, request.headers.get("cookie", "none").encode(), {"Set-Cookie": "session=one; Path=/"})
+def set_session(request: Request) -> Answer:
+    return Answer(200, request.headers.get("cookie", "none").encode(), {"Set-Cookie": "session=one; Path=/"})
 
-    http = client_of(serve(respond))
+
+def test_a_session_can_be_forgotten(serve: Serve) -> None:
+    http = client_of(serve(set_session), session=True)
     assert [http.send("GET", "/", bytes.decode) for _ in range(2)] == ["none", "session=one"]
     http.forget_session()
     assert http.send("GET", "/", bytes.decode) == "none"
+
+
+def test_no_cookie_is_sent_with_another_login(serve: Serve) -> None:
+    """Of an address that two accounts share; without a session no cookie is kept at all."""
+    url = serve(set_session)
+    for session in (True, False):
+        first, second = (client_of(url, session=session) for _ in range(2))
+        assert [http.send("GET", "/", bytes.decode) for http in (first, second)] == ["none", "none"]
+    assert second.send("GET", "/", bytes.decode) == "none"
 
 
 def asked_with_login(statuses: list[int], **how: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,10 +25,12 @@ from warehouse_pipelines.errors import (
 )
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
 from warehouse_pipelines.sources.hubspot import HUBSPOT
 from warehouse_pipelines.sources.hubspot.client import wait_for
+from warehouse_pipelines.sources.hubspot.reader import HubSpotReader
 from warehouse_pipelines_tests.harness.fetching import Held, Read, sample, served
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
 
@@ -674,6 +677,18 @@ class TestAssociations:
             pair | {"association_type_id": 37, "category": "USER_DEFINED", "label": "Decision maker"},
         ]
 
+    def test_a_label_with_the_number_of_one_of_hubspots_kinds_is_another_row(self, portal: HubSpot) -> None:
+        """A portal numbers its labels from 1, which is the primary company too."""
+        (made, _) = portal.portal.associations.make_type("contacts", "companies", "Billing contact")
+        assert made[1] == 1
+        held = Held(living=portal.ids("contacts")[:1])
+        records = read(ENTITIES["contact_to_company_associations"], known=held).records
+        assert {record["label"]: record["association_type_id"] for record in records} == {
+            "Primary": 1,
+            None: 279,
+            "Billing contact": -1,
+        }
+
 
 class TestCustomObjects:
     @pytest.mark.parametrize(
@@ -708,6 +723,36 @@ class TestCustomObjects:
         vendor_answers({"/crm-object-schemas/v3/schemas": sample("hubspot_schemas")})
         with pytest.raises(ActionNeeded, match=r"no custom object 'zipcode'.*it has division"):
             read(ENTITIES["zipcodes"]).finished()
+
+    def test_a_deleted_object_is_not_taken_for_the_living_one_of_its_name(
+        self, vendor_answers: Callable[..., None]
+    ) -> None:
+        schemas = sample("hubspot_schemas")
+        living = schemas["results"][0]
+        schemas["results"].insert(0, {**living, "objectTypeId": "2-1", "archived": True})
+        asked: list[Request] = []
+
+        def answer(request: Request) -> Any:
+            asked.append(request)
+            return schemas
+
+        vendor_answers({"/crm-object-schemas/v3/schemas": answer})
+        reading = read(ENTITIES["divisions"])
+        assert HubSpotReader(reading.request, reading.context).object_type == living["objectTypeId"]
+        assert asked[0].first("archived") == "false"
+
+    def test_of_a_further_account_its_own_setting_is_named(
+        self, portal: HubSpot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("ACCESS_TOKEN", "BASE_URL"):
+            monkeypatch.setenv(f"HUBSPOT_WEST_{name}", os.environ[f"HUBSPOT_{name}"])
+        monkeypatch.setenv("HUBSPOT_WEST_DIVISION_OBJECT", "none of theirs")
+        request = read(ENTITIES["divisions"]).request
+        with pytest.raises(ActionNeeded, match=r"Set HUBSPOT_WEST_DIVISION_OBJECT"):
+            HubSpotReader(request, ReadContext(account="west")).object_type  # noqa: B018
+        portal.set_fault("status", path="/schemas", status=403)
+        with pytest.raises(PermissionMissing, match=r"or set HUBSPOT_WEST_DIVISION_OBJECT"):
+            HubSpotReader(request, ReadContext(account="west")).object_type  # noqa: B018
 
 
 class TestLimits:

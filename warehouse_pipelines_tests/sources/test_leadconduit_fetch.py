@@ -318,6 +318,28 @@ class TestLeadsInTheWarehouse:
             row = it.rows()[(key,)]
             assert (row["email"], row["id"]) == ("new@example.test", it.simulator.ids("events")[-1])
 
+    def test_what_the_vendor_no_longer_keeps_stays_as_it_was(
+        self, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Events that its retention took are no deletion; a lead with a later event keeps its result."""
+        lives = {}
+        for table in ("leadconduit_event", "leadconduit_lead"):
+            with source_harness(table, database_url, monkeypatch) as it:
+                leads = it.simulator.ids("leads")
+                it.simulator.add_event(leads[0], "feedback", outcome="success", reason="sold")
+                it.sync()
+                before = it.rows()
+                times = sorted(row[str(it.entity.cursor)] for row in before.values())
+                it.simulator.configure(retention_days=(datetime.now(UTC) - times[len(times) // 2]) / timedelta(days=1))
+                it.simulator.purge(leads[-1])
+                result = it.sync(full=True)
+                lives[table] = before.keys() - it.living()
+                assert (result.status, result.deleted) == ("success", len(lives[table]))
+                if table == "leadconduit_lead":
+                    assert it.rows()[(leads[0],)] == before[(leads[0],)]
+        assert lives["leadconduit_lead"] == {(leads[-1],)}
+        assert len(lives["leadconduit_event"]) == 4
+
     @pytest.mark.slow("rarer behaviour of a vendor")
     def test_what_a_slow_step_wrote_late_is_read(self, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """Its own time lies before the window; the feed goes by the time it was written."""

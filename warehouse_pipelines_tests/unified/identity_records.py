@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from warehouse_pipelines.unified import resolve, weights
+from warehouse_pipelines.unified.erasing_identity import note_addresses
 from warehouse_pipelines.unified.record import Record
 from warehouse_pipelines.unified.resolve import Summary
 
@@ -20,7 +21,7 @@ def keys_of(record: Record) -> list[str]:
         found.append(f"s:{record.zip}|{record.street}|{name[:3]}")
     if record.last_name and record.first_name and record.zip:
         found.append(f"n:{record.last_name[:4]}|{record.first_name[0]}|{record.zip}")
-    return sorted(set(found))
+    return sorted({f"staff:{key}" if record.kind == "staff" else key for key in found})
 
 
 COLUMNS = (
@@ -77,6 +78,11 @@ def run(session: "Session", records: Iterable[Record] = (), *, full: bool = Fals
 def remove(session: "Session", names: Collection[tuple[str, str]]) -> None:
     """Delete records as a full refresh does with those whose rows were deleted."""
     for name in names:
+        row = session.execute(
+            "SELECT record_id FROM identity.record WHERE (source_table, source_key) = (%s, %s)", name
+        ).fetchone()
+        if row:
+            note_addresses(session, [row["record_id"]])
         session.execute("DELETE FROM identity.record WHERE (source_table, source_key) = (%s, %s)", name)
 
 

@@ -11,6 +11,7 @@ from warehouse_pipelines.unified import entered as entered_leads
 from warehouse_pipelines.unified import records, resolve, source_rows
 from warehouse_pipelines.unified.lead_import import columns, run, undo
 from warehouse_pipelines.unified.lead_import.opening import open_file
+from warehouse_pipelines.unified.tables import Tables
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
 
 PHONE, OTHER_PHONE, THIRD_PHONE = "+12162230101", "+12162230102", "+12162230103"
@@ -24,10 +25,10 @@ class Entered:
     def __init__(self, fed: FeedDatabase, folder: Path) -> None:
         self.fed, self.folder, self.files = fed, folder, 0
 
-    def load(self, rows: str, options: run.Options = OPTIONS) -> run.Summary:
+    def load(self, rows: str, options: run.Options = OPTIONS, head: str = HEAD) -> run.Summary:
         self.files += 1
         path = self.folder / f"leads{self.files}.csv"
-        path.write_text(HEAD + rows)
+        path.write_text(head + rows)
         file = open_file(path)
         return run.import_file(self.fed.session, file, columns.mapped(file), options)
 
@@ -127,7 +128,7 @@ def test_a_session_that_has_had_temporary_tables_resolves_too(entered: Entered) 
 
 def test_the_changed_leads_are_found_by_reading_the_view_once() -> None:
     """Of a view the planner knows no numbers: joined to itself by key, it was read again for each of its rows."""
-    tables = source_rows.Tables([entered_leads.ENTITY])
+    tables = Tables([entered_leads.ENTITY])
     reading = source_rows.reading(entered_leads.ENTERED, tables)
     for strays in ((), ("7",)):
         condition = records._changed_rows(reading, {IMPORTED}, strays, tables)
@@ -211,6 +212,96 @@ def test_undoing_an_import_leaves_the_lead_of_the_source(entered: Entered, conta
         "Ada", OTHER_PHONE, "ada@example.com", None, "new",
     )  # fmt: skip
     assert "import_id" not in lead["source_metadata"]
+
+
+MORE = "First,Last,Phone,Email,Zip,Division,Value,Tags,SMS Consent,Email Consent,Consent Date,Consent Source,Created\n"
+WITH_MORE = (
+    "Adah,Example,2162230102,x@example.com,44101,north,5000,bought list,yes,revoked,2025-01-01,bought list,2024-01-01\n"
+)
+
+
+def what_the_file_gave(lead: dict[str, Any]) -> tuple[Any, ...]:
+    given = [one["channel"] for one in lead["consent"] if "revoked_at" not in one]
+    return lead["division"], lead["value_usd"], lead["tags"], given
+
+
+@pytest.mark.parametrize("contact_first", [False, True])
+def test_undoing_an_import_leaves_no_consent_tag_or_value_on_the_lead_of_the_source(
+    entered: Entered, contact_first: bool
+) -> None:
+    """Whether that took over the imported one, or the imported one became part of it. What was refused stays."""
+    since = []
+    stage = {"lifecyclestage": "customer"} if contact_first else {}  # the most advanced of two leads stays
+    if contact_first:
+        entered.contact(phone_e164=PHONE, **stage)
+        entered.unify()
+        since = [lead["created_at"] for lead in entered.live()]
+    done = entered.load(WITH_MORE, head=MORE)
+    assert done.created == 1
+    entered.contact(phone_e164=PHONE, mobilephone="(216) 223-0102", mobilephone_e164=OTHER_PHONE, **stage)
+    entered.unify()
+    [lead] = entered.live()
+    assert what_the_file_gave(lead) == ("north", 5000, ["bought list"], ["sms"])
+    assert lead["created_at"].year == 2024
+    undone = entered.undo(done)
+    expected = "consent was changed since, or must stay" if contact_first else undo.HANDED_OVER
+    assert (undone.deleted, list(undone.left)) == (int(contact_first), [expected])
+    for full in (False, True):
+        entered.unify(full=full)
+        [lead] = entered.live()
+        assert what_the_file_gave(lead) == (None, None, [], [])
+        assert [one["channel"] for one in lead["consent"]] == ["email"]
+        assert (lead["first_name"], lead["phone"], lead["email"]) == ("Ada", PHONE, "ada@example.com")
+        assert not since or since == [lead["created_at"]]
+
+
+def test_undoing_an_import_follows_a_lead_that_it_changed_into_the_one_it_became_part_of(entered: Entered) -> None:
+    """What the other lead had itself stays, and it is said of what both have."""
+    entered.contact(phone_e164=PHONE)
+    entered.unify()
+    entered.load("Adah,Example,2162230102,x@example.com,,,,own,,,,\n", head=MORE)
+    entered.unify()
+    [part] = [lead for lead in entered.live() if lead["first_name"] == "Adah"]
+    [other] = [lead for lead in entered.live() if lead["first_name"] == "Ada"]
+    entered.fed.edit(other["id"], division="north")
+    done = entered.load(WITH_MORE, head=MORE)
+    assert done.updated == 1
+    entered.contact(phone_e164=PHONE, mobilephone="(216) 223-0102", mobilephone_e164=OTHER_PHONE)
+    entered.unify()
+    [lead] = entered.live()
+    assert lead["id"] == other["id"]
+    assert what_the_file_gave(lead) == ("north", 5000, ["bought list", "own"], ["sms"])
+    undone = entered.undo(done)
+    assert (undone.partly, undone.left) == (1, {
+        "consent was changed since, or must stay": 2, undo.ALIKE.format("division"): 1,
+    })  # fmt: skip
+    for lead in entered.fed.leads("id = ANY(%s)", [part["id"], other["id"]]):
+        kept = "north" if lead["id"] == other["id"] else None
+        assert what_the_file_gave(lead) == (kept, None, ["own"], [])
+
+
+def test_an_opt_out_of_a_file_holds_for_the_numbers_that_the_person_gets_later(entered: Entered) -> None:
+    done = entered.load("Ada,Example,2162230101,ada@example.com,yes\n", head="First,Last,Phone,Email,Do Not Call\n")
+    entered.contact(phone_e164=PHONE, mobilephone="(216) 223-0102", mobilephone_e164=OTHER_PHONE)
+    entered.unify()
+    assert [entered.fed.listed(phone, "call") for phone in (PHONE, OTHER_PHONE)] == [True, True]
+    assert {row["detected_by"] for row in entered.fed.all("SELECT detected_by FROM crm.dnc_list")} == {"import"}
+    assert list(entered.undo(done).left) == [undo.HANDED_OVER], "nobody put it on the list but the file"
+    assert [entered.fed.listed(phone, "call") for phone in (PHONE, OTHER_PHONE)] == [True, True]
+
+
+def test_a_row_finds_the_lead_of_a_person_by_any_of_its_numbers_and_addresses(entered: Entered) -> None:
+    """By those of a source, and by the further ones of a file; the lead is another's where the name is."""
+    entered.contact(phone_e164=PHONE, mobilephone="(216) 223-0102", mobilephone_e164=OTHER_PHONE)
+    entered.load("Ben,Other,2162230103,2162230104,ben@example.com,,\n")
+    entered.unify()
+    [ada] = [lead["id"] for lead in entered.live() if lead["first_name"] == "Ada"]
+    head = "First,Last,Phone,Email,Do Not Call\n"
+    again = entered.load("Ada,Example,2162230102,,yes\nBen,Other,2162230104,,\nCid,Poe,2162230102,,\n", head=head)
+    assert (again.created, again.updated, again.duplicates) == (1, 0, 2)
+    assert [entered.fed.listed(phone, "call") for phone in (PHONE, OTHER_PHONE)] == [True, True]
+    rows = entered.fed.all("SELECT lead_id FROM crm.lead_import_row WHERE outcome = 'duplicate' ORDER BY row_number")
+    assert rows[0]["lead_id"] == ada
 
 
 @pytest.mark.slow("people in other orders of edits, decisions and erasures")

@@ -104,3 +104,23 @@ def test_costs_and_leads_meet_under_one_name(fed: FeedDatabase) -> None:
     assert fed.lead(people[3])["source"] == "blimp"
     assert [(row[0], row[3]) for row in costs(fed)] == [("blimp", 7), ("google ads", 120)]
     assert fed.all("SELECT * FROM marts.unmapped_lead_source") == []
+
+
+def test_an_event_may_have_cost_its_fee_and_labor_alone(fed: FeedDatabase) -> None:
+    spend(fed, 1, raw_data={"amount": " "}, event_fee=2500, event_labor_cost=800)
+    spend(fed, 2, event_labor_cost=40)
+    spend(fed, 3, raw_data={"amount": "a lot"}, event_fee=1)
+    spend(fed, 4)
+    assert fed.feed().counts["refused_costs"] == 2
+    assert [row[3] for row in costs(fed)] == [3340]
+
+
+def test_leads_and_costs_of_a_source_are_of_the_same_month(fed: FeedDatabase) -> None:
+    """Of that where the business is: late on 31 March it is April in UTC."""
+    late = fed.source("hubspot_contact", id="1", createdate="2026-04-01T03:30:00Z", hge_primary_source="Google Ads")
+    fed.person(late, first_name="Ann")
+    spend(fed, 1, amount=100, date="2026-03-31")
+    fed.feed()
+    asked = "SELECT source, spend_usd, leads FROM crm.source_roi(%s, %s)"
+    assert fed.all(asked, "2026-03-01", "2026-03-01") == [{"source": "google ads", "spend_usd": 100, "leads": 1}]
+    assert fed.all(asked, "2026-04-01", "2026-04-01") == []

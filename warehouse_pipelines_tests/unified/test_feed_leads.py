@@ -246,6 +246,81 @@ def test_a_merge_undone_brings_both_leads_back(fed: FeedDatabase) -> None:
     assert "merged_into" not in fed.lead(goes)["source_metadata"]
 
 
+CONSENT = '[{"channel": "sms", "at": "2026-01-01", "source": "phone", "text_version": "1"}]'
+AS_THEY_WERE = (
+    "SELECT id, golden_id, first_name, last_name, email, phone, status, source, tags, timezone, division, postal_code,"
+    " owner_id, value_usd, consent, created_at, deleted_at, source_metadata - 'crm_status' AS metadata"
+    " FROM crm.leads WHERE deleted_at IS NULL ORDER BY id"
+)
+
+
+@pytest.mark.parametrize("advanced", ["stays", "goes"])
+@pytest.mark.every_case
+def test_a_merge_undone_gives_each_lead_back_what_it_lent(fed: FeedDatabase, advanced: str) -> None:
+    """Whichever lead stayed; what somebody changed meanwhile stays where it was changed."""
+    ranks = {"stays": ("customer", "lead"), "goes": ("lead", "customer")}[advanced]
+    one = ada(fed, 1, lifecyclestage=ranks[0], division="Dayton", createdate="2026-02-01", hge_primary_source="Fair")
+    two = ada(fed, 2, lifecyclestage=ranks[1], createdate="2025-11-01")
+    stays = fed.person(one, phones=(PHONE,), first_name="Ada", last_name="Example", email="ada@example.com")
+    goes = fed.person(two, phones=(OTHER_PHONE,), first_name="Ida", last_name="Example", zip="44101")
+    fed.feed()
+    for person, tag, user in ((stays, "cold", "a1"), (goes, "hot", "a2")):
+        fed.edit(fed.lead(person)["id"], tags=[tag], owner_id=f"00000000-0000-0000-0000-0000000000{user}")
+    fed.edit(fed.lead(goes)["id"], timezone="America/New_York", email="ida@example.com", consent=CONSENT, value_usd=5)
+    fed.feed(full=True)
+    before = fed.all(AS_THEY_WERE)
+    fed.join(stays, goes)
+    fed.feed()
+    [merged] = fed.all(AS_THEY_WERE)
+    assert (merged["tags"], merged["timezone"], merged["email"], [c["channel"] for c in merged["consent"]]) == (
+        ["cold", "hot"], "America/New_York", "ida@example.com", ["sms"],
+    )  # fmt: skip
+    fed.part(goes, two, first_name="Ida", last_name="Example")
+    fed.touch(goes, phone=OTHER_PHONE, phones=[OTHER_PHONE], zip="44101")
+    fed.touch(stays)
+    fed.feed()
+    assert fed.all(AS_THEY_WERE) == before
+    assert fed.feed(full=True).counts["updated"] == 0
+    fed.join(stays, goes)
+    fed.feed()
+    [merged] = fed.all(AS_THEY_WERE)
+    revoked = CONSENT.replace("}]", ', "revoked_at": "2026-03-01T00:00:00Z"}]')
+    fed.edit(merged["id"], timezone="America/Chicago", consent=revoked)
+    fed.part(goes, two, first_name="Ida", last_name="Example")
+    fed.touch(goes, phone=OTHER_PHONE, phones=[OTHER_PHONE], zip="44101")
+    fed.touch(stays)
+    fed.feed()
+    found = {lead["id"]: lead for lead in fed.all(AS_THEY_WERE)}
+    assert found[merged["id"]]["timezone"] == "America/Chicago"
+    assert fed.lead(goes)["consent"][0]["revoked_at"]
+
+
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
+def test_what_a_lead_lent_goes_from_all_that_had_it_since(fed: FeedDatabase) -> None:
+    """Of three leads that became one, one after the other, the first is somebody else."""
+    stages = ("lead", "opportunity", "customer")
+    rows = [ada(fed, number, lifecyclestage=stage) for number, stage in enumerate(stages)]
+    first, second, third = (fed.person(row, first_name="Ada", last_name="Example") for row in rows)
+    fed.feed()
+    fed.edit(fed.lead(second)["id"], tags=["second"])
+    before = fed.lead(third)
+    fed.edit(fed.lead(first)["id"], tags=["first"], timezone="America/New_York", consent=CONSENT)
+    fed.join(second, first)
+    fed.feed()
+    fed.join(third, second)
+    fed.session.execute("UPDATE identity.alias SET person_id = %s", [third])
+    fed.feed()
+    lead = fed.lead(third)
+    assert (lead["tags"], lead["timezone"], len(lead["consent"])) == (["first", "second"], "America/New_York", 1)
+    fed.part(first, rows[0], first_name="Ada", last_name="Example")
+    fed.touch(third)
+    fed.feed()
+    lead = fed.lead(third)
+    assert (lead["tags"], lead["timezone"], lead["consent"]) == (["second"], before["timezone"], [])
+    lead = fed.lead(first)
+    assert (lead["tags"], lead["timezone"], len(lead["consent"])) == (["first"], "America/New_York", 1)
+
+
 @pytest.mark.parametrize("stays", [0, 1])
 @pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_number_that_the_other_lead_had_meanwhile_comes_back_with_its_own(fed: FeedDatabase, stays: int) -> None:
@@ -398,3 +473,40 @@ def test_a_transaction_whose_beginning_is_hidden_holds_the_positions(
     for table in ("crm.feed_position", "marts.position"):
         rows = fed.all(f"SELECT DISTINCT read_until = '-infinity' AS held FROM {table}")
         assert rows == [{"held": True}], table
+
+
+def test_a_job_that_goes_to_another_customer_leaves_the_lead_that_had_it(fed: FeedDatabase) -> None:
+    """Of two that count together, the one that no field of the lead names too."""
+    fed.source("genius_job_status", id=4, label="Finished")
+    people = [fed.person(fed.source("genius_prospect", prospect_id=n)) for n in (1, 2, 3)]
+    for n in (1, 2):
+        fed.source("genius_job", id=n, prospect_id=1, status=4, contract_amount=n * 1000, modified="2026-02-01")
+    fed.feed()
+    assert [fed.lead(person)["value_usd"] for person in people] == [3000, None, None]
+    fed.settle()
+    fed.source("genius_job", id=2, prospect_id=2, status=4, contract_amount=2000, modified="2026-02-02")
+    assert fed.feed().people == 2
+    assert [fed.lead(person)["value_usd"] for person in people] == [1000, 2000, None]
+
+
+def test_a_rep_who_is_entered_after_his_leads_gets_them(fed: FeedDatabase) -> None:
+    leads = [fed.person(ada(fed, n, hubspot_owner_id=owner)) for n, owner in ((1, "77"), (2, "78"))]
+    fed.feed()
+    fed.settle()
+    rep = fed.person(fed.source("hubspot_owner", id="77", email="rep@example.com"), kind="staff")
+    assert fed.feed().people == 1
+    assert [fed.lead(person)["owner_id"] for person in leads] == [rep, None]
+
+
+def test_a_shared_number_goes_to_the_other_lead_when_the_one_that_has_it_is_deleted(fed: FeedDatabase) -> None:
+    one, other = (
+        fed.person(ada(fed, n, createdate=f"2026-01-0{n}T10:00:00Z"), phones=(PHONE,), first_name=name)
+        for n, name in ((1, "Ada"), (2, "Ben"))
+    )
+    fed.feed()
+    assert [fed.lead(person)["phone"] for person in (one, other)] == [PHONE, None]
+    fed.settle()
+    fed.session.execute("UPDATE crm.leads SET deleted_at = now() WHERE golden_id = %s", [one])
+    fed.feed()
+    lead = fed.lead(other)
+    assert (lead["phone"], lead["source_metadata"].get("shared_phones")) == (PHONE, None)

@@ -77,6 +77,35 @@ def test_the_value_of_a_deal_that_was_edited_later_goes_before_one_that_a_user_e
 
 
 @pytest.mark.slow("people in other orders of edits, decisions and erasures")
+def test_a_job_that_was_cancelled_after_a_deal_was_won_ends_it_whenever_it_was_sold(fed: FeedDatabase) -> None:
+    contact = fed.source("hubspot_contact", id="1")
+    fed.source("hubspot_deal", id="d", dealstage="closedwon", amount=100, closedate=FEB)
+    fed.source("hubspot_contact_to_deal_association", contact_id="1", deal_id="d", association_type_id=3)
+    fed.source("marketsharp_job", id="j", contact_id="m", status="Cancelled", sale_date=JAN, last_update=MAR)
+    person = fed.person(contact, fed.source("marketsharp_contact", id="m"))
+    fed.feed()
+    assert fed.lead(person)["status"] == "lost"
+
+
+def test_a_deal_in_another_currency_is_worth_what_it_is_in_dollars(fed: FeedDatabase) -> None:
+    """As HubSpot converts it, else by our rate of the day, else it is not known; a rate that comes later counts."""
+    people = []
+    for key, currency, home in (("1", "usd", None), ("2", "EUR", 110), ("3", "CAD", None), ("4", None, None)):
+        people.append(fed.person(fed.source("hubspot_contact", id=key)))
+        fed.source("hubspot_deal", id=key, dealstage="closedwon", amount=100, deal_currency_code=currency,
+                   amount_in_home_currency=home, closedate=FEB)  # fmt: skip
+        fed.source("hubspot_contact_to_deal_association", contact_id=key, deal_id=key, association_type_id=3)
+    fed.feed()
+    assert [fed.lead(person)["value_usd"] for person in people] == [100, 110, None, 100]
+    fed.session.execute(
+        "INSERT INTO crm.fx_rate (currency, since, rate_to_usd) VALUES ('CAD', '2026-01-01', 0.75),"
+        " ('CAD', '2026-03-01', 0.5), ('EUR', '2026-01-01', 2)"
+    )
+    fed.feed()
+    assert [fed.lead(person)["value_usd"] for person in people] == [100, 110, 75, 100]
+
+
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_a_sale_that_three_crms_tell_of_is_counted_once(fed: FeedDatabase) -> None:
     fed.source("genius_job_status", id=4, label="Finished")
     prospect = fed.source("genius_prospect", prospect_id=9)

@@ -305,11 +305,17 @@ def test_a_crowd_on_one_phone_or_one_address_is_nobody_and_costs_no_pairs(
     assert len(fed.leads("deleted_at IS NULL")) == 60
 
 
-def test_a_merge_back_and_forth_twice_ends_with_the_ids_of_before(fed: FeedDatabase) -> None:
-    a, b = contact(fed, 1, phone_e164=PHONE), contact(fed, 2, firstname="Ben", phone_e164=OTHER_PHONE)
+@pytest.mark.parametrize("stage", [None, "customer"])
+def test_a_merge_back_and_forth_twice_ends_with_the_ids_of_before(fed: FeedDatabase, stage: str | None) -> None:
+    """Also where the lead of the younger person is further, and stays."""
+    a = contact(fed, 1, phone_e164=PHONE)
+    b = contact(fed, 2, firstname="Ben", phone_e164=OTHER_PHONE, lifecyclestage=stage)
     unify(fed)
+    for lead in fed.leads():
+        fed.edit(lead["id"], tags=[lead["first_name"].lower()], timezone="America/New_York")
     his = "SELECT source_key, person_id FROM identity.member ORDER BY 1"
-    live = "SELECT id, golden_id, first_name, phone FROM crm.leads WHERE deleted_at IS NULL ORDER BY id"
+    live = "SELECT id, golden_id, first_name, phone, email, tags, timezone, status FROM crm.leads"
+    live += " WHERE deleted_at IS NULL ORDER BY id"
     before = fed.all(his), fed.all(live)
     assert len(before[1]) == 2
     for full in (False, True):

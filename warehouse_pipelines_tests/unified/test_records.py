@@ -19,7 +19,7 @@ from warehouse_pipelines.unified import records, source_rows
 from warehouse_pipelines.unified.normalise import Raw, block_keys, normalise
 from warehouse_pipelines.unified.people import BY_TABLE, PEOPLE
 from warehouse_pipelines.unified.records import Changed, refresh
-from warehouse_pipelines.unified.source_rows import Tables
+from warehouse_pipelines.unified.tables import Tables
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.unified import resolve
+from warehouse_pipelines.unified import records, resolve
 from warehouse_pipelines.unified.record import Record
 from warehouse_pipelines_tests.unified.identity_records import people, person_of, put, remove, run
 
@@ -140,6 +140,19 @@ def test_new_weights_compare_everything(session: "Session") -> None:
     assert kept in {person_of(session, BOB), person_of(session, CALL)}
     assert session.execute("SELECT DISTINCT version FROM identity.edge").fetchall() == [{"version": 2}]
     assert not run(session).full
+
+
+def test_records_of_other_rules_are_read_and_compared_again(
+    session: "Session", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.execute(
+        "INSERT INTO hubspot_contact (id, firstname, lastname, raw_data) VALUES ('1', 'Bob', 'Rivera', '{}')"
+    )
+    resolve.run(session)
+    assert not resolve.run(session).full
+    monkeypatch.setattr(records, "RULES", records.RULES + 1)
+    assert resolve.run(session).full
+    assert not resolve.run(session).full
 
 
 def test_staff_is_apart(session: "Session") -> None:

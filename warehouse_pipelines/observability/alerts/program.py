@@ -2,6 +2,7 @@
 
 import urllib.request
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from warehouse_pipelines import settings, warehouse
@@ -14,16 +15,23 @@ from warehouse_pipelines.observability.alerts.evaluate import Collector, Evaluat
 from warehouse_pipelines.observability.alerts.messages import Message
 from warehouse_pipelines.observability.alerts.report import Report, build
 from warehouse_pipelines.observability.alerts.rules import Circumstances
+from warehouse_pipelines.observability.configured import judged
 
 HEARTBEAT_SECONDS = 10
 
 
-def circumstances(sources: Sequence[Source], now: datetime) -> Circumstances:
-    """Return what rules are asked with at a time: of the CRMs those that are configured, and the zone."""
+def circumstances(url: str, sources: Sequence[Source], now: datetime | None = None) -> Circumstances:
+    """Return what rules are asked with at a time, by default now: the CRMs that are judged (``configured``), the zone,
+    and which settings cannot be used. Raises ``NotConfigured`` and ``DatabaseUnavailable``.
+    """
+    with warehouse.session(url) as session:
+        crms = judged(session, sources)
     return Circumstances(
-        now=now,
-        crms=[source.name for source in sources if not source.missing_settings()],
+        now=now or clock(url),
+        crms=list(crms),
         zone=str(settings.settings().warehouse_time_zone),
+        settings_problems={crm: problem for crm, problem in crms.items() if problem},
+        alert_problems=alert_settings.problems(),
     )
 
 
@@ -50,7 +58,9 @@ def run(
     """
     found = alert_settings.read()
     usable, wrong = channels(found.urls)
-    at = circumstances(sources, now or clock(url))
+    at = circumstances(url, sources, now)
+    if wrong:
+        at = replace(at, alert_problems={**at.alert_problems, "WAREHOUSE_ALERT_URLS": " ".join(wrong)})
     options = MessageOptions(
         channels=[channel.name for channel in usable],
         zone=settings.settings().warehouse_time_zone,
@@ -63,10 +73,9 @@ def run(
 
 def build_report(url: str, sources: Sequence[Source], now: datetime | None = None) -> Report:
     """Return the report of the last day. Raises ``NotConfigured`` and ``DatabaseUnavailable``."""
+    at = circumstances(url, sources, now)
     with warehouse.session(url) as session:
-        return build(
-            session, circumstances(sources, now or clock(url)), alert_settings.read().warehouse_dagster_public_url
-        )
+        return build(session, at, alert_settings.read().warehouse_dagster_public_url)
 
 
 def send_report(url: str, sources: Sequence[Source], now: datetime | None = None) -> tuple[Report, int]:

@@ -53,10 +53,11 @@ class EntityReport:
 
 @dataclass(frozen=True)
 class CrmReport:
-    """How the entities of a CRM did."""
+    """How the entities of a CRM did, and why it cannot be read where its settings cannot be used."""
 
     crm: str
     entities: Sequence[EntityReport]
+    settings_problem: str | None = None
 
     def total(self, what: str) -> int:
         """Return the sum of a count over its entities."""
@@ -65,7 +66,7 @@ class CrmReport:
     @property
     def needs(self) -> list[tuple[str, str]]:
         """What needs a person: a sentence, and a link or nothing."""
-        needed = []
+        needed = [(self.settings_problem, "")] if self.settings_problem else []
         for entity in self.entities:
             if entity.last_status == "failed":
                 needed.append((f"{entity.entity} failed: {entity.error}", entity.link))
@@ -160,7 +161,7 @@ def build(session: "Session", circumstances: Circumstances, dagster_url: str = "
         since=since,
         at=now,
         zone=ZoneInfo(circumstances.zone),
-        crms=[CrmReport(crm, entities) for crm, entities in crms.items()],
+        crms=[CrmReport(crm, entities, circumstances.settings_problems.get(crm)) for crm, entities in crms.items()],
         incidents=_incidents(session, since),
         dagster_url=dagster_url,
     )

@@ -4,13 +4,14 @@ A rule is a row, and a SELECT that returns a row for each subject at fault now: 
 the row's own ``statement``. A rule whose facts are in Dagster or in ``warehouse serve`` has a function there instead,
 by its name. Shipped rows stand in ``sql/defaults/orchestration.sql``; those that somebody edited stay as they are.
 
-A SELECT is given ``now``, the rule's ``threshold``, ``crms`` (those that are configured) and ``zone`` (of the
-business). It runs read-only and for ``SECONDS`` at most, and names at most ``MOST_SUBJECTS``.
+A SELECT is given ``now``, the rule's ``threshold``, ``crms`` (those that are configured), ``zone`` (of the business),
+and the settings that cannot be used (``Circumstances``). It runs read-only and for ``SECONDS`` at most, and names at
+most ``MOST_SUBJECTS``.
 """
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -64,11 +65,17 @@ class Rule:
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What every rule is asked with: the time, the configured CRMs, the zone."""
+    """What every rule is asked with: the time, the configured CRMs, the zone.
+
+    ``settings_problems`` says what is wrong with the settings of some of the CRMs, ``alert_problems`` with settings of
+    alerts.
+    """
 
     now: datetime
     crms: Sequence[str]
     zone: str
+    settings_problems: Mapping[str, str] = field(default_factory=dict)
+    alert_problems: Mapping[str, str] = field(default_factory=dict)
 
     def parameters(self, rule: Rule) -> dict[str, Any]:
         """Return the parameters of a rule's SELECT."""
@@ -77,6 +84,10 @@ class Circumstances:
             "threshold": rule.threshold,
             "crms": list(self.crms),
             "zone": self.zone,
+            "crms_without_settings": list(self.settings_problems),
+            "settings_problems": list(self.settings_problems.values()),
+            "alert_settings": list(self.alert_problems),
+            "alert_problems": list(self.alert_problems.values()),
         }
 
 

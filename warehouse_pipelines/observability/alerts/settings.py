@@ -3,7 +3,7 @@
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 
 from warehouse_pipelines import settings
 from warehouse_pipelines.settings import FromEnvironment
@@ -40,8 +40,23 @@ class AlertSettings(FromEnvironment):
 
 
 def read() -> AlertSettings:
-    """Read the settings now. Raises ``NotConfigured`` for one that cannot be used."""
-    return settings.read(AlertSettings)
+    """Read the settings now. One that cannot be used counts as unset, or a typo in the quiet hours would silence all
+    alerts; ``problems`` names it.
+    """
+    try:
+        return AlertSettings()
+    except ValidationError as error:
+        names = {str(wrong["loc"][0]) for wrong in error.errors() if wrong["loc"]}
+        fields = AlertSettings.model_fields
+        return AlertSettings(**{name: field.default for name, field in fields.items() if name in names})
+
+
+def problems() -> dict[str, str]:
+    """Return of each setting that cannot be used a sentence that says so, without its value."""
+    return {
+        name: f"{name} cannot be used and counts as unset: {wrong}"
+        for name, wrong in settings.wrong(AlertSettings).items()
+    }
 
 
 def _times(value: str) -> tuple[time, time]:

@@ -136,7 +136,7 @@ async def switch_schedule(request: Request) -> Response:
 
     def switch() -> None:
         with warehouse.session(request.app.state.url) as connection:
-            sync_schedule.switch(connection, source, entity, on=to == "on", mode=mode)
+            sync_schedule.switch(connection, source, entity, on=to == "on", modes=[mode])
 
     await asyncio.to_thread(switch)
     return RedirectResponse(f"/schedules?{urlencode({'crm': source.name})}#{source.name}", status_code=303)

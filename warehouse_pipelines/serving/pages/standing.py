@@ -70,9 +70,7 @@ class Standing:
         return None if self.good_at is None else (now - self.good_at) / self.target
 
     def late(self, now: datetime) -> bool:
-        """Whether the last good run is older than its target; what is switched off or not configured never is."""
-        if not self.health.configured or self.scheduled:
-            return False
+        """Whether the last good run is older than its target, or there is none."""
         share = self.freshness(now)
         return share is None or share > 1
 

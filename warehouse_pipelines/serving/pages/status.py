@@ -3,6 +3,9 @@
     GET /status        the page
     GET /status.json   the same for programs
 
+An entity that is switched off is left out while others of its CRM are on. A CRM that is switched off as a whole, or
+stopped in Dagster, is not up to date either once its data is older than its target.
+
 Whoever reaches ``serve`` may see it, so it says nothing of people and repeats no error. All that is shown is kept: what
 is now for seconds, the days before today for an hour. However often strangers ask, the warehouse is asked that often.
 """
@@ -32,6 +35,14 @@ DAYS = 90
 KEPT_SECONDS = 10.0
 PAST_KEPT_SECONDS = 3600.0
 
+REASONS = {
+    "late": "late",
+    "off": "switched off",
+    "stopped": "stopped in Dagster",
+    "unset": "without settings that can be used",
+}
+"""Why a CRM is not up to date, by its status."""
+
 Counts = Mapping[tuple[str, date], Mapping[str, Any]]
 
 
@@ -53,10 +64,15 @@ class Day:
 
 @dataclass(frozen=True)
 class CrmStatus:
-    """How a CRM does. ``behind`` is the entity whose last good run is oldest, measured by its cadence."""
+    """How a CRM does. ``behind`` is the entity whose last good run is oldest, measured by its cadence.
+
+    ``status`` is ``ok`` while it is up to date; else ``unset`` where its settings cannot be used, ``off`` where it is
+    switched off, ``stopped`` where Dagster's schedules of what is late are, or ``late``.
+    """
 
     name: str
     title: str
+    status: str
     kind: str
     said: str
     good_at: datetime | None
@@ -79,7 +95,15 @@ class Status:
     @property
     def late(self) -> Sequence[CrmStatus]:
         """The CRMs that are not up to date."""
-        return [crm for crm in self.crms if crm.late]
+        return [crm for crm in self.crms if crm.status != "ok"]
+
+    @property
+    def reasons(self) -> Sequence[str]:
+        """Of the CRMs that are not up to date, why, by reason."""
+        late = {why: [crm.title for crm in self.late if crm.status == status] for status, why in REASONS.items()}
+        return [
+            f"{', '.join(titles)} {'is' if len(titles) == 1 else 'are'} {why}" for why, titles in late.items() if titles
+        ]
 
 
 def status_kept(pool: Pool, standings: Kept[list[CrmStanding]], zone: ZoneInfo) -> Kept[Status]:
@@ -122,18 +146,32 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
 def _crm(
     crm: CrmStanding, counts: Counts, today: date, now: datetime, alerts: Sequence[Mapping[str, Any]]
 ) -> CrmStatus:
-    due = [one for one in crm.entities if one.health.configured and not one.scheduled]
+    on = [one for one in crm.entities if one.enabled]
+    due = on or crm.entities
     late = [one for one in due if one.late(now)]
+    status = _status(crm, late, on=bool(on))
     waiting = [one for one in due if one.good_at is None]
     behind = waiting[0] if waiting else max(due, key=lambda one: one.freshness(now) or 0, default=None)
     said = f"{len(late)} of {len(due)} late" if late else "up to date"
+    if status in ("unset", "stopped") or not on:
+        said = f"{REASONS['off' if not on else status]}, {said}"
+    whole = len(late) == len(due) or status == "unset"
     return CrmStatus(
-        name=crm.source.name, title=crm.source.title, good_at=crm.good_at, entities=len(crm.entities), late=len(late),
-        kind=("bad" if len(late) == len(due) else "warning") if late else "good" if due else "quiet",
-        said=said if due else "switched off", behind=behind,
+        name=crm.source.name, title=crm.source.title, status=status, good_at=crm.good_at, entities=len(crm.entities),
+        late=len(late), kind="good" if status == "ok" else "bad" if whole else "warning", said=said, behind=behind,
         days=[_day(counts, crm.source.name, today - timedelta(days=ago)) for ago in range(DAYS - 1, -1, -1)],
         alerts=sum(crm.source.name in alert["crms"] for alert in alerts),
     )  # fmt: skip
+
+
+def _status(crm: CrmStanding, late: Sequence[Standing], *, on: bool) -> str:
+    if any(one.health.settings_problem for one in crm.entities):
+        return "unset"
+    if not late:
+        return "ok"
+    if not on:
+        return "off"
+    return "stopped" if all(one.scheduled for one in late) else "late"
 
 
 def _day(counts: Counts, crm: str, day: date) -> Day:
@@ -169,7 +207,7 @@ async def status_json(request: Request) -> Response:
         "status": "late" if status.late else "ok", "at": status.at, "alerts": status.alerts,
         "crms": [
             {
-                "name": crm.name, "title": crm.title, "status": "late" if crm.late else "ok",
+                "name": crm.name, "title": crm.title, "status": crm.status,
                 "entities": crm.entities, "late": crm.late, "last_good_at": crm.good_at,
                 **_behind(crm.behind, status.at),
                 "days": [{"day": one.day, "runs": one.runs, "failed": one.failed} for one in crm.days],

@@ -1,7 +1,8 @@
 """One sheet of a simulated spreadsheet, and how its cells are typed in and shown.
 
 A sheet is a header and an order of rows; a row is computed from its number and what has been changed in it, so a sheet
-of a million rows holds no cells. An error is a text among the values and an `errorValue` in the grid's data.
+of a million rows holds no cells. An error is a text among the values and an `errorValue` in the grid's data. With the
+option `FORMULA` a formula is shown, else its value.
 """
 
 from __future__ import annotations
@@ -28,6 +29,13 @@ class CellError(NamedTuple):
 
     def __str__(self) -> str:
         return ERRORS[self.type]
+
+
+class CellFormula(NamedTuple):
+    """A formula and its value; an operation is given one as `{"formula": "=2*A2", "value": 0}`."""
+
+    text: str
+    value: Any
 
 
 @dataclass
@@ -74,6 +82,8 @@ class Sheet:
 def typed(value: Any) -> Any:
     """A date or a time from its ISO text, which is how an operation is given one; a text from `{"text": ...}`."""
     if isinstance(value, dict):
+        if "formula" in value:
+            return CellFormula(value["formula"], typed(value["value"]))
         return CellError(value["error"]) if "error" in value else value["text"]
     if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
         return date.fromisoformat(value)
@@ -96,6 +106,8 @@ def grid_data(sheet: Sheet, top: int, bottom: int, left: int, right: int) -> dic
 
 
 def _effective(value: Any) -> dict[str, Any]:
+    if isinstance(value, CellFormula):
+        return _effective(value.value)
     if isinstance(value, CellError):
         return {"errorValue": {"type": value.type, "message": "There is no value."}}
     if isinstance(value, bool):
@@ -104,7 +116,9 @@ def _effective(value: Any) -> dict[str, Any]:
     return {"stringValue": shown} if isinstance(shown, str) else {"numberValue": shown}
 
 
-def shown_cell(value: Any, *, plain: bool, dates_as_text: bool) -> Any:
+def shown_cell(value: Any, *, plain: bool, dates_as_text: bool, formulas: bool = False) -> Any:
+    if isinstance(value, CellFormula):
+        return value.text if formulas else shown_cell(value.value, plain=plain, dates_as_text=dates_as_text)
     if isinstance(value, date):
         if dates_as_text:
             return value.isoformat() if plain else f"{value.month}/{value.day}/{value.year}"

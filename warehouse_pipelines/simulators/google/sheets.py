@@ -125,9 +125,10 @@ class SheetsApi(SheetOperations):
         return ({**body, "values": rows} if rows else body), asked_for
 
     def _shown(self, cells: list[Any], request: Request) -> list[Any]:
-        plain = request.first("valueRenderOption") == "UNFORMATTED_VALUE"
+        formulas = request.first("valueRenderOption") == "FORMULA"
+        plain = formulas or request.first("valueRenderOption") == "UNFORMATTED_VALUE"
         text = not plain or request.first("dateTimeRenderOption") == "FORMATTED_STRING"
-        shown = [shown_cell(cell, plain=plain, dates_as_text=text) for cell in cells]
+        shown = [shown_cell(cell, plain=plain, dates_as_text=text, formulas=formulas) for cell in cells]
         while shown and shown[-1] == "":
             shown.pop()
         return shown

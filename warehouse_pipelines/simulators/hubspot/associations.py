@@ -144,7 +144,7 @@ class Associations:
         """Give two objects a type of association of the customer's own, in both directions."""
         made: list[Type] = []
         for ends in ((source, target), (target, source)):
-            number = 1_000 + sum(map(len, self._made.values()))
+            number = 1 + sum(map(len, self._made.values()))
             made.append(("USER_DEFINED", number, label))
             self._made[ends].append(made[-1])
         return made
@@ -169,12 +169,14 @@ class Associations:
                 found[neighbour] = types
         return sorted((neighbour, types) for neighbour, types in found.items() if there.is_live(neighbour))
 
-    def join(self, source: str, number: int, target: str, neighbour: int, type_id: int | None = None) -> None:
+    def join(self, source: str, number: int, target: str, neighbour: int, type_id: int | None = None,
+             category: str | None = None) -> None:  # fmt: skip
         for here, there, one, other in ((source, target, number, neighbour), (target, source, neighbour, number)):
             kinds = self.types(here, there)
             chosen = tuple(kinds[-1:])
             if type_id is not None and here == source:
-                chosen = tuple(kind for kind in kinds if kind[1] == type_id) or (("USER_DEFINED", type_id, None),)
+                alike = tuple(kind for kind in kinds if kind[1] == type_id and category in (None, kind[0]))
+                chosen = alike[:1] or (("USER_DEFINED", type_id, None),)
                 if chosen[0][2] == "Primary":
                     chosen += tuple(kinds[-1:])
             self._changed[here, there].setdefault(one, {})[other] = chosen
@@ -251,8 +253,8 @@ def write_associations(associations: Associations, request: Request, source: Sto
             if one is None or two is None or not (source.is_live(one) and target.is_live(two)):
                 return error_answer(404, "OBJECT_NOT_FOUND", f"no {source.kind.singular} or {target.kind.singular}")
             ends.append((one, two, item))
-    known = {type_id for _, type_id, _ in associations.types(source.kind.name, target.kind.name)}
-    if not ending and any(each["associationTypeId"] not in known for *_, item in ends for each in item["types"]):
+    known = {kind[:2] for kind in associations.types(source.kind.name, target.kind.name)}
+    if not ending and any(_kind(each) not in known for *_, item in ends for each in item["types"]):
         return error_answer(400, "VALIDATION_ERROR", "One or more association types are not valid")
     results = []
     for one, two, item in ends:
@@ -260,13 +262,18 @@ def write_associations(associations: Associations, request: Request, source: Sto
             associations.part(source.kind.name, one, target.kind.name, two)
             continue
         for each in item["types"]:
-            associations.join(source.kind.name, one, target.kind.name, two, each["associationTypeId"])
+            category, type_id = _kind(each)
+            associations.join(source.kind.name, one, target.kind.name, two, type_id, category)
         results.append({"fromObjectId": source.id_of(one), "toObjectId": target.id_of(two), "labels": []})
     if ending:
         return Answer(204)
     answer = batch_answer([msgspec.json.encode(result) for result in results], [], len(results))
     answer.status = 201
     return answer
+
+
+def _kind(asked: dict[str, Any]) -> tuple[str, int]:
+    return asked["associationCategory"], asked["associationTypeId"]
 
 
 def associations_of_record(

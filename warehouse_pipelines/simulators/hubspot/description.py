@@ -124,6 +124,23 @@ class DescriptionRequests:
             "updatedAt": "2026-01-01T00:00:00Z",
         }
 
+    def account(self) -> Answer:
+        """Answer whose account it is, as HubSpot's reference of the account information API shows it."""
+        return answer_json(
+            200,
+            {
+                "portalId": self._portal.settings.portal_id,
+                "accountType": "STANDARD",
+                "timeZone": "US/Eastern",
+                "companyCurrency": "USD",
+                "additionalCurrencies": [],
+                "utcOffset": "-05:00",
+                "utcOffsetMilliseconds": -18_000_000,
+                "uiDomain": "app.hubspot.com",
+                "dataHostingLocation": "na1",
+            },
+        )
+
     def owners(self, request: Request) -> Answer:
         limit = page_limit(request, 100, 500)
         archived = request.first("archived") == "true"

@@ -17,7 +17,7 @@ from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.hubspot.answers import Refusal
 from warehouse_pipelines.simulators.hubspot.associations import Associations
 from warehouse_pipelines.simulators.hubspot.lookups import Lookups
-from warehouse_pipelines.simulators.hubspot.objects import ObjectType, object_types
+from warehouse_pipelines.simulators.hubspot.objects import PORTAL, ObjectType, object_types
 from warehouse_pipelines.simulators.hubspot.properties import Property
 from warehouse_pipelines.simulators.hubspot.store import Row, Store
 
@@ -27,6 +27,7 @@ class HubSpotSettings:
     token: str = "simulated-hubspot-token"  # noqa: S105  (nobody's key)
     contacts: int = 1000  # fixed at start
     appointment: str = "standard"  # fixed at start: standard | custom | both
+    portal_id: int = PORTAL  # whose account it says it is
     extra_properties: int = 0  # fixed at start: so many more property definitions of contacts, with long names
     now: float | None = None  # fixed at start: seconds since 1970; the base ends an hour before
     url_limit: int = 8_000

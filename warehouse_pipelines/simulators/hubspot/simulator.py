@@ -186,6 +186,8 @@ class HubSpot(HubSpotOperations):
             if request.method == "POST" and match[1] is None:
                 return self._description.make_schema(request.json())
             return self._description.schemas(match[1])
+        if request.path == "/account-info/v3/details":
+            return self._description.account()
         if OWNERS.fullmatch(request.path):
             return self._description.owners(request)
         if match := PIPELINES.fullmatch(request.path):

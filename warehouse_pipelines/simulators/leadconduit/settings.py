@@ -18,5 +18,6 @@ class LeadConduitSettings:
     wrapped: bool = False  # whether the array is the member `data` of an object
     most: int = MOST  # a smaller one: pages are shorter than what was asked for
     user: str | None = None  # the name that goes with the key; any if None
+    retention_days: float | None = None  # events that are older are deleted; none if None
     plan: bool = True  # whether the account may read its events
     per_minute: int | None = None

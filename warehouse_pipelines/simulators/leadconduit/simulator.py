@@ -92,6 +92,8 @@ class LeadConduit(LeadConduitOperations):
             kind = _kind(request.first("rules"))
         except (ValueError, msgspec.DecodeError):
             return answer_json(400, {"message": "Invalid query"})
+        if self.settings.retention_days is not None:
+            low = max(low or 0, self.now_ms() - round(self.settings.retention_days * 86_400_000))
         window = self.feed.timeline.window(low, high)
         after, before = (self.feed.number_of(request.first(name)) for name in ("after_id", "before_id"))
         if after is not None or before is not None:

@@ -43,7 +43,7 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
         context.note(absent=f"this account has no /{entity.path}")
         if entity.path == TEMPLATES.path:
             yield from templates_of_tasks(context, entity)
-    return ReadReport()
+    return ReadReport(unproven=reader.unproven())
 
 
 class OfTask(msgspec.Struct):

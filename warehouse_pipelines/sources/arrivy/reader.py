@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 
 from warehouse_pipelines.errors import CursorStuck, RequestRefused
-from warehouse_pipelines.model.reading import Page, ReadContext, ReadRequest
+from warehouse_pipelines.model.reading import Page, ReadContext, ReadRequest, Window
 from warehouse_pipelines.sources._in_flight import in_order
 from warehouse_pipelines.sources._json import key_of
 from warehouse_pipelines.sources.arrivy.client import client
@@ -45,9 +45,9 @@ END = timedelta(days=3_650)
 """A full read names its bounds too, so that no default of the vendor applies: before the company was founded, and ten
 years from now."""
 
-FAR = datetime(9999, 12, 31, tzinfo=UTC)
-"""End of a full read: programs write dates up to here for an unknown time. Dates beyond ten years are asked for apart,
-so that a vendor that refuses such a bound does not fail the rest."""
+PAST, FAR = datetime(1900, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
+"""Begin and end of a full read: programs write such dates for an unknown time. What lies before ``BEGINNING`` or beyond
+ten years is asked for apart, so that a vendor that refuses such a bound does not fail the rest."""
 
 WITHOUT_TIME = ("unscheduled", "tasks_with_no_datetime")
 
@@ -75,6 +75,7 @@ class ArrivyReader:
         self._decode = msgspec.json.Decoder(Scheduled).decode
         self._left_out: Counter[str] = Counter()
         self._answered = 0
+        self._refused: dict[str, Window] = {}
 
     def pages(self) -> Iterator[Page]:
         """Yield the records, each once unless it changed meanwhile."""
@@ -98,11 +99,8 @@ class ArrivyReader:
         until = max(window.until, datetime.now(UTC) + END) if self.request.full else window.until
         yield from map(Page, self._scheduled(window.since or BEGINNING, until))
         if self.request.full:
-            try:
-                yield from map(Page, self._scheduled(until, FAR))
-            except RequestRefused as refused:
-                self.context.note(far_future=f"refused with {refused.status}")
-                log.warning("Arrivy does not say what is scheduled beyond %s: %s", until.date(), refused)
+            yield from self._apart("distant_past", PAST, BEGINNING)
+            yield from self._apart("far_future", until, FAR)
         if self.request.options.get("backfill"):
             return
         for without_time in WITHOUT_TIME:
@@ -111,6 +109,26 @@ class ArrivyReader:
                 yield Page(records, in_window=False)
             if self._looks_cut():
                 self.context.note(**{f"round_{without_time}": self._answered})
+
+    def _apart(self, stretch: str, since: datetime, until: datetime) -> Iterator[Page]:
+        """Yield the records of a stretch whose bounds the vendor may refuse; note that it did."""
+        try:
+            yield from map(Page, self._scheduled(since, until))
+        except RequestRefused as refused:
+            self._refused[stretch] = Window(since, until)
+            self.context.note(**{stretch: f"refused with {refused.status}"})
+            log.warning("Arrivy does not say what is scheduled from %s to %s: %s", since.date(), until.date(), refused)
+
+    def unproven(self) -> str | None:
+        """Return why rows cannot be told from deleted ones: they lie in a stretch that was refused."""
+        for window in self._refused.values():
+            hidden = sum(key not in self.seen for key, *_ in self.context.known.keys_in(self.entity, window))
+            if hidden:
+                return (
+                    f"Arrivy refuses to say what is scheduled from {window.since:%Y} to {window.until:%Y}, where "
+                    f"{hidden} rows of {self.entity.table} were not met; nothing was tombstoned"
+                )
+        return None
 
     def _scheduled(self, since: datetime, until: datetime) -> Iterator[list[bytes]]:
         """Yield the records scheduled between two times, both included."""

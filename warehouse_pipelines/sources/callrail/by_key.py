@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from warehouse_pipelines.errors import RequestRefused
+from warehouse_pipelines.errors import PermissionMissing, RequestRefused
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.sources._in_flight import as_answered
@@ -21,24 +21,34 @@ MOST = 100
 """Keys of one run: a tenth of what the vendor allows in an hour."""
 
 
+Found = bytes | PermissionMissing | None
+
+
 def read_keys(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the records of the keys of the request, whichever account has them."""
     ask = asking(request.entity, context, visible_accounts(request, context))
     absent: list[str] = []
     for key, record in as_answered(context, ask, request.keys):
-        if record is None:
+        if isinstance(record, PermissionMissing):
+            context.count("refused_keys")
+        elif record is None:
             absent.append(key)
         else:
             yield Page([record], in_window=False)
     return ReadReport(deleted_keys=absent)
 
 
-def asking(entity: Entity, context: ReadContext, accounts: Sequence[str]) -> Callable[[str], bytes | None]:
-    """Return what asks for the record of a key, whichever of the accounts has it; None stands for a deleted one."""
+def asking(entity: Entity, context: ReadContext, accounts: Sequence[str]) -> Callable[[str], Found]:
+    """Return what asks for the record of a key, whichever of the accounts has it; None stands for a deleted one.
+
+    Of a key that some accounts refuse and no other has, it returns what one refused with: that one may have it. It
+    raises ``PermissionMissing`` if all of them refuse.
+    """
     http, fields = client(context), asked_fields(entity)
     collection = entity.path.removesuffix(".json")
 
-    def ask(key: str) -> bytes | None:
+    def ask(key: str) -> Found:
+        refusals: list[PermissionMissing] = []
         for account in accounts:
             path = f"/{VERSION}/a/{account}/{collection}/{quote(key, safe='')}.json"
             try:
@@ -46,6 +56,10 @@ def asking(entity: Entity, context: ReadContext, accounts: Sequence[str]) -> Cal
             except RequestRefused as refused:
                 if refused.status != 404:
                     raise
-        return None
+            except PermissionMissing as refused:
+                refusals.append(refused)
+        if refusals and len(refusals) == len(accounts):
+            raise refusals[0]
+        return refusals[0] if refusals else None
 
     return ask

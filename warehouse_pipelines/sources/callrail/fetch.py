@@ -40,12 +40,13 @@ from warehouse_pipelines.sources.callrail.entities import (
     USERS,
 )
 from warehouse_pipelines.sources.callrail.reader import CallRailReader, Keyed, visible_accounts
+from warehouse_pipelines.sources.callrail.refusals import Refusals
 
 
 def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the pages of one entity, for every account that the key can see.
 
-    Raises ``PermissionMissing`` when it sees none.
+    Raises ``PermissionMissing`` when it sees none, or when all of them refuse the list (``refusals``).
     """
     entity = request.entity
     params = question(request)
@@ -54,26 +55,36 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     accounts = visible_accounts(request, context) if entity.path != ACCOUNTS.path else []
     paths = [f"/{VERSION}/a/{account}/{entity.path}" for account in accounts] or [f"/{VERSION}/{entity.path}"]
     readers = [CallRailReader(request, context, entity, path, params) for path in paths]
+    refusals = Refusals(request, context)
     # In their order where a record may be in two accounts: then the first one's is loaded, each time.
     most = 1 if request.limit or entity.path == USERS.path else None
     seen: set[str] = set()
-    again = 0
+    again = read = 0
 
     def pages(walks: Iterable[Iterator[list[Keyed]]]) -> Iterator[Page]:
-        nonlocal again
+        nonlocal again, read
         for records in side_by_side(context, walks, most):
             fresh = [record for key, record in records if key is None or key not in seen]
             if len(readers) > 1:
                 again += len(records) - len(fresh)
                 seen.update(key for key, _ in records if key is not None)
+            read += len(fresh)
             reported = readers[0].counted if len(readers) == 1 else None
             yield Page(fresh, in_window=entity.path != TEXT_MESSAGES.path, reported=reported)
 
-    yield from pages([reader.pages() for reader in readers])
+    yield from pages([refusals.pages(path, reader) for path, reader in zip(accounts or paths, readers, strict=True)])
+    if refused := refusals.errors:
+        if len(refused) == len(readers):
+            raise next(iter(refused.values()))
+        readers = [reader for account, reader in zip(accounts, readers, strict=True) if account not in refused]
+        accounts = [account for account in accounts if account not in refused]
     if may_have_hidden(request, context, readers, accounts):
         yield from pages([reader.pages_again() for reader in readers if reader.walked > 1])
     known = [reader.total for reader in readers if reader.total is not None]
     reported = sum(known) - again if len(known) == len(readers) else None
+    if refused:
+        missed = known_and_missed(request, context, readers)
+        return refusals.report(accounts, missed, read=read, reported=reported)
     return ReadReport(reported=reported, reported_trusted=True)
 
 
@@ -84,22 +95,31 @@ def may_have_hidden(
 
     No page showed it, and it answers by its key; where that is not to be had, or costs more than a walk, it may.
     """
-    entity, window = request.entity, request.window
-    counts_as_deleted = (request.full or entity.deletes.by_window) and not request.limit
-    # One page is of one moment; and where a record without an id is, nothing counts as deleted.
-    if not counts_as_deleted or all(one.walked < 2 for one in readers) or any(one.without_id for one in readers):
+    entity = request.entity
+    # One page is of one moment.
+    if all(one.walked < 2 for one in readers):
         return False
-    if entity.cursor:
-        window = Window(max(request.since, window.until - RETENTION), window.until)
-    missed = [
-        key for (key,) in context.known.keys_in(entity, window) if not any(key in reader.seen for reader in readers)
-    ]
+    missed = known_and_missed(request, context, readers)
     by_key = entity.path in (CALLS.path, FORM_SUBMISSIONS.path)
     cheaper = len(missed) * len(accounts) <= sum(reader.walked for reader in readers)
     if not missed or (by_key and cheaper and _are_deleted(request, context, accounts, missed)):
         return False
     context.note(walked_again=f"{len(missed)} known {entity.name} were not met at first")
     return True
+
+
+def known_and_missed(request: ReadRequest, context: ReadContext, readers: Sequence[CallRailReader]) -> list[str]:
+    """Return the known keys of the window that no page showed; none where no row of this read counts as deleted."""
+    entity, window = request.entity, request.window
+    counts_as_deleted = (request.full or entity.deletes.by_window) and not request.limit
+    # Where a record without an id is, any row may be its.
+    if not counts_as_deleted or any(one.without_id for one in readers):
+        return []
+    if entity.cursor:
+        window = Window(max(request.since, window.until - RETENTION), window.until)
+    return [
+        key for (key,) in context.known.keys_in(entity, window) if not any(key in reader.seen for reader in readers)
+    ]
 
 
 def _are_deleted(request: ReadRequest, context: ReadContext, accounts: Sequence[str], keys: Sequence[str]) -> bool:

@@ -1,7 +1,9 @@
 """CallRail as a source: its entities, and how its credential is checked."""
 
+import msgspec
+
 from warehouse_pipelines.model.reading import ReadContext
-from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.model.source import Credential, Source
 from warehouse_pipelines.sources.callrail import by_key
 from warehouse_pipelines.sources.callrail.client import PER_PAGE, VERSION, answers, client
 from warehouse_pipelines.sources.callrail.entities import (
@@ -24,6 +26,29 @@ def check(context: ReadContext | None = None) -> str:
     return f"CallRail answers: the key sees {answer.total_records or len(answer.records or [])} account(s)"
 
 
+class _Account(msgspec.Struct):
+    id: str | None = None
+
+
+def credential(context: ReadContext) -> Credential:
+    """Tell which accounts the key sees."""
+    settings = context.settings(Settings)
+    asking = client(context)
+
+    def ask() -> list[str]:
+        answer = asking.get(f"/{VERSION}/a.json", answers("accounts"), params={"per_page": str(PER_PAGE)})
+        ids = (msgspec.json.decode(one, type=_Account).id for one in answer.records or [])
+        return [one for one in ids if one]
+
+    return Credential(
+        asking.credential,
+        context.setting("CALLRAIL_API_KEY"),
+        context.setting("CALLRAIL_ACCOUNT_ID"),
+        settings.account_id.strip(),
+        ask,
+    )
+
+
 CALLRAIL = Source(
     name="callrail",
     title="CallRail",
@@ -32,6 +57,7 @@ CALLRAIL = Source(
     fetch=fetch,
     check=check,
     check_in=check,
+    credential=credential,
     page_size=PER_PAGE,
     read_keys=by_key.read_keys,
     by_key={entity.name: by_key.MOST for entity in (CALLS, FORM_SUBMISSIONS)},

@@ -1,5 +1,6 @@
 """What a domain makes of a contact: fields of its own, formats of its own, and other names for the same."""
 
+import contextlib
 import hashlib
 import re
 from collections import Counter
@@ -9,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from warehouse_pipelines.model.validate import read_id
 from warehouse_pipelines.sources.five9.answers import Field, Row, Shown
 from warehouse_pipelines.sources.five9.service import Settings
 
@@ -18,6 +20,8 @@ JAVA = {
     "EEEE": "%A", "EEE": "%a", "Z": "%z", "XXX": "%z",
 }  # fmt: skip
 DATE_FORMAT, TIME_FORMAT = "yyyy-MM-dd", "HH:mm:ss.SSS"
+CLOCKS = ("%H:%M:%S.%f", "%H:%M:%S", "%H:%M")
+"""How a time is written in a field that has a DateFormat and no TimeFormat: hours are counted to 24."""
 
 MAPPED = {
     "CreatedDateTime": "created_date",
@@ -56,9 +60,10 @@ def date_reader(one: Field, zone: ZoneInfo) -> Callable[[str], str] | None:
     clock = one.restrictions.get("TimeFormat") or TIME_FORMAT
     iso = day == DATE_FORMAT and clock.startswith("HH:mm")
     day_form, clock_form = strptime_format(day), strptime_format(clock)
+    clocks = (clock_form,) if one.restrictions.get("TimeFormat") else CLOCKS
 
     def moment(text: str) -> str:
-        at = datetime.fromisoformat(text) if iso else datetime.strptime(text, f"{day_form} {clock_form}")  # noqa: DTZ007
+        at = datetime.fromisoformat(text) if iso else _first_of(text, [f"{day_form} {each}" for each in clocks])
         return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC).isoformat()
 
     match one.type:
@@ -69,6 +74,14 @@ def date_reader(one: Field, zone: ZoneInfo) -> Callable[[str], str] | None:
         case "TIME":
             return lambda text: datetime.strptime(text, clock_form).time().isoformat()  # noqa: DTZ007
     return None
+
+
+def _first_of(text: str, forms: Sequence[str]) -> datetime:
+    """Read a moment by the first of these forms that it has. Raises ``ValueError`` if it has none."""
+    for form in forms:
+        with contextlib.suppress(ValueError):
+            return datetime.strptime(text, form)  # noqa: DTZ007
+    raise ValueError(text)
 
 
 class Domain:
@@ -96,29 +109,34 @@ class Domain:
         return self._mapped
 
     def contacts(self, shown: Shown) -> Iterator[tuple[str | None, str, Row]]:
-        """Yield each row with its key and its creation time as received, the earliest first.
+        """Yield each row with its key as it is stored and its creation time as received, the earliest first.
 
         The key is None where nothing tells the contact from others.
         """
         given = shown.values(self.id_field)
         who = zip(*(shown.values(name) for name in ("number1", "first_name", "last_name")), strict=True)
-        keys = [key.strip() or (digest(*parts) if any(parts) else None) for key, parts in zip(given, who, strict=True)]
+        keys = [read_id(key) or (digest(*parts) if any(parts) else None) for key, parts in zip(given, who, strict=True)]
         found = zip(keys, shown.values(self._mapped.get("created_date")), shown.rows, strict=True)
         yield from sorted(found, key=lambda one: one[1])
 
     def record(self, key: str | None, names: Sequence[str], row: Row) -> bytes:
-        """Return the record of a row."""
+        """Return the record of a row.
+
+        A value that is not of its field's format is an object in ``mapped``, which no column reads: a value lost, and
+        not another date.
+        """
         contact = dict(zip(names, row, strict=True))
         received: dict[str, str] = {}
+        unread: dict[str, dict[str, str]] = {}
         for name, read in self._readers.items():
             if text := contact.get(name):
+                received[name] = text
                 try:
                     contact[name] = read(text.strip())
                 except (ValueError, OverflowError):
                     self.unread[name] += 1
-                else:
-                    received[name] = text
-        mapped = {to: contact.get(name) for to, name in self._mapped.items()}
+                    unread[name] = {"unread": text}
+        mapped = {to: unread.get(name, contact.get(name)) for to, name in self._mapped.items()}
         return msgspec.json.encode({"id": key, "contact": contact, "received": received, "mapped": mapped})
 
 

@@ -12,8 +12,9 @@ for again only to be split.
 **A record** is ``{"id", "contact", "received", "mapped"}`` (``domain``). ``contact`` holds all fields of the domain,
 by its own names; those that no column declares are ``custom_properties``. Dates and times are read by their field's
 DateFormat and TimeFormat in the domain's zone (the first of an hour that occurs twice) and written in ISO 8601;
-``received`` has the original. An unreadable one stays as it came and is counted (``unread_dates``). ``mapped`` has, by
-the column's name, fields that each domain calls otherwise.
+``received`` has the original. One that its field's format refuses stays as it came and is counted (``unread_dates``);
+it is no date of any column, because by another format it would be another one. ``mapped`` has, by the column's name,
+fields that each domain calls otherwise.
 
 Deletes leave no trace: a row absent from a complete read counts as deleted.
 

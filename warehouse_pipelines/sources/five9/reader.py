@@ -9,6 +9,8 @@ can have falls into one: those that begin with a digit, with another printable A
 value (``%x%`` is asked for each, once a split), those that end here, and those that are empty. That an empty value
 finds contacts without one is unconfirmed, so each run proves it by a contact that is known to have one field and to
 lack another; that ``%`` works in front is proven likewise. The contacts of a crowded answer must appear in its parts.
+Whether the case of a letter counts is unconfirmed too: once an answer shows a value in the other case than it was
+asked for, each letter is asked for once (``_folds``).
 Not covered: a number in characters beyond ASCII, and what the vendor may take for wildcards (``% _ \``).
 
 A contact whose number changes during the read, from a part to come to one that was read, is in neither. So known
@@ -25,6 +27,7 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from warehouse_pipelines.errors import CursorStuck, RequestRefused, SuspiciousRead
+from warehouse_pipelines.model.validate import read_id
 from warehouse_pipelines.sources.five9.answers import LIMIT, Shown, contacts_shown
 from warehouse_pipelines.sources.five9.domain import Domain
 from warehouse_pipelines.sources.five9.found import FoundContacts
@@ -75,6 +78,7 @@ class Five9Reader:
         self.found = FoundContacts(domain)
         self._unsure: dict[tuple[str, str], bool] = {}
         self._control: Control | None = None
+        self._folds = False
         self._empty_works: bool | None = None
         named = [domain.id_field if name == "contactID" else name for name in SPLITTERS]
         self._fields = tuple(name for name in dict.fromkeys(named) if name in domain.names and name)
@@ -93,10 +97,13 @@ class Five9Reader:
             return
         vanished = (key for key in known if key not in self.found and not re.fullmatch("[0-9a-f]{32}", key))
         for key in islice(vanished, MOVED):
-            shown = self.ask((self.domain.id_field, key))
-            if shown.fault:
-                self.reasons.add("contacts that are known could not be asked for")
-            yield from self.found.new(shown, elsewhere=True)
+            for spelling in dict.fromkeys((key, key.upper()) if read_id(key.upper()) == key else (key,)):
+                shown = self.ask((self.domain.id_field, spelling))
+                if shown.fault:
+                    self.reasons.add("contacts that are known could not be asked for")
+                yield from self.found.new(shown, elsewhere=True)
+                if key in self.found:
+                    break
 
     def _split(
         self, fixed: tuple[Criterion, ...], fields: tuple[str, ...], crowd: Shown | None = None
@@ -118,36 +125,48 @@ class Five9Reader:
         # No row: either there is none, or `%` alone finds none.
         if everything.more or (not everything.rows and self._begins_with_a_digit(fixed, name)):
             alphabet = self._alphabet(fixed, name, everything)
-            for char in alphabet:
-                yield from self._beginning(fixed, fields, char, alphabet)
+            yield from self._parts(fixed, fields, "", alphabet)
             yield from self._left(fixed, name, everything)
             self._remember(before, *fixed, (name, "%"))
         else:
             yield from self.found.new(everything)
         yield from self._empty(fixed, fields)
 
-    def _beginning(
+    def _parts(
         self, fixed: tuple[Criterion, ...], fields: tuple[str, ...], begin: str, alphabet: str
     ) -> Iterator[list[bytes]]:
-        """Yield the contacts whose value begins with ``begin``."""
+        """Yield the contacts whose value begins with ``begin`` and a further character."""
+        asked = set()
+        for char in alphabet:
+            other_case = char.swapcase() in asked
+            if other_case and self._folds:
+                continue
+            shown = self._crowd(*fixed, (fields[0], f"{begin}{char}%"))
+            if other_case and self._folds:
+                continue  # this answer itself shows what the other case did
+            asked.add(char)
+            yield from self._beginning(fixed, fields, begin + char, alphabet, shown)
+
+    def _beginning(
+        self, fixed: tuple[Criterion, ...], fields: tuple[str, ...], begin: str, alphabet: str, shown: Shown
+    ) -> Iterator[list[bytes]]:
+        """Yield the contacts whose value begins with ``begin``, of which ``shown`` is what one lookup shows."""
         name = fields[0]
         before = self.found.number
-        shown = self._crowd(*fixed, (name, f"{begin}%"))
         if not shown.more:
-            yield from self.found.new(shown)
+            yield from self.found.new(shown, elsewhere=self._folds)
             return
         exactly = self.ask(*fixed, (name, begin))
-        unlike = shown.rows and not any(value.startswith(begin) for value in shown.values(name))
-        if exactly.more and exactly.rows and begin not in exactly.values(name):
+        unlike = shown.rows and not any(self._fold(value).startswith(self._fold(begin)) for value in shown.values(name))
+        if exactly.more and exactly.rows and self._fold(begin) not in map(self._fold, exactly.values(name)):
             unlike = True
         if unlike or len(begin) > LONGEST:
             raise CursorStuck("Five9 shows the same contacts whatever it is asked for; reading on would never end.")
         if exactly.more:
             yield from self._split((*fixed, (name, begin)), fields[1:], exactly)
         else:
-            yield from self.found.new(exactly)
-        for char in alphabet:
-            yield from self._beginning(fixed, fields, begin + char, alphabet)
+            yield from self.found.new(exactly, elsewhere=self._folds)
+        yield from self._parts(fixed, fields, begin, alphabet)
         yield from self._left(fixed, name, shown)
         self._remember(before, *fixed, (name, f"{begin}%"))
 
@@ -205,9 +224,12 @@ class Five9Reader:
         if not (proof.rows or proof.more):
             self.unproven.add((name, f"contacts whose {name} is not of digits only"))
         found = []
-        for char in OTHERS:
+        for place, char in enumerate(OTHERS):
+            if self._folds and char.swapcase() in OTHERS[:place]:
+                continue
             shown = self.ask(*fixed, (name, f"%{char}%"))
-            if any(char in value for value in shown.values(name)) or (shown.more and not shown.rows):
+            values = map(self._fold, shown.values(name))
+            if any(self._fold(char) in value for value in values) or (shown.more and not shown.rows):
                 found.append(char)
         return string.digits + "".join(found)
 
@@ -236,7 +258,12 @@ class Five9Reader:
             return Shown(more=True, fault=fault)
         if self._control is None:
             self._control = self._control_among(shown)
+        self._folds = self._folds or any(_other_case(value, shown.values(name)) for name, value in criteria)
         return shown
+
+    def _fold(self, value: str) -> str:
+        """Return a value as the vendor compares it."""
+        return value.lower() if self._folds else value
 
     def _control_among(self, shown: Shown) -> Control | None:
         """Return a contact with a number that no other has, with one more field and without another."""
@@ -250,3 +277,13 @@ class Five9Reader:
             if key and number and numbers[number] == 1 and lacking and filled:
                 return Control(number, lacking, filled, key)
         return None
+
+
+def _other_case(asked: str, values: Iterable[str]) -> bool:
+    """Return whether all values have what was asked for, and one of them in another case of its letters alone."""
+    text, found = asked.strip("%"), list(values)
+    return (
+        text.lower() != text.upper()
+        and any(text not in value for value in found)
+        and all(text.lower() in value.lower() for value in found)
+    )

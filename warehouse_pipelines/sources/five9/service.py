@@ -75,8 +75,8 @@ PASSING = {
 """Faults that another attempt may not meet."""
 
 
-def error_of(fault: Fault, operation: str) -> WarehouseError:
-    """Return the error that a fault is."""
+def error_of(fault: Fault, operation: str, login: str) -> WarehouseError:
+    """Return the error that a fault is; ``login`` names the settings of the login."""
     what = f"Five9 answered {operation} with the fault {fault.name}: {masked(fault.details.get('message', ''), 200)}"
     if fault.name == "Server":
         return ServerFault(f"{what}. Nothing was loaded; the next run reads everything again.")
@@ -84,8 +84,7 @@ def error_of(fault: Fault, operation: str) -> WarehouseError:
         return VendorUnavailable(f"{what}. Nothing was loaded; the next run reads everything again.")
     if fault.name == "InvalidAccount":
         return CredentialRefused(
-            f"{what}. Renew the login of this account and set it again (FIVE9_USERNAME, FIVE9_PASSWORD); nothing "
-            "was loaded."
+            f"{what}. Renew the login of this account and set it again ({login}); nothing was loaded."
         )
     if fault.name in ("AccessDisallowed", "UserHasNoRequiredRole"):
         return PermissionMissing(f"{what}. Give the user the role of an administrator or of the API, then run again.")
@@ -99,6 +98,7 @@ class Service:
         settings = context.settings(Settings)
         login = f"{settings.username}:{settings.password.get_secret_value()}".encode()
         self.context = context
+        self._login = f"{context.setting('FIVE9_USERNAME')} and {context.setting('FIVE9_PASSWORD')}"
         self._user = settings.username
         self._operation = ""
         self._limits: list[Budget] = []
@@ -106,7 +106,7 @@ class Service:
             context,
             title="Five9",
             base_url=settings.base_url,
-            renew=f"{context.setting('FIVE9_USERNAME')} and {context.setting('FIVE9_PASSWORD')}",
+            renew=self._login,
             headers={
                 "Authorization": f"Basic {base64.b64encode(login).decode()}",
                 "Content-Type": "text/xml; charset=utf-8",
@@ -116,6 +116,7 @@ class Service:
             budgets=(Budget("minute", settings.requests_per_minute, 60),),
             wait_for=self._wait_for,
             explain=self._explain,
+            session=True,
         )
 
     def ask(self, operation: str, read: Callable[[bytes], T], arguments: str = "") -> T:
@@ -123,7 +124,7 @@ class Service:
 
         def checked(content: bytes) -> T:
             if fault := fault_in(content):
-                raise error_of(fault, operation)
+                raise error_of(fault, operation, self._login)
             if f"{operation}Response".encode() in content:
                 return read(content)
             if b"Envelope>" not in content:
@@ -176,7 +177,7 @@ class Service:
         if fault.name == "AdminSessionClosed":
             self._http.forget_session()
         if fault.name not in PASSING and (fault.name != "Server" or self._operation == "getContactRecords"):
-            raise error_of(fault, self._operation)
+            raise error_of(fault, self._operation, self._login)
 
     def _wait_for(self, answer: "httpx.Response", attempt: int) -> float | None:
         """Return the length of the window that is used up; a minute when the counters do not tell which."""

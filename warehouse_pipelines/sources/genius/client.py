@@ -3,8 +3,13 @@
 The account needs SELECT on the tables and nothing else; the session is read-only besides. Results come through
 PyMySQL's server-side cursor, so none is held in memory as a whole. Whole numbers and decimals are kept digit by digit
 as the server wrote them, and times as text.
+
+Text that is not of the character set its column says costs neither its row nor its table: the session is opened again
+with an encoding that keeps its bytes (``_LENIENT``), and the loader mends such a record and counts it, as it does those
+of other vendors. That encoding decodes ten times as slowly, which is noticed where every row is read with it.
 """
 
+import codecs
 import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -28,6 +33,9 @@ if TYPE_CHECKING:
     import pymysql
 
 STATEMENT_SECONDS = 300
+
+_LENIENT = "warehouse_lenient_"
+"""Begins the name of an encoding in which each byte that is not valid stands for itself; PyMySQL decodes by a name."""
 
 REFUSED = {
     1044: PermissionMissing, 1045: CredentialRefused, 1130: PermissionMissing, 1142: PermissionMissing,
@@ -62,6 +70,7 @@ class GeniusClient(SqlClient):
         self.settings = Settings()
         self.version = ""
         self._connection: pymysql.Connection[Any] | None = None
+        self._lenient = False
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Ask once, and yield the rows as they come. Raises the translated error."""
@@ -85,8 +94,10 @@ class GeniusClient(SqlClient):
             raise translate_error(error) from error
         except UnicodeDecodeError as error:
             self.close()
-            raise AnswerChanged(
-                "Genius holds text that is not of the character set its column says; have that column converted."
+            self._lenient = True
+            raise VendorUnavailable(
+                "Genius holds text that is not of the character set its column says; it is read again without those "
+                "characters."
             ) from error
 
     def all(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -140,8 +151,28 @@ class GeniusClient(SqlClient):
                 cursor.execute(f"SET SESSION {limit}, time_zone = '+00:00', net_write_timeout = 600")
                 cursor.execute("SET SESSION TRANSACTION READ ONLY")
             connection.cursorclass = SSCursor
+            if self._lenient:
+                connection.encoding = f"{_LENIENT}{connection.encoding}"
             self._connection = connection
         return self._connection
+
+
+def _lenient(name: str) -> codecs.CodecInfo | None:
+    """Return the codec of this name: that of the encoding behind ``_LENIENT``."""
+    if not name.startswith(_LENIENT):
+        return None
+    encoding = name.removeprefix(_LENIENT)
+
+    def encode(text: str, errors: str = "strict") -> tuple[bytes, int]:
+        return text.encode(encoding, "surrogateescape"), len(text)
+
+    def decode(data: Any, errors: str = "strict") -> tuple[str, int]:
+        return str(data, encoding, "surrogateescape"), len(data)
+
+    return codecs.CodecInfo(encode, decode, name=name)
+
+
+codecs.register(_lenient)
 
 
 def _converters() -> dict[Any, Any]:
@@ -150,6 +181,9 @@ def _converters() -> dict[Any, Any]:
     from pymysql.converters import encoders
 
     def verbatim(text: str) -> msgspec.Raw:
+        if text[:1] == "0" and text[1:2].isdigit():  # ZEROFILL, whose zeros are no JSON
+            text = text.lstrip("0")
+            text = text if text[:1].isdigit() else f"0{text}"
         return msgspec.Raw(text.encode())
 
     def bits(value: bytes) -> int:

@@ -8,13 +8,15 @@ off is asked again from the last row that was handed on.
 A record is the row as JSON: every column that the account may read except secrets, and ``EXPRESSIONS``. Numbers keep
 their digits; a TIME is text, since it may exceed a day; binary is base64. A DATETIME has no zone: the offset of
 ``GENIUS_TIME_ZONE`` at that time is appended, to a TIMESTAMP that of UTC. A zero date stays in ``raw_data``, and its
-column becomes null with a warning. Of the hour that occurs twice in autumn the first one is taken.
+column becomes null with a warning. Text that is no UTF-8 is handed on as it is, and the loader mends it. Of the hour
+that occurs twice in autumn the first one is taken.
 
 dlt's ``sql_database`` is not used: it decodes every value (a zero date becomes an error or None, a decimal an object),
 knows one cursor column and no second one, keeps its own state, and yields dictionaries or frames where this project
 stores the record beside its columns. It would save the statement only.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
@@ -58,6 +60,13 @@ def after(order: Sequence[str], values: Sequence[Any]) -> tuple[str, list[Any]]:
     condition, more = after(rest, values[1:])
     nested = f"t.`{first}` >= %s AND (t.`{first}` > %s OR (t.`{first}` = %s AND {condition}))"
     return nested, [values[0]] * 3 + more
+
+
+def _with_its_bytes(value: Any) -> Any:
+    """Return a text in JSON with its bytes, valid UTF-8 or not; what is no text as it is."""
+    if not isinstance(value, str):
+        return value
+    return msgspec.Raw(json.dumps(value, ensure_ascii=False).encode(errors="surrogateescape"))
 
 
 class GeniusReader:
@@ -113,7 +122,10 @@ class GeniusReader:
             for n, offsets in self._times:
                 if (text := row[n]) is not None:
                     members[names[n]] = text + offsets[text[:13]]
-            record = self._encode(members)
+            try:
+                record = self._encode(members)
+            except UnicodeEncodeError:
+                record = self._encode({name: _with_its_bytes(value) for name, value in members.items()})
             records.append(record)
             length += len(record)
             if length >= HANDED_ON_BYTES:

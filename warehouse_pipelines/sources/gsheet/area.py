@@ -11,7 +11,7 @@ RANGE = re.compile(r"(?:'((?:[^']|'')+)'|([^'!]+?))(?:!([A-Z]*)(\d*)(?::([A-Z]*)
 
 @dataclass(frozen=True)
 class Area:
-    """The cells to read; ``top`` is the row of the header."""
+    """The cells to read; ``top`` is the row of the header. ``open`` if the setting names no last row."""
 
     title: str
     left: str
@@ -20,6 +20,7 @@ class Area:
     bottom: int
     sheet_id: int
     merges: tuple[Merge, ...] = ()
+    open: bool = True
 
     def name(self, row: int, place: int) -> str:
         """Return the name of a cell in A1 notation."""
@@ -38,9 +39,9 @@ class Area:
     def _tab(self) -> str:
         return f"'{self.title.replace(chr(39), chr(39) * 2)}'"
 
-    def rows(self, first: int, last: int) -> str:
-        """Return the range of some rows in A1 notation."""
-        return f"{self._tab}!{self.left}{first}:{self.right}{last}"
+    def rows(self, first: int, last: int | None) -> str:
+        """Return the range of some rows in A1 notation; without ``last`` that of all below the first."""
+        return f"{self._tab}!{self.left}{first}:{self.right}{last or ''}"
 
 
 def area_of(document: Spreadsheet, asked: str) -> Area:
@@ -67,6 +68,7 @@ def area_of(document: Spreadsheet, asked: str) -> Area:
         bottom=min(int(bottom or tab.grid.rows), tab.grid.rows),
         sheet_id=tab.sheet_id,
         merges=tuple(merges[tab.sheet_id]),
+        open=not bottom,
     )
 
 

@@ -10,6 +10,9 @@ The order of day and month is that of the locale alone: "05/06/2026" is the 6th 
 in ``en_GB``. Where the locale is missing or its people use both orders (``en_CA``), nobody can tell, and neither does a
 19th month mean anything in ``en_US``. The shared reader would read some of these as a date; therefore ``DOUBTFUL`` is
 put behind them, so the column is null, the loss is counted, and ``raw_data`` says why.
+
+A number before 1950 in a column of dates is lost too: it is a year, a time without a date or the result of a formula,
+and would be a day of 1899 and after. Zero is an empty cell: formulas make it of one.
 """
 
 import re
@@ -20,6 +23,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from warehouse_pipelines.model import validate
 
 EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001  (a serial date has no zone)
+FIRST_SERIAL = 18_264
+"""1950-01-01. A smaller number is none of our dates: a year, a time without a date, what a formula made."""
+
 LAST_SERIAL = 2_958_466
 """The first number past the year 9999, so no serial date any more."""
 
@@ -96,6 +102,7 @@ class Cells:
         self.order_known = locale not in EITHER_ORDER
         language, _, country = locale.partition("_")
         country = country or {"en": "US", "cs": "CZ", "sv": "SE", "da": "DK"}.get(language, language.upper())
+        self._in_us = country == "US"
         self._written = re.compile(_AMOUNT.format(_CURRENCIES.get(country, "(?!)")))
         comma = language in COMMA_LANGUAGES.split() and locale not in POINT_LOCALES.split()
         point, group = (",", r"\.") if comma else (r"\.", ",")
@@ -106,6 +113,8 @@ class Cells:
     def read(self, kind: str, cell: Any) -> Any:
         """Return a cell of a column of this kind in the form that every source has: ISO 8601, plain numbers."""
         if kind in ("date", "timestamptz"):
+            if type(cell) in (int, float) and cell == 0:
+                return None  # a formula makes it of an empty cell
             at = self._moment(cell)
             if at is None:
                 return self._as_shared(kind, cell)
@@ -114,6 +123,10 @@ class Cells:
             return self._amount(cell)
         return cell
 
+    def postcode(self, cell: Any) -> Any:
+        """Return a postcode; in a sheet of the US a number of three or four digits gets back its zeros."""
+        return f"{cell:05}" if self._in_us and type(cell) is int and 100 <= cell <= 9_999 else cell
+
     def _moment(self, cell: Any) -> datetime | None:
         """Return the time on the sheet's own clock; None for what is no date, or has a zone of its own."""
         if isinstance(cell, bool):
@@ -121,18 +134,13 @@ class Cells:
         if isinstance(cell, int | float):
             if isinstance(cell, int) and len(str(cell)) == 8:
                 return _compact(str(cell))
-            if 1900 <= cell <= 2100 and cell == int(cell):
+            if not FIRST_SERIAL <= cell < LAST_SERIAL:
                 return None
-            try:
-                return EPOCH + timedelta(milliseconds=round(cell * 86_400_000)) if cell < LAST_SERIAL else None
-            except (OverflowError, ValueError):
-                return None
+            return EPOCH + timedelta(milliseconds=round(cell * 86_400_000))
         return self._typed(cell) if isinstance(cell, str) else None
 
     def _as_shared(self, kind: str, cell: Any) -> Any:
         """Return a cell in a form of which the shared reader makes what the sheet means by it, or nothing."""
-        if type(cell) is int and 1900 <= cell <= 2100:
-            return str(cell)  # a year alone would be a day of 1905
         orders = (not self.month_first,) if self.order_known else (False, True)
         text = cell.translate(_SPACES) if isinstance(cell, str) else cell
         readings = {_shared(kind, text, zone=self.zone, day_first=day_first) for day_first in orders} - {None}

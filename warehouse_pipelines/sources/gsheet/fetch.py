@@ -23,8 +23,9 @@ Verified against the simulator only; no live sheet has been read yet.
 
 import contextlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
+from typing import Any
 
 import msgspec
 
@@ -32,9 +33,9 @@ from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import NotStored, Page, Pages, Portal, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.sources.gsheet.answers import Document, Values
-from warehouse_pipelines.sources.gsheet.area import area_of
+from warehouse_pipelines.sources.gsheet.area import Area, area_of
 from warehouse_pipelines.sources.gsheet.cells import Cells, zone_of
-from warehouse_pipelines.sources.gsheet.client import GSheetClient
+from warehouse_pipelines.sources.gsheet.client import GridExceeded, GSheetClient
 from warehouse_pipelines.sources.gsheet.error_cells import Errors
 from warehouse_pipelines.sources.gsheet.rows import IDENTITY, GSheetReader, Row
 from warehouse_pipelines.sources.gsheet.settings import Settings
@@ -71,12 +72,14 @@ def fetch(request: ReadRequest, context: ReadContext) -> Pages:
     reader = GSheetReader(entity, spreadsheet_id, snapshot.area, cells, titles[0] if titles else [])
     reader.require(entity)
     context.note(**reader.noticed)
+    formulas = _formulas(client, snapshot.area)
     for first, stretch in snapshot.stretches:
         rows = msgspec.json.decode(stretch, type=Values).values
         errors.mark(first, rows, stretch)
         reader.fill_merged(first, rows)
+        reader.empty_unfilled(first, rows, formulas)
         yield Page(_completed(entity, context, reader.records(first, rows)))
-    context.note(**reader.noticed)
+    context.note(**reader.noticed, **({"unfilled_rows": reader.unfilled} if reader.unfilled else {}))
     return _report(request, context, state, snapshot.version, errors, reader)
 
 
@@ -94,6 +97,7 @@ def inspect(request: ReadRequest, context: ReadContext) -> Portal:
     first, last = area.top + 1, min(area.top + request.limit, area.bottom)
     rows = msgspec.json.decode(client.values(area, first, last), type=Values).values if last >= first else []
     made = [column.path for column in entity.columns.values() if column.path.startswith("_")]
+    reader.empty_unfilled(first, rows, _formulas(client, area))
     return Portal(dict.fromkeys([*reader.names, *made], "cell"), [row.encoded() for row in reader.records(first, rows)])
 
 
@@ -112,6 +116,25 @@ def _zone(document: Document, entity: Entity) -> tzinfo:
             f"{document.time_zone!r}, which nobody here knows. Choose one in the sheet, under File, Settings, "
             "Time zone; nothing was loaded."
         ) from error
+
+
+def _formulas(client: GSheetClient, area: Area) -> Callable[[int, int], list[list[Any]]]:
+    """Return what asks for rows with the text of their formulas; for none if rows were deleted meanwhile."""
+
+    def ask(first: int, last: int) -> list[list[Any]]:
+        with contextlib.suppress(GridExceeded):
+            return msgspec.json.decode(client.values(area, first, last, formulas=True), type=Values).values
+        return []
+
+    return ask
+
+
+def _stored_unfilled(request: ReadRequest, context: ReadContext, reader: GSheetReader) -> list[str]:
+    """Return the keys of living rows that nobody filled in; without a warehouse none."""
+    with contextlib.suppress(NotStored):
+        table = request.entity.table
+        return list(reader.stored_unfilled(lambda ids: context.known.records(table, ids, living=True)))
+    return []
 
 
 def _completed(entity: Entity, context: ReadContext, rows: Sequence[Row]) -> list[bytes]:
@@ -158,12 +181,16 @@ def _report(
     begun = {name: former.get(name, now.isoformat()) for name in shown}
     waiting = any(now - datetime.fromisoformat(at) < PERMANENT for at in begun.values())
     next_state = {**state, **begun, "read_at": now.isoformat(), **({} if waiting else {"version": version})}
+    withdrawn = _stored_unfilled(request, context, reader)
     if not errors.count:
-        return ReadReport(next_state=next_state)
+        return ReadReport(withdrawn_keys=withdrawn, next_state=next_state)
     context.note(error_cells=errors.count, **begun)
     new = [place for name, place in shown.items() if name not in former]
     return ReadReport(
-        changes_only=waiting or reader.left_out > 0, unproven=_unproven(errors, new, reader), next_state=next_state
+        changes_only=waiting or reader.left_out > 0,
+        withdrawn_keys=withdrawn,
+        unproven=_unproven(errors, new, reader),
+        next_state=next_state,
     )
 
 

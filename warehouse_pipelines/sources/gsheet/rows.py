@@ -10,6 +10,11 @@ the cells that say who or what a row is about (``IDENTITY``), and of how many ro
 moves keeps its ``id`` and gets another ``row_number``; an edit of a note or an amount is an update; an edit of the
 identity is a delete and a new row. Rows of equal identity may change places among themselves, never multiply.
 
+**Unfilled rows** are those in which nobody entered anything: no cell of the identity, no text, no ticked box, no date
+or number but what a formula makes. Empty boxes (FALSE) and formulas that were dragged down make them, and they are no
+records; ``unfilled_rows`` of the history row counts them. Rows that earlier versions stored of them are withdrawn. What
+an ``ARRAYFORMULA`` spills into a row is shown as if it was typed there, so such a row stays unless it is all zeros.
+
 **Merged cells** have their value in the first cell alone. The rows below get it too, except for numbers: an amount
 across three rows is one amount. Those are null, and the columns are named in the history row (``merged_numbers``).
 
@@ -20,7 +25,7 @@ it).
 import itertools
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -39,6 +44,13 @@ IDENTITY = {
     "marketing_spends": "date channel campaign",
 }
 
+POSTCODES = frozenset({"form_submit_zipcode"})
+
+ZERO_DATE = "1899-12-30"
+"""What earlier versions made of a date that is zero."""
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
 
 @dataclass
 class Row:
@@ -56,7 +68,10 @@ class Row:
 
 
 class GSheetReader:
-    """Make records of the rows below a header; ``left_out`` counts the rows that are not loaded because of an error."""
+    """Make records of the rows below a header.
+
+    ``left_out`` counts the rows that are not loaded because of an error, ``unfilled`` those that nobody filled in.
+    """
 
     def __init__(self, entity: Entity, spreadsheet_id: str, area: Area, cells: Cells, titles: Sequence[Any]) -> None:
         self.area, self.cells = area, cells
@@ -91,8 +106,9 @@ class GSheetReader:
         }
         identity = IDENTITY.get(entity.name, "").split() or list(entity.columns)
         self.identity = [next((path for path in entity.columns[n].paths if path in here), n) for n in identity]
+        self.about = [(name, self.names.index(name)) for name in self.identity if name in here]
         self.seen: Counter[str] = Counter()
-        self.left_out = 0
+        self.left_out = self.unfilled = 0
         left = column_number(area.left) - 1
         self.merges = [
             (merge, merge.left - left)
@@ -149,6 +165,60 @@ class GSheetReader:
                 row.extend([""] * (place + 1 - len(row)))
                 row[place] = value
 
+    def empty_unfilled(
+        self, first: int, rows: Sequence[list[Any]], formulas: Callable[[int, int], Sequence[Sequence[Any]]]
+    ) -> None:
+        """Empty the rows in which nobody entered anything.
+
+        ``formulas`` returns the rows from one number to another with the text of each formula; it is asked about those
+        that have no more than numbers.
+        """
+        found = {number: row for number, row in enumerate(rows, start=first) if self._may_be_unfilled(row)}
+        numbers = {n: [at for at, cell in enumerate(row) if _is_number(cell)] for n, row in found.items()}
+        if asked := [number for number, places in numbers.items() if places]:
+            shown = dict(enumerate(formulas(asked[0], asked[-1]), start=asked[0]))
+            for number in asked:
+                texts = [shown[number][place : place + 1] for place in numbers[number] if number in shown]
+                if not texts or not all(text and str(text[0]).startswith("=") for text in texts):
+                    del found[number]
+        for row in found.values():
+            row.clear()
+        self.unfilled += len(found)
+
+    def _may_be_unfilled(self, row: Sequence[Any]) -> bool:
+        """Return whether a row has nothing of the identity, and no more than numbers, empty boxes and errors."""
+        about = [(name, row[place]) for name, place in self.about if place < len(row)]
+        who = "".join(str(self._read(name, cell) or "") for name, cell in about)
+        if who.strip() or _is_blank([cell for cell in row if cell is not ERROR]):
+            return False
+        return not any(cell is True or (isinstance(cell, str) and cell.strip()) for cell in row)
+
+    def stored_unfilled(self, records: Callable[[Sequence[str]], Mapping[str, bytes]]) -> Iterator[str]:
+        """Yield the ids of living rows that nobody filled in, of which ``records`` returns the records.
+
+        Rows of one identity are numbered without a gap, so the first thousand without a living one end it.
+        """
+        dated = [ZERO_DATE if self._is_date(name) else "" for name in self.identity]
+        for who in {"\x1f".join(dated), "\x1f".join("" for _ in dated)}:
+            for start in itertools.count(self.seen[who], 1_000):
+                ids = [str(self._id(who, occurrence)) for occurrence in range(start, start + 1_000)]
+                stored = records(ids)
+                yield from (of for of, record in stored.items() if self._was_unfilled(record))
+                if not stored:
+                    break
+
+    def _was_unfilled(self, record: bytes) -> bool:
+        """Return whether a stored record has nothing but numbers, dates and empty boxes."""
+        members: dict[str, Any] = msgspec.json.decode(record, type=dict)
+        return not any(
+            cell is True or (isinstance(cell, str) and not (self._is_date(name) and _DATE.match(cell)))
+            for name, cell in members.items()
+            if not name.startswith("_")
+        )
+
+    def _is_date(self, name: str) -> bool:
+        return self.kinds.get(name) in ("date", "timestamptz")
+
     def records(self, first: int, rows: Sequence[Sequence[Any]]) -> list[Row]:
         """Return the records of consecutive rows."""
         return [record for number, row in enumerate(rows, start=first) if (record := self._record(number, row))]
@@ -166,17 +236,25 @@ class GSheetReader:
         who = "\x1f".join(str(cells.get(name) or "").strip().casefold() for name in self.identity)
         occurrence = self.seen[who]
         self.seen[who] += 1
-        of = row_id(self.known["_spreadsheet_id"], self.area.sheet_id, who, occurrence)
-        return Row(of, {**self.known, "_row_number": number}, cells, errors)
+        return Row(self._id(who, occurrence), {**self.known, "_row_number": number}, cells, errors)
+
+    def _id(self, who: str, occurrence: int) -> int:
+        return row_id(self.known["_spreadsheet_id"], self.area.sheet_id, who, occurrence)
 
     def _read(self, name: str, cell: Any) -> Any:
         if cell == "" or cell is None or cell is ERROR:
             return None if cell == "" else cell
+        if name in POSTCODES:
+            return self.cells.postcode(cell)
         return self.cells.read(self.kinds.get(name, "text"), cell)
 
 
 def _is_blank(row: Sequence[Any]) -> bool:
     return all(cell is None or (isinstance(cell, str) and not cell.strip()) for cell in row)
+
+
+def _is_number(cell: Any) -> bool:
+    return isinstance(cell, int | float) and not isinstance(cell, bool) and cell != 0
 
 
 def row_id(spreadsheet_id: str, sheet_id: int, who: str, occurrence: int) -> int:

@@ -1,8 +1,9 @@
 """Read a sheet as it was at one moment, though people edit it while it is read.
 
 Drive is asked for the version again after the read. If the file was edited meanwhile, the sheet is read again; two
-equal reads are accepted, since the edit was elsewhere in the file. The third read asks for all rows in one answer,
-which is of one moment by itself, so a sheet that is always being edited is loaded too.
+equal reads are accepted, since the edit was elsewhere in the file. A row that is not in the grid any more was deleted
+by such an edit. The third read asks for all rows in one answer, however many there are by then, which is of one moment
+by itself, so a sheet that is always being edited is loaded too.
 
 The grid is larger than its used part. After an empty stretch of rows the next one is twice as long, so a tail of a
 million empty rows costs ten requests.
@@ -17,7 +18,7 @@ import msgspec
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.sources.gsheet.answers import Document, File, Values
 from warehouse_pipelines.sources.gsheet.area import Area, area_of
-from warehouse_pipelines.sources.gsheet.client import GSheetClient
+from warehouse_pipelines.sources.gsheet.client import GridExceeded, GSheetClient
 
 READS = 3
 
@@ -36,18 +37,25 @@ class Snapshot:
 def take_snapshot(context: ReadContext, client: GSheetClient, asked: str, before: File, size: int) -> Snapshot:
     """Return the sheet of the range ``asked``, read by stretches of ``size`` rows.
 
-    ``before`` is the version of the file before the first read.
+    ``before`` is the version of the file before the first read. Raises ``GridExceeded`` where the third read finds no
+    header.
     """
     former: tuple[Area, bytes] | None = None
     for attempt in range(1, READS + 1):
         at_once = attempt == READS
         spreadsheet = client.spreadsheet()
         area = area_of(spreadsheet, asked)
-        if at_once:
-            header, stretches = _at_once(client, area)
-        else:
-            header = client.values(area, area.top, area.top)
-            stretches = list(_stretches(client, area, max(1, size)))
+        try:
+            if at_once:
+                header, stretches = _at_once(client, area)
+            else:
+                header = client.values(area, area.top, area.top)
+                stretches = list(_stretches(client, area, max(1, size)))
+        except GridExceeded:
+            if at_once:
+                raise
+            former, before = None, client.version()
+            continue
         snapshot = Snapshot(spreadsheet.properties, area, header, stretches, before.version)
         after = client.version()
         if at_once or after.version == before.version:
@@ -79,7 +87,7 @@ def _stretches(client: GSheetClient, area: Area, size: int) -> Iterator[tuple[in
 
 def _at_once(client: GSheetClient, area: Area) -> tuple[bytes, list[tuple[int, bytes]]]:
     """Return header and rows of one answer."""
-    answer = msgspec.json.decode(client.values(area, area.top, area.bottom), type=Values)
+    answer = msgspec.json.decode(client.values(area, area.top, None if area.open else area.bottom), type=Values)
     header, rows = answer.values[:1], answer.values[1:]
     return (
         msgspec.json.encode(Values(answer.range, header)),

@@ -65,6 +65,7 @@ class Schema(msgspec.Struct, rename="camel"):
     object_type_id: str
     name: str
     labels: dict[str, str | None] = {}
+    archived: bool = False
 
 
 class Pipeline(msgspec.Struct):

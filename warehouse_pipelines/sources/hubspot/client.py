@@ -19,6 +19,7 @@ PROPERTIES = f"/crm/{VERSION}/properties"
 SCHEMAS = f"/crm-object-schemas/{VERSION}/schemas"
 OWNERS = f"/crm/{VERSION}/owners"
 PIPELINES = f"/crm/{VERSION}/pipelines"
+ACCOUNT = "/account-info/v3/details"
 ASSOCIATIONS = "/crm/v4/associations"  # v3 has neither labels nor type ids
 
 

@@ -176,7 +176,7 @@ DEALS = _object(
         dealname dealstage dealtype description hubspot_owner_id pipeline division priority=priority|hs_priority
         deal_currency_code
     """,
-    numeric="amount",
+    numeric="amount amount_in_home_currency",
     timestamptz="closedate",
 )
 

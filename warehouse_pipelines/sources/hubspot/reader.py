@@ -78,8 +78,8 @@ class HubSpotReader:
         custom, _, name = declared.rpartition(":")
         if not custom:
             return name
-        setting = f"{name}_object"
-        configured: str = getattr(self.settings, setting)
+        configured: str = getattr(self.settings, f"{name}_object")
+        setting = self.context.setting(f"HUBSPOT_{name.upper()}_OBJECT")
         if re.fullmatch(r"\d+-\d+|p\d*_\w+", configured):
             return configured
         wanted = name if configured == "auto" else configured
@@ -91,7 +91,7 @@ class HubSpotReader:
                 return standard
             raise PermissionMissing(
                 f"{error} The custom object {wanted!r} is found by its schema, which needs an Enterprise account "
-                f"and the scope crm.schemas.custom.read; or set HUBSPOT_{setting.upper()} to its type id (2-...)."
+                f"and the scope crm.schemas.custom.read; or set {setting} to its type id (2-...)."
             ) from error
         for schema in found:
             if _plain(wanted) in {_plain(text) for text in (schema.name, *schema.labels.values()) if text}:
@@ -101,15 +101,16 @@ class HubSpotReader:
         raise ActionNeeded(
             f"HubSpot: this portal has no custom object {wanted!r} for {self.entity.table}; it has "
             f"{', '.join(sorted(schema.name for schema in found)) or 'none'}. Set "
-            f"HUBSPOT_{setting.upper()} to the object's name, or leave this entity's schedule off."
+            f"{setting} to the object's name, or leave this entity's schedule off."
         )
 
     @cached_property
     def schemas(self) -> Sequence[Schema]:
-        """The portal's custom objects. Whoever makes one deletes this attribute."""
+        """The portal's custom objects without deleted ones. Whoever makes one deletes this attribute."""
         less = ("PropertyDefinitions", "AssociationDefinitions", "AuditMetadata")
-        params = {f"include{what}": "false" for what in less}
-        return self.client.get(SCHEMAS, Answer[Schema], params=params).page(SCHEMAS)
+        params = {"archived": "false", **{f"include{what}": "false" for what in less}}
+        found = self.client.get(SCHEMAS, Answer[Schema], params=params).page(SCHEMAS)
+        return [schema for schema in found if not schema.archived]
 
     @cached_property
     def properties(self) -> dict[str, str]:

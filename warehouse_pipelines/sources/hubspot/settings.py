@@ -10,10 +10,12 @@ class Settings(FromEnvironment, env_prefix="HUBSPOT_"):
 
     The rates are those of a private app on Professional. Enterprise has 1,000,000 a day; Free and Starter have 100 in
     ten seconds. ``*_OBJECT`` is the portal's name of a custom object, or its type id (``2-123``); ``auto`` looks for
-    our name, and for an appointment falls back on the standard object. For ``PROPERTY_MAP`` see ``properties``.
+    our name, and for an appointment falls back on the standard object. ``ACCOUNT_ID`` says whose the token must be: the
+    number of the portal, with or without ``hub-`` before it. For ``PROPERTY_MAP`` see ``properties``.
     """
 
     access_token: SecretStr
+    account_id: str = ""
     base_url: str = "https://api.hubapi.com"
     requests_per_10_seconds: int = 190
     searches_per_second: int = 5

@@ -4,10 +4,13 @@ import contextlib
 from datetime import UTC, datetime
 from typing import cast
 
+import msgspec
+
 from warehouse_pipelines.errors import PermissionMissing
 from warehouse_pipelines.model.reading import ReadContext, ReadRequest, Window
-from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.model.source import Credential, Source
 from warehouse_pipelines.sources.hubspot import by_key
+from warehouse_pipelines.sources.hubspot.client import ACCOUNT, client
 from warehouse_pipelines.sources.hubspot.entities import (
     CONTACTS,
     OBJECT_ENTITIES,
@@ -30,6 +33,27 @@ def check(context: ReadContext | None = None) -> str:
     return "HubSpot answers: it knows the token"
 
 
+class _Account(msgspec.Struct, rename="camel"):
+    portal_id: int
+
+
+def credential(context: ReadContext) -> Credential:
+    """Tell whose the token is, by the portal's number; every token may ask for it.
+
+    It is written ``hub-123``, because a message that is kept has no long numbers, which may be of people.
+    """
+    settings = context.settings(Settings)
+    asking = client(context, settings)
+    wanted = settings.account_id.strip().removeprefix("hub-")
+    return Credential(
+        asking.credential,
+        context.setting("HUBSPOT_ACCESS_TOKEN"),
+        context.setting("HUBSPOT_ACCOUNT_ID"),
+        wanted and f"hub-{wanted}",
+        lambda: [f"hub-{asking.get(ACCOUNT, _Account).portal_id}"],
+    )
+
+
 HUBSPOT: Source = Source(
     name="hubspot",
     title="HubSpot",
@@ -38,6 +62,7 @@ HUBSPOT: Source = Source(
     fetch=fetch,
     check=check,
     check_in=check,
+    credential=credential,
     entities=(*OBJECT_ENTITIES, OWNERS, PIPELINES, PIPELINE_STAGES, *PAIR_ENTITIES),
     inspect=inspect,
     read_keys=by_key.read_keys,

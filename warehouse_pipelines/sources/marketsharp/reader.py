@@ -150,10 +150,11 @@ class MarketSharpReader:
         """Raise ``AnswerChanged`` if the record of a place is unchanged and yet was not shown again."""
         found = self._ask(f"{self._key} eq {place.key}", top="1").entries
         if found and self._place(found) == place:
+            zone = self.client.context.setting("MARKETSHARP_FILTER_TIME_ZONE")
             raise AnswerChanged(
                 f"MarketSharp: {self.set} was asked for what follows a record, and did not show that record, which is "
-                "there. If it reads the times of a filter in a zone of its own, set MARKETSHARP_FILTER_TIME_ZONE; if "
-                "it does not compare keys as it orders them, tell the developers. Nothing was loaded."
+                f"there. If it reads the times of a filter in a zone of its own, set {zone}; if it does not compare "
+                "keys as it orders them, tell the developers. Nothing was loaded."
             )
 
     def _follow(self, address: str) -> Feed:

@@ -82,6 +82,20 @@ def e164(alias: str, table_name: str, column: str) -> sql.Composable:
     return sql.Identifier(alias, f"{local}_e164")
 
 
+def dollars(
+    amount: sql.Composable, currency: sql.Composable, converted: sql.Composable, at: sql.Composable
+) -> sql.Composable:
+    """Return an amount in US dollars: as the source itself converts it, else by ``crm.fx_rate`` of the day, else null.
+
+    Without a currency it is in dollars.
+    """
+    return sql.SQL(
+        "CASE WHEN coalesce(upper({currency}), 'USD') = 'USD' THEN {amount} ELSE coalesce({converted}, {amount} *"
+        " (SELECT r.rate_to_usd FROM crm.fx_rate AS r WHERE r.currency = upper({currency}) AND r.since <= ({at})::date"
+        " ORDER BY r.since DESC LIMIT 1)) END"
+    ).format(currency=currency, amount=amount, converted=converted, at=at)
+
+
 def key(alias: str, table_name: str) -> sql.Composable:
     """Return the key of a row as text, its columns apart by blanks."""
     keys = [sql.SQL("{}::text").format(sql.Identifier(alias, name)) for name in entities()[table_name].keys]

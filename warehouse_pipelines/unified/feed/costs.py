@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.settings import settings
 from warehouse_pipelines.unified.feed import columns
 from warehouse_pipelines.unified.feed.columns import Scope
 from warehouse_pipelines.unified.feed.script import run_script
@@ -25,7 +26,8 @@ def write(session: "Session", organization: UUID) -> dict[str, int]:
     session.execute("DROP TABLE IF EXISTS feed_spend, feed_cost")
     names = {name: scope.column(name) for name in ("amount", "event_fee", "event_labor_cost", "date")}
     names |= {"spend": columns.table(SPEND), "key": columns.key("t", SPEND), "channel": scope.value("channel")}
-    rows = run_script(session, query("feed_costs"), {"organization": organization}, names)
+    zone = settings().warehouse_time_zone.key
+    rows = run_script(session, query("feed_costs"), {"organization": organization, "zone": zone}, names)
     row = session.execute(
         "SELECT count(*) AS n FROM marts.refused_costs WHERE organization_id = %s", [organization]
     ).fetchone()

@@ -7,7 +7,9 @@ Decided:
 - A status is what the vendor says: the trigger lets the feed, which an administrator runs with
   ``app.triggered_by = 'import'``, make a change that the state machine refuses to a user.
 - Of two leads of one person one stays; the other one is deleted softly, with ``merged_into`` in ``source_metadata``,
-  and comes back when the merge of the people is undone.
+  and comes back when the merge of the people is undone, with what it lent: fields, tags, consent. What somebody changed
+  since stays where it was changed, and so do entries of the do-not-call list. Steps of sequences, notes in the logs and
+  scores never moved.
 - One number is one live lead's. Who shares it has it in ``source_metadata -> 'shared_phones'``, and no ``phone``.
 - A lead that was entered in crm, by a file or a user, is a record of identity, which says whose it is. Before the feed
   writes into it, ``lead_feed.entered`` keeps what stands there, so that identity never reads what came of itself, and
@@ -33,7 +35,7 @@ def write(session: "Session", organization: UUID) -> dict[str, int]:
     """Write the leads of the people in ``feed_wanted``; return the counts by what was done."""
     session.execute(
         "DROP TABLE IF EXISTS feed_match, feed_merge, feed_merged, feed_lead, feed_phone, feed_field, feed_change,"
-        " feed_new, feed_entered, feed_release, feed_shared"
+        " feed_new, feed_entered, feed_release, feed_shared, feed_lent, feed_returned, feed_unlent"
     )
 
     def run(script: str, **names: sql.Composable) -> int:
@@ -41,11 +43,13 @@ def write(session: "Session", organization: UUID) -> dict[str, int]:
 
     done: dict[str, int] = {}
     run(query("feed_entered"))
+    run(query("feed_parted"))
     run(query("feed_matched"))
     run(query("feed_merge"))
     run(query("feed_snapshot"), leads=sql.Identifier("feed_merge"))
     run(query("feed_merged"))
     done["merged"] = _count(session, "SELECT count(*) AS n FROM feed_merge WHERE place > 1")
+    run(query("feed_returned"))
     run(query("feed_assigned"))
     run(query("feed_snapshot"), leads=sql.Identifier("feed_lead"))
     done["deleted"] = run(query("feed_deleted"))

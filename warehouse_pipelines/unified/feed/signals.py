@@ -4,6 +4,9 @@ Read are the records of the people in ``feed_person``: those that changed, or th
 positions in ``crm.feed_position``; in a full run all. A position is the start of the oldest transaction that was open
 when the run began: what that one commits later has an older ``sync_updated_at``, and is read next time. What is
 read twice changes nothing, because the feed computes each lead from all that is said of it.
+
+A job says who its customer is now, and not who it was. So ``crm.lead_feed.records`` has the rows that a lead was
+computed from beside its person's own, and the staff whom they name, known to identity or not.
 """
 
 from typing import TYPE_CHECKING
@@ -18,6 +21,7 @@ from warehouse_pipelines.unified.feed import columns, own
 from warehouse_pipelines.unified.feed.columns import Scope
 from warehouse_pipelines.unified.feed.script import run_script
 from warehouse_pipelines.unified.lead_rows import SIGNALS, TAG_QUERIES, TAG_TABLES, Signal
+from warehouse_pipelines.unified.own import NUMBERS
 from warehouse_pipelines.unified.people import PEOPLE
 
 if TYPE_CHECKING:
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 FOLDED = r"nullif(lower(btrim(regexp_replace({}, '^\s*\[[^]]*\]', ''))), '')"
 """A status word as the mapping has it: in lower case, without a mark in brackets before it, as SalesPro's have."""
 
-RULES = 2
+RULES = 3
 """One more whenever an existing warehouse must be computed anew as a whole, once, by what the feed does differently."""
 
 _CHANGED = "SELECT max(sync_updated_at) > %s AS changed FROM {}"
@@ -40,7 +44,7 @@ def tables() -> dict[str, list[Signal]]:
         read += TAG_TABLES.get(signal.tags, ())
         for name in dict.fromkeys(read):
             found.setdefault(name, []).append(signal)
-    for name in (*(row.table for row in PEOPLE), *(name for name, _ in own.COLUMNS)):
+    for name in (*(row.table for row in PEOPLE), *(name for name, _ in NUMBERS)):
         found.setdefault(name, [])
     return found
 
@@ -56,7 +60,7 @@ def find_people(session: "Session", *, full: bool) -> bool:
     if full or known != fingerprint:
         session.execute("INSERT INTO feed_person SELECT person_id FROM identity.person WHERE kind = 'customer'")
     else:
-        session.execute(query("feed_touched"))
+        run_script(session, query("feed_touched"), {})
         for name, signals in tables().items():
             _add_changed(session, name, signals)
         own.add_people(session)
@@ -87,6 +91,13 @@ def _add_changed(session: "Session", name: str, signals: list[Signal]) -> None:
                     key, scope.from_clause(), sql.Identifier(alias, "sync_updated_at")
                 ),
                 [of, since],
+            )
+        if _may_move(signal) and signal.table == name:
+            session.execute(
+                sql.SQL("INSERT INTO feed_followed SELECT {} FROM {} AS t WHERE t.sync_updated_at > %s").format(
+                    _record(signal), columns.table(name)
+                ),
+                [since],
             )
 
 
@@ -138,7 +149,7 @@ def insert(signal: Signal) -> sql.Composed:
         SELECT m.person_id, coalesce(f.organization_id, %(organization)s), {crm}, {origin_table}, {origin_key},
             {leads}, {word_source}, {word}, {fallback}, least(coalesce({said}, {edited}), {loaded}), {source},
             {owner_table}, {owner}, {tags}, {value}, {value_rank}, {division}, {created}, least({edited}, {loaded}),
-            {calls_off}
+            {calls_off}, {record}
         FROM {tables}
             JOIN feed_member AS m ON m.source_table = {of} AND {key} = m.source_key{cast}
             LEFT JOIN crm.feed_source AS f ON f.crm = {crm}
@@ -161,17 +172,28 @@ def insert(signal: Signal) -> sql.Composed:
         owner_table=sql.Literal(signal.owner_table or None),
         owner=scope.value(signal.owner),
         tags=_tags(scope, signal),
-        value=scope.value(signal.value, "numeric"),
+        value=_value(scope, signal, edited),
         value_rank=sql.Literal(signal.value_rank),
         division=scope.value(signal.division),
         created=time_of(signal.table, "t", "source_created_at"),
         calls_off=sql.Literal(signal.calls_off),
+        record=_record(signal) if _may_move(signal) else sql.SQL("NULL::text"),
         tables=scope.from_clause(),
         of=sql.Literal(of),
         key=scope.column(signal.key) if signal.key else _own_key(signal.table),
         cast=sql.SQL("::{}").format(sql.SQL(_key_type(signal))),
         deleted=deleted,
     )
+
+
+def _may_move(signal: Signal) -> bool:
+    """Return whether a row may tell of somebody else after an edit; one of a table of pairs is another pair then."""
+    return bool(signal.of) and signal.key not in columns.entities()[signal.table].keys
+
+
+def _record(signal: Signal) -> sql.Composable:
+    """Return the name of a row, as ``crm.lead_feed.records`` has it."""
+    return sql.SQL("{} || {}").format(sql.Literal(f"{signal.table} "), columns.key("t", signal.table))
 
 
 def _loaded(signal: Signal) -> sql.Composable:
@@ -200,7 +222,11 @@ def _key_type(signal: Signal) -> str:
 
 def status_word(scope: Scope, signal: Signal) -> sql.Composable:
     """Return the status word of a row as the source has it: of a column, of a flag, or of neither."""
-    parts = [scope.value(signal.status)] if signal.status else []
+    parts: list[sql.Composable] = []
+    if signal.cancelled:
+        parts.append(sql.SQL("CASE WHEN {} THEN 'cancelled' END").format(is_cancelled(scope, signal)))
+    if signal.status:
+        parts.append(scope.value(signal.status))
     for column, word in signal.flags.items():
         kind = scope.column(column)
         parts.append(
@@ -211,9 +237,24 @@ def status_word(scope: Scope, signal: Signal) -> sql.Composable:
     return sql.SQL("coalesce({})").format(sql.SQL(", ").join(parts)) if parts else sql.SQL("NULL::text")
 
 
+def is_cancelled(scope: Scope, signal: Signal) -> sql.Composable:
+    """Return the condition that a row is cancelled whatever its status."""
+    return sql.SQL("{} IS NOT NULL").format(scope.column(signal.cancelled)) if signal.cancelled else sql.SQL("false")
+
+
+def _value(scope: Scope, signal: Signal, edited: sql.Composable) -> sql.Composable:
+    value = scope.value(signal.value, "numeric")
+    if not signal.currency:
+        return value
+    at = sql.SQL("coalesce({}, {})").format(scope.value(signal.said, "timestamptz"), edited)
+    return columns.dollars(value, scope.value(signal.currency), scope.value(signal.converted, "numeric"), at)
+
+
 def _fallback(scope: Scope, signal: Signal) -> sql.Composable:
     """Return the status of a word that no row maps: by the stage of a deal where there is one."""
-    plain = sql.Literal(signal.unmapped)
+    plain: sql.Composable = sql.Literal(signal.unmapped)
+    if signal.cancelled:
+        plain = sql.SQL("CASE WHEN {} THEN 'lost' ELSE {} END").format(is_cancelled(scope, signal), plain)
     if not signal.closed:
         return plain
     return sql.SQL(

@@ -6,8 +6,11 @@ Decided:
   What is not known is left out, and the preview says so; nothing is guessed from the cells.
 - The header is the row of the first twenty that has the most known headers. Without one the file is refused: the first
   person would be lost as a header.
-- Several columns may fill a field that takes several (phones, e-mail addresses, tags, notes); of any other field the
-  first column counts, and the second is left out and named.
+- Several columns may fill a field that takes several (phones, e-mail addresses, tags, notes, and all that says how a
+  person may be reached); of any other field the first column counts, and the second is left out and named. Of a second
+  status what it refuses is read.
+- A header that speaks of a refusal and is not known, such as "Phone 1 DNC" or "National DNC", stops the import: nobody
+  is imported as if they had not refused. Whose refusal it is, and of which channel, the user says.
 """
 
 import functools
@@ -84,21 +87,32 @@ FIELDS: Mapping[str, Field] = {
               "owner id, salesrep, account owner", shown=False),
         Field("external_id", "id, lead id, contact id, record id, customer id, reference, external lead id, "
               "crm id, ref, client id"),
-        Field("do_not_call", "dnc, do not call list, no call, do not phone, on dnc, is dnc, dnc flag, donotcall, "
-              "dnc status, opt out call, call opt out", shown=True),
-        Field("do_not_text", "do not sms, no text, sms opt out, text opt out, opt out sms, opt out text, "
-              "sms unsubscribed, do not text message", shown=True),
-        Field("do_not_email", "no email, email opt out, unsubscribed, opt out email, unsubscribed from all email, "
-              "unsubscribe, unsubscribed from email, has opted out of email, do not mail, email unsubscribed, "
-              "opted out of email", shown=True),
-        Field("do_not_contact", "opt out, opted out, optout, no contact, opt out all, global opt out", shown=True),
-        Field("consent", "consent channels, consented to, opt in channels, permission, opted in to", shown=True),
+        Field("other_status", "email status, sms status, text status, phone status, call status, subscription status, "
+              "subscriber status, email marketing status, marketing status", several=True, shown=True),
+        Field("do_not_call", "dnc, do not call list, no call, do not phone, on dnc, is dnc, dnc flag, "
+              "donotcall, dnc status, dnc y n, dnc date, dnc listed, dnc list, on dnc list, do not call flag, "
+              "do not call y n, do not call date, opt out call, call opt out, opted out of calls, phone opt out, "
+              "internal dnc", several=True, shown=True),
+        Field("do_not_text", "do not sms, no text, no sms, sms opt out, text opt out, opt out sms, opt out text, "
+              "sms unsubscribed, do not text message, opted out of sms, opted out of texts, sms opted out, "
+              "text opted out, sms opt out date, text opt out date, sms dnd, dnd sms", several=True, shown=True),
+        Field("do_not_email", "no email, email opt out, unsubscribed, opt out email, "
+              "unsubscribed from all email, unsubscribe, unsubscribed from email, has opted out of email, do not mail, "
+              "email unsubscribed, opted out of email, email opted out, is unsubscribed, unsubscribe date, "
+              "unsubscribed at, unsubscribed date, email opt out date, email unsubscribe date, dnd email",
+              several=True, shown=True),
+        Field("do_not_contact", "opt out, opted out, optout, no contact, opt out all, global opt out, dnd, "
+              "do not contact flag, opt out date, opted out at, opted out date, marketing opt out, "
+              "opted out of marketing, do not solicit, do not disturb", several=True, shown=True),
+        Field("consent", "consent channels, consented to, opt in channels, permission, opted in to, contact permission",
+              several=True, shown=True),
         Field("call_consent", "consent to call, call opt in, phone consent, opt in call, tcpa consent, "
-              "consent call, may call", shown=True),
+              "consent call, may call", several=True, shown=True),
         Field("sms_consent", "sms opt in, text consent, text opt in, opt in sms, consent sms, consent to text, "
-              "may text, opted in to sms", shown=True),
+              "may text, opted in to sms, sms marketing consent, accepts sms marketing", several=True, shown=True),
         Field("email_consent", "email opt in, opt in email, consent email, consent to email, may email, "
-              "newsletter, marketing consent email", shown=True),
+              "newsletter, marketing consent email, email marketing consent, accepts email marketing",
+              several=True, shown=True),
         Field("consent_at", "consent date, consent time, opt in date, consent timestamp, opted in at, opt in time, "
               "consented at, consented on, date of consent, tcpa date", shown=True),
         Field("consent_source", "opt in source, consent origin, source of consent, consent form, consent url, "
@@ -112,7 +126,14 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2
 
 KNOWN: Mapping[str, str] = {header: field.name for field in FIELDS.values() for header in field.known}
 KEYS = ("phone", "email")
+UNKNOWN = "not known"
 LEFT_OUT = ("", "-", "ignore", "none")
+
+_REFUSES = re.compile(
+    r"dnc|\bdnd|donot|\bdo not\b|\bdo ?n t\b|\bdont|\bopt(?:ed|s|ing)? ?out|unsubscri|blacklist|litigat"
+    r"|\bno (?:more )?(?:call|phone|text|sms|e ?mail|contact|solicit|marketing)"
+)
+"""Of a folded header: it says who must not be reached."""
 
 
 @dataclass(frozen=True)
@@ -159,13 +180,18 @@ def field_of(header: str) -> str | None:
     return KNOWN.get(words) or KNOWN.get(words.replace(" ", "")) or KNOWN.get(folded(header.lower()))
 
 
+def refuses(header: str) -> bool:
+    """Whether a header speaks of people who must not be reached."""
+    return any(_REFUSES.search(words) for words in (folded(header), folded(header.lower())))
+
+
 def mapped(
     file: LeadFile, given: Sequence[str] = (), *, header_row: int | None = None, no_header: bool = False
 ) -> ColumnMap:
     """Return which column fills which field. ``given`` are ``Header=field`` of the user.
 
-    Raises ``WrongUse`` when no header is known, when what was given names none, or when neither a phone number nor an
-    e-mail address is among the fields.
+    Raises ``WrongUse`` when no header is known, when what was given names none, when one that is not known speaks of a
+    refusal, or when neither a phone number nor an e-mail address is among the fields.
     """
     first = _first_rows(file)
     said = [_given(one) for one in given]
@@ -176,6 +202,12 @@ def mapped(
         found = _header(first, header_row, [header for header, _ in said])
         number, headers = found.number, _without_blank_tail(found.cells)
     columns = _columns(headers, said)
+    if unread := [column for column in columns if column.why == UNKNOWN and refuses(column.header)]:
+        raise WrongUse(
+            f"It is not known how to read who must not be reached: {_listed([one.header for one in unread])}. Say it "
+            f'for each, such as --map "{unread[0].header}=do_not_call" (or do_not_text, do_not_email, do_not_contact: '
+            f'of all numbers and addresses of the row); --map "{unread[0].header}=ignore" leaves it out.'
+        )
     mapping = ColumnMap(number, tuple(columns))
     if not any(mapping.of(key) for key in KEYS):
         raise WrongUse(
@@ -257,10 +289,14 @@ def _columns(headers: Sequence[str], said: Sequence[tuple[str, str | None]]) -> 
             field, why = wanted[place], "" if wanted[place] else "by --map"
         else:
             field = field_of(header)
-            why = "" if field else "no header" if not header else "not known"
-            if field and field in taken and not FIELDS[field].several:
+            why = "" if field else "no header" if not header else UNKNOWN
+            if field == "status" and field in taken:
+                field = "other_status"
+            elif field and field in taken and not FIELDS[field].several:
                 field, why = None, f"--map gives {field} to another column"
-        if field and field in filled and not FIELDS[field].several:
+        if field == "status" and field in filled:
+            field = "other_status"
+        elif field and field in filled and not FIELDS[field].several:
             field, why = None, f"a column before it is {field} already"
         if field:
             filled.add(field)

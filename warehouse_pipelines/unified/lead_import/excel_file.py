@@ -119,25 +119,29 @@ class Workbook:
     def _row(self, number: int, row: Element) -> Row:
         found: dict[int, str] = {}
         remarks: list[str] = []
+        unread: list[int] = []
         column = 0
         for cell in row:
             at = cell.get("r")
             column = _column(at) if at else column + 1
             value = self._value(cell)
-            if value is None:
+            if value is None and cell.get("t") != "e":
                 if cell.find(_FORMULA) is not None and cell.get("t") != "str":
                     remarks.append(f"column {column} is a formula whose value was not saved")
+                    unread.append(column)
                 continue
             if column > MAX_COLUMNS:
                 raise WrongUse(f"Row {number} has a cell in column {column:,}, and at most {MAX_COLUMNS} are read.")
             if cell.get("t") == "e":
                 remarks.append(f"column {column} holds an error of Excel")
+                unread.append(column)
                 continue
             found[column] = written(value)
             if len(found[column]) > MAX_CELL:
                 return Row(number, (), problem=f"a cell has more than {MAX_CELL:,} characters")
         width = max(found, default=0)
-        return Row(number, tuple(found.get(place, "") for place in range(1, width + 1)), tuple(remarks))
+        cells = tuple(found.get(place, "") for place in range(1, width + 1))
+        return Row(number, cells, tuple(remarks), unread=tuple(unread))
 
     def _value(self, cell: Element) -> object:
         """Return what a cell shows; None of one that is blank."""

@@ -38,7 +38,7 @@ class KeptOut:
 
     def without(self, row: LeadRow) -> LeadRow:
         """Return the row, refused if it is an erased person's, and with nothing of one in its notes."""
-        if not self._list or row.refused:
+        if not self._list:
             return row
         if self._list.has(row.emails, row.phones):
             return LeadRow(row.number, refused=REFUSED)

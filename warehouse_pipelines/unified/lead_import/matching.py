@@ -31,6 +31,8 @@ class Lead:
     before: dict[str, Any] | None = None
     """Its columns before this batch changed it; None while they are unchanged, and of a new lead."""
     is_new: bool = False
+    also: frozenset[str] = frozenset()
+    """Numbers and addresses of its person that it has not itself, of those that the batch has."""
 
     @property
     def id(self) -> str:
@@ -38,11 +40,11 @@ class Lead:
 
     @property
     def keys(self) -> set[str]:
-        """Return phone numbers and e-mail addresses, those that it shares included."""
+        """Return phone numbers and e-mail addresses, those that it shares and those of its person included."""
         metadata = self.values["source_metadata"]
         phones = [self.values["phone"], *listed(metadata, "shared_phones"), *listed(metadata, "other_phones")]
         emails = [self.values["email"], *listed(metadata, "other_emails")]
-        return {one for one in phones if one} | {one.lower() for one in emails if one}
+        return {one for one in phones if one} | {one.lower() for one in emails if one} | self.also
 
 
 def listed(metadata: dict[str, Any], name: str) -> list[str]:

@@ -21,10 +21,11 @@ from typing import Any
 
 from warehouse_pipelines.unified.lead_import.kept_out import KeptOut
 from warehouse_pipelines.unified.lead_import.matching import Lead, Leads, listed, name_of
-from warehouse_pipelines.unified.lead_import.values import LeadRow
+from warehouse_pipelines.unified.lead_import.values import LeadRow, refusal
 
 FILLED = ("first_name", "last_name", "postal_code", "division", "timezone", "value_usd", "owner_id")
 NEVER_OVERWRITTEN = ("owner_id",)
+ALL_THE_SAME = "its number or address is put on the do-not-call list all the same"
 
 
 @dataclass
@@ -39,6 +40,7 @@ class Outcome:
     changes: dict[str, Any] = field(default_factory=dict)
     forbidden: list[str] = field(default_factory=list)
     phones: list[str] = field(default_factory=list)
+    emails: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,12 @@ class Rules:
 def apply(row: LeadRow, leads: Leads, rules: Rules, listed_keys: frozenset[str]) -> Outcome:
     """Put a row into ``leads``, and return what became of it."""
     if row.refused:
-        return Outcome(row.number, "refused", remarks=[row.refused, *row.remarks])
+        _, forbidden = _status(row, rules, [])
+        said = [ALL_THE_SAME] if forbidden and (row.phones or row.emails) else []
+        return Outcome(
+            row.number, "refused", remarks=[row.refused, *row.remarks, *said], forbidden=forbidden, phones=row.phones,
+            emails=row.emails,
+        )  # fmt: skip
     remarks = list(row.remarks)
     status, forbidden = _status(row, rules, remarks)
     if row.timezone and not (zone := rules.timezones.get(row.timezone)):
@@ -80,7 +87,9 @@ def apply(row: LeadRow, leads: Leads, rules: Rules, listed_keys: frozenset[str])
         )
     name = name_of(row.first_name, row.last_name, row.metadata.get("company"))
     lead = leads.of(name, row.phones, row.emails)
-    outcome = Outcome(row.number, "created", forbidden=forbidden, phones=row.phones, remarks=remarks)
+    outcome = Outcome(
+        row.number, "created", forbidden=forbidden, phones=row.phones, emails=row.emails, remarks=remarks
+    )  # fmt: skip
     if lead is None:
         lead = Lead(_new(row, status, zone, leads, rules, remarks), name, row.number, is_new=True)
     else:
@@ -106,6 +115,8 @@ def _status(row: LeadRow, rules: Rules, remarks: list[str]) -> tuple[str | None,
     found = rules.statuses.get(" ".join(row.status.lower().split())) or rules.statuses.get(
         " ".join(row.status.lower().replace("_", " ").replace("-", " ").split())
     )
+    if found is None and (refused := refusal(row.status)):
+        found = "disqualified", refused
     if found is None:
         remarks.append("status is not known, and is taken as new")
         row.metadata.setdefault("status", row.status)

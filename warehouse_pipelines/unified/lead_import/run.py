@@ -247,12 +247,24 @@ def _load(session: "Session", options: Options, rules: Rules, rows: list[LeadRow
         except (psycopg.errors.IntegrityError, psycopg.errors.DataError) as error:
             if len(rows) == 1:
                 rule = error.diag.constraint_name or type(error).__name__
-                rows = [LeadRow(rows[0].number, refused=f"the database refuses it: {rule}")]
+                told = "the database refuses it: "
+                again = (rows[0].refused or "").startswith(told)
+                rows = [LeadRow(rows[0].number) if again else _forbidding(rows[0])]
+                rows[0].refused = f"{told}{rule}"
                 continue
             break
     half = len(rows) // 2
     _load(session, options, rules, rows[:half], rows[half - 1].number)
     _load(session, options, rules, rows[half:], number)
+
+
+def _forbidding(row: LeadRow) -> LeadRow:
+    """Return what is left of a row that the database refuses: whom it forbids to reach."""
+    forbidden = {*row.forbidden, *(one["channel"] for one in row.withdrawn)}
+    return LeadRow(
+        row.number, phones=row.phones, emails=row.emails, status=row.status,
+        forbidden=[one for one in values.CHANNELS if one in forbidden],
+    )  # fmt: skip
 
 
 def _load_rows(session: "Session", options: Options, rules: Rules, rows: Sequence[LeadRow]) -> list[Outcome]:
@@ -302,10 +314,10 @@ def _known(session: "Session", options: Options, rules: Rules, rows: Sequence[Le
 
 def _add(leads: Leads, found: Sequence[dict[str, Any]], made: dict[str, int]) -> None:
     for row in found:
-        metadata = row["source_metadata"]
-        leads.add(
-            Lead(dict(row), name_of(row["first_name"], row["last_name"], metadata.get("company")), made.get(row["id"]))
-        )
+        lead_values = dict(row)
+        also = frozenset(lead_values.pop("also", ()))
+        name = name_of(row["first_name"], row["last_name"], row["source_metadata"].get("company"))
+        leads.add(Lead(lead_values, name, made.get(row["id"]), also=also))
 
 
 def _learn_timezones(session: "Session", rules: Rules, rows: Sequence[LeadRow]) -> None:

@@ -62,14 +62,6 @@ END = """UPDATE crm.lead_import SET
     finished_at = CASE WHEN %(row)s::integer IS NULL THEN now() END
     WHERE organization_id = %(organization_id)s AND id = %(import_id)s RETURNING *"""
 
-FORBID = """INSERT INTO crm.dnc_list (organization_id, phone, reason, channels, detected_by, evidence, lead_id)
-    SELECT %(organization_id)s, r.phone, 'opt_out', r.channels, 'import', r.evidence, r.lead_id
-    FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (phone text, channels text[], evidence text, lead_id uuid)
-    WHERE NOT EXISTS (
-        SELECT FROM crm.dnc_list AS d
-        WHERE d.organization_id = %(organization_id)s AND d.ended_at IS NULL AND d.expires_at IS NULL
-            AND d.channels @> r.channels AND d.lead_id = r.lead_id AND d.phone IS NOT DISTINCT FROM r.phone)"""
-
 
 def as_json(rows: object) -> str:
     """Return rows as JSON. An amount is a text, so that no float comes between."""
@@ -128,18 +120,35 @@ def update_leads(session: "Session", organization_id: UUID, leads: Sequence[dict
 
 
 def forbid(session: "Session", organization_id: UUID, import_id: str, outcomes: Sequence[Outcome]) -> None:
-    """Put the numbers of rows that forbid a channel on the do-not-call list; a lead without a number by itself."""
-    entries = [
-        {"phone": phone, "channels": one.forbidden, "lead_id": one.lead_id,
-         "evidence": f"row {one.row} of the file of import {import_id}"}
-        for one in outcomes
-        if one.forbidden and one.lead_id
-        for phone in (one.phones or NO_PHONE)
-    ]  # fmt: skip
+    """Put who must not be reached on the do-not-call list: numbers and addresses of rows, and the person of each lead.
+
+    A lead that the row made has nothing but what the row says; of a person it is part of later, the feed sees to it.
+    """
+    numbers, addresses, persons = [], [], []
+    for one in outcomes:
+        evidence = f"row {one.row} of the file of import {import_id}"
+        entry = {"channels": one.forbidden, "lead_id": one.lead_id, "evidence": evidence}
+        if not one.forbidden:
+            continue
+        numbers += [entry | {"phone": phone} for phone in (one.phones or NO_PHONE) if phone or one.lead_id]
+        if "email" in one.forbidden:
+            addresses += [{"email": email, "lead_id": one.lead_id, "evidence": evidence} for email in one.emails]
+        if one.lead_id and one.outcome != "created":
+            persons.append(entry)
+    _forbid(session, organization_id, query("lead_import_forbid"), numbers)
+    if addresses or persons:
+        session.execute("SET LOCAL ROLE crm_definer")
+        _forbid(session, organization_id, query("lead_import_forbid_addresses"), addresses)
+        _forbid(session, organization_id, query("lead_import_forbid_persons"), persons)
+        session.execute("SET LOCAL ROLE crm_owner")
+
+
+def _forbid(session: "Session", organization_id: UUID, statement: str, entries: Sequence[dict[str, Any]]) -> None:
+    """Write entries, of equal ones that of the first row."""
     unique = {as_json(entry | {"evidence": ""}): entry for entry in reversed(entries)}
     if unique:
         given = {"organization_id": organization_id, "rows": as_json(list(unique.values()))}
-        session.execute(FORBID.encode(), given)
+        session.execute(statement.encode(), given)
 
 
 def write_rows(

@@ -33,12 +33,16 @@ class Unreadable(WrongUse):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row with its number in the file. ``problem`` says why it cannot be used at all."""
+    """A row with its number in the file. ``problem`` says why it cannot be used at all.
+
+    ``unread`` are the columns whose cell is not blank and has no value that can be read.
+    """
 
     number: int
     cells: tuple[str, ...]
     remarks: tuple[str, ...] = ()
     problem: str | None = None
+    unread: tuple[int, ...] = ()
 
     @property
     def blank(self) -> bool:

@@ -4,9 +4,12 @@ Decided:
 
 - A lead that the import made is deleted softly, unless somebody changed it since, enrolled it, listed it, or another
   import has it too. Scores and ``golden_id``, which programs write, are no work; neither is what the feed wrote.
-- One that the feed took over stays, as the lead of the sources: what the file said of it goes with the next feed.
+- One that the feed took over stays, as the lead of the sources: what the file said of it goes with the next feed, and
+  the consents that it gave at once.
 - A field that the import changed is put back when it still has the imported value; a tag or a consent that it added is
   taken off again. A consent that was taken back, and the do-not-call list, stay: nothing is allowed again by undoing.
+  It is said of a consent that was taken back on a lead that is deleted: who imports that person again starts anew.
+- Of a lead that became part of another one, what it lent to that is taken off there (``lent``).
 - It is one transaction, and afterwards the file can be imported anew.
 """
 
@@ -19,7 +22,7 @@ from uuid import UUID
 
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.unified.lead_import import store
+from warehouse_pipelines.unified.lead_import import lent, store
 from warehouse_pipelines.unified.lead_import.run import acting, alone, masking
 
 if TYPE_CHECKING:
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 AT_ONCE = 1000
 
 HANDED_OVER = "a source has this person too; what the file said goes with the next feed"
+GONE = "a consent that the file took back goes with the lead, which is deleted"
+CHANGED = "{} was changed since, or must stay"
+ALIKE = "{} stays on the lead that it became part of: the log does not say that it came from there"
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,11 @@ def undo(session: "Session", organization_id: UUID, import_id: UUID, *, by: str)
 def _delete_made(session: "Session", given: dict[str, Any], left: dict[str, int]) -> int:
     found = session.execute(query("lead_import_made").encode(), given).fetchall()
     deleted = [row["id"] for row in found if row["stays"] is None and not row["fed"]]
+    lent_by = lent.lent(session, given, deleted)
+    session.execute(query("lead_import_lent_since").encode(), given | {"leads": list(lent_by)})
+    took_back = {row["id"] for row in found if row["took_back"]}
+    if gone := took_back.intersection(deleted).difference(lent_by):
+        left[GONE] = len(gone)
     session.execute(
         "UPDATE crm.leads SET deleted_at = coalesce(deleted_at, now()),"
         " source_metadata = source_metadata - '{feed_deleted,merged_into}'::text[]"
@@ -103,12 +114,41 @@ def _delete_made(session: "Session", given: dict[str, Any], left: dict[str, int]
         session.execute(query("lead_import_handed_over").encode(), given | {"leads": handed})
         _note(session, given, "partly", handed)
         left[HANDED_OVER] = len(handed)
+    partly = _take_off(session, given, lent_by, left)
     _note(session, given, "deleted", deleted)
+    _note(session, given, "partly", partly)
     for row in found:
         if row["stays"]:
             left[row["stays"]] = left.get(row["stays"], 0) + 1
     _note(session, given, "left", [row["id"] for row in found if row["stays"]])
     return len(deleted)
+
+
+def _take_off(
+    session: "Session",
+    given: dict[str, Any],
+    lent_by: dict[str, lent.Lent],
+    left: dict[str, int],
+) -> list[str]:
+    """Take off leads what was lent to them, and return the leads that lent it, of which something was left there."""
+    partly = []
+    for some in _some(list(lent_by.items())):
+        others = _locked(session, given, [mine.other_id for _, mine in some])
+        before = copy.deepcopy(others)
+        allowed = _allowed(session)
+        taken = _taken(session, given, [mine.changes for _, mine in some])
+        for lead, mine in some:
+            if mine.other_id not in others:
+                continue
+            kept = put_back(others[mine.other_id], mine.changes, allowed, taken)
+            why = [*map(CHANGED.format, dict.fromkeys(kept)), *map(ALIKE.format, mine.alike)]
+            partly += [lead] if why else []
+            for one in why:
+                left[one] = left.get(one, 0) + 1
+        store.update_leads(
+            session, given["organization_id"], [values for id_, values in others.items() if values != before[id_]]
+        )
+    return partly
 
 
 def _note(session: "Session", given: dict[str, Any], undone: str, leads: Sequence[str]) -> None:
@@ -122,31 +162,35 @@ def _note(session: "Session", given: dict[str, Any], undone: str, leads: Sequenc
 def _put_back_changed(session: "Session", given: dict[str, Any], left: dict[str, int]) -> tuple[int, int]:
     rows = session.execute(query("lead_import_changed").encode(), given).fetchall()
     by_lead = [(lead, list(several)) for lead, several in groupby(rows, key=lambda row: row["lead_id"])]
-    done: dict[str, list[str]] = {"put_back": [], "partly": [], "left": []}
+    done: dict[str, str] = {}
     for some in _some(by_lead):
-        leads = _locked(session, given, [lead for lead, _ in some])
+        leads = _locked(session, given, [lead for lead, _ in some], with_parts=True)
         allowed = _allowed(session)
         taken = _taken(session, given, [row["changes"] for _, several in some for row in several])
         changed = []
         for lead, several in some:
             values = leads.get(lead)
             if values is None:
-                done["left"].append(lead)
+                done[lead] = "left"
                 left["it was deleted since"] = left.get("it was deleted since", 0) + 1
                 continue
             before = copy.deepcopy(values)
             kept = [name for row in several for name in put_back(values, row["changes"], allowed, taken)]
             if values != before:
                 changed.append(values)
-            what = "put_back" if not kept else "partly" if values != before else "left"
-            done[what].append(lead)
+            done[lead] = "put_back" if not kept else "partly" if values != before else "left"
             for name in dict.fromkeys(kept):
-                why = f"{name} was changed since, or must stay"
+                why = CHANGED.format(name)
                 left[why] = left.get(why, 0) + 1
+        # Before they change: what they lent is what they had.
+        lent_by = lent.lent(session, given, [lead for lead, values in leads.items() if values["is_part"]])
         store.update_leads(session, given["organization_id"], changed)
-    for what, some_leads in done.items():
-        _note(session, given, what, some_leads)
-    return len(done["put_back"]), len(done["partly"])
+        of_import = {lead: lent_by[lead].of([row["changes"] for row in several]) for lead, several in some
+                     if lead in lent_by}  # fmt: skip
+        done |= dict.fromkeys(_take_off(session, given, of_import, left), "partly")
+    for what in ("put_back", "partly", "left"):
+        _note(session, given, what, [lead for lead, one in done.items() if one == what])
+    return sum(one == "put_back" for one in done.values()), sum(one == "partly" for one in done.values())
 
 
 def _some(leads: Sequence[Any]) -> Iterator[Sequence[Any]]:
@@ -154,12 +198,17 @@ def _some(leads: Sequence[Any]) -> Iterator[Sequence[Any]]:
         yield leads[at : at + AT_ONCE]
 
 
-def _locked(session: "Session", given: dict[str, Any], leads: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _locked(
+    session: "Session", given: dict[str, Any], leads: Sequence[str], *, with_parts: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Lock live leads, and if asked for those that became part of another one."""
     found = session.execute(
         "SELECT id::text, first_name, last_name, email, phone, status, source, source_metadata, tags, timezone,"
-        " division, postal_code, owner_id::text, value_usd, consent FROM crm.leads"
-        " WHERE organization_id = %s AND id = ANY (%s::uuid[]) AND deleted_at IS NULL ORDER BY id FOR UPDATE",
-        [given["organization_id"], list(leads)],
+        " division, postal_code, owner_id::text, value_usd, consent, deleted_at IS NOT NULL AS is_part FROM crm.leads"
+        " WHERE organization_id = %s AND id = ANY (%s::uuid[])"
+        " AND (deleted_at IS NULL OR %s AND erased_at IS NULL AND source_metadata ->> 'feed_deleted' = 'merged')"
+        " ORDER BY id FOR UPDATE",
+        [given["organization_id"], list(leads), with_parts],
     )
     return {row["id"]: dict(row) for row in found}
 

@@ -7,8 +7,17 @@ Decided:
 - A remark names the field and never its value: remarks are kept, and printed.
 - Spreadsheets spoil cells. ``1.93755e9`` has lost digits of a phone number unless all of them stand in the mantissa;
   ``2134`` is the ZIP code 02134. Days are read as year-month-day or, as in this country, month/day/year.
-- A consent needs a channel, a source and a time, each from the file. What takes a consent back, or forbids a channel,
-  needs none of them: in doubt nobody is contacted. A "no" in such a column forbids nothing and lifts nothing.
+- A consent needs a channel, a source and a time, each from the file. It is a list of channels, with "yes", "ok" or
+  "only" at most; "only" takes the others back. A word of refusal beside a channel ("no texts", "email: declined") takes
+  it back, and beside none all of them; in such a cell a channel is given only where "yes" or the like stands with it.
+  What is neither is not taken, and a remark says so.
+- What takes a consent back, or forbids a channel, needs neither source nor time: in doubt nobody is contacted. It
+  counts from the import, because the file says how it stands then; ``consent_at`` is when it was given. A "no" alone in
+  such a column forbids nothing and lifts nothing, and a "yes" beside it is none.
+- What asks for it in words ("never call", "DNC") puts the number on the do-not-call list, in whichever of these columns
+  and in a status. A cell of a ``do_not_`` column that cannot be read counts as yes.
+- A refused row forbids what it says: its numbers and addresses that can be read are listed. Where it has more cells
+  than headers, a yes counts from the column of its header on.
 """
 
 import datetime as dt
@@ -16,13 +25,14 @@ import functools
 import re
 import unicodedata
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from nameparser import HumanName
 
-from warehouse_pipelines.model.phones import e164, nanp_pattern
+from warehouse_pipelines.model.phones import REGION, e164, nanp_pattern
 from warehouse_pipelines.unified import names
 from warehouse_pipelines.unified.lead_import.columns import ColumnMap
 from warehouse_pipelines.unified.lead_import.table_file import Row
@@ -31,6 +41,11 @@ from warehouse_pipelines.unified.name_words import SUFFIXES
 LENGTHS = {"notes": 10_000, "street": 300, "company": 200, "tags": 1000, "consent_text": 200, "consent_source": 200}
 LENGTH = 120
 CHANNELS = ("call", "sms", "email")
+FORBIDS = {
+    "do_not_call": ("call",), "do_not_text": ("sms",), "do_not_email": ("email",), "do_not_contact": CHANNELS,
+}  # fmt: skip
+FURTHER_DIGITS = 4
+"""As many beside a number may be another one: "206-555-0101/0102"."""
 KEPT = ("company", "street", "unit", "city", "state", "notes", "owner", "external_id")
 """Fields that ``crm.leads`` has no column for; they stand in ``source_metadata``."""
 
@@ -68,18 +83,29 @@ def read(row: Row, mapping: ColumnMap, now: dt.datetime) -> LeadRow:
         return lead
     if any(cell.strip() for cell in row.cells[mapping.width :]):
         lead.refused = f"it has {len(row.cells)} cells, and the header {mapping.width}: is a separator in a value?"
+        _forbidden_by_shifted(lead, row, mapping)
         return lead
     cells: dict[str, list[str]] = {}
     for column in mapping.columns:
-        if column.field and column.place <= len(row.cells) and (text := cleaned(row.cells[column.place - 1])):
+        if not column.field:
+            continue
+        if column.place in row.unread and column.field in FORBIDS:
+            cells.setdefault(column.field, []).append("cannot be read")
+        if column.place <= len(row.cells) and (text := cleaned(row.cells[column.place - 1])):
             if len(text) > (limit := LENGTHS.get(column.field, LENGTH)):
-                if column.field != "notes":
-                    lead.refused = f"{column.field} is longer than {limit} characters"
-                    return lead
+                if column.field == "notes":
+                    lead.remarks.append(f"notes were cut at {limit:,} characters")
+                elif column.field not in FORBIDS:
+                    lead.refused = lead.refused or f"{column.field} is longer than {limit} characters"
                 text = text[: limit - 1] + "…"
-                lead.remarks.append(f"notes were cut at {limit:,} characters")
             cells.setdefault(column.field, []).append(text)
     _reach(lead, cells)
+    if lead.refused:
+        lead.remarks = [*row.remarks]
+        said = _said(cells, [])
+        lead.forbidden = [channel for channel in CHANNELS if channel in said.forbidden | said.back]
+        lead.status = next(iter(cells.get("status", ())), None)
+        return lead
     if not lead.phones and not lead.emails:
         why = "; ".join(dict.fromkeys(remark for remark in lead.remarks if remark.startswith(("phone", "email"))))
         lead.refused = f"neither a phone number nor an e-mail address{f': {why}' if why else ''}"
@@ -123,10 +149,13 @@ def _reach(lead: LeadRow, cells: dict[str, list[str]]) -> None:
         written = number_written_out(text)
         if written is None:
             lead.remarks.append("phone has lost digits in a spreadsheet")
-        elif (number := phone(written)) is None:
-            lead.remarks.append("phone cannot be read as a number")
-        elif number not in lead.phones:
-            lead.phones.append(number)
+        else:
+            found, whole = numbers(written)
+            lead.phones += [number for number in found if number not in lead.phones]
+            if not found:
+                lead.remarks.append("phone cannot be read as a number")
+            elif not whole:
+                lead.remarks.append("phone holds digits beside the number that are read as none")
     for text in cells.get("email", ()):
         found, odd = addresses(text)
         lead.emails += [address for address in found if address not in lead.emails]
@@ -150,6 +179,22 @@ def phone(text: str) -> str | None:
     if len(digits) == 10 and digits.isascii() and _plain_number().match(digits):
         return f"+1{digits}"
     return e164(text)
+
+
+def numbers(text: str) -> tuple[list[str], bool]:
+    """Return the numbers of a cell in E.164, and whether its digits are theirs."""
+    one = phone(text)
+    digits = sum(character.isdigit() for character in text)
+    if digits <= 11:
+        return [one] if one else [], True
+    import phonenumbers
+
+    matches = list(phonenumbers.PhoneNumberMatcher(text, REGION))
+    found = [str(phonenumbers.format_number(match.number, phonenumbers.PhoneNumberFormat.E164)) for match in matches]
+    if len(found) < 2:
+        found = [one] if one else found
+    of_them = sum(character.isdigit() for match in matches for character in match.raw_string)
+    return list(dict.fromkeys(found)), not matches or digits - of_them < FURTHER_DIGITS
 
 
 _ADDRESS = re.compile(
@@ -235,69 +280,172 @@ def _cased(text: str) -> str:
 
 
 _SURELY = frozenset({"yes", "y", "true", "t", "1", "x", "checked", "on", "dnc", "listed", "✓", "✔"})
-_NO = frozenset({"no", "n", "false", "f", "0", "off", "unchecked", "ok", "not listed", *NOTHING}) - {"x"}
-_BACK = re.compile(r"(?i).*\b(revoked?|withdrawn?|opt(ed)?[ -]?out|unsubscribed?|stop)\b.*")
+_PLAIN_NO = frozenset({"no", "n", "false", "f", "0", "off", "unchecked"})
+_NO = frozenset({*_PLAIN_NO, "ok", "not listed", *NOTHING}) - {"x"}
 _WORDS = {
-    "call": "call calls phone voice telephone", "sms": "sms text texts texting mobile",
-    "email": "email mail newsletter",
+    "call": "call calls calling phone phones voice telephone", "sms": "sms text texts texting",
+    "email": "email emails emailing mail newsletter",
 }  # fmt: skip
+_CHANNEL_OF = {word: channel for channel, words in _WORDS.items() for word in words.split()}
+_YES = frozenset({"yes", "y", "true", "ok", "okay", "only", "1", "x", "✓", "✔"})
+_FILLERS = frozenset({"by", "via", "per", "to", "for", "message", "messages", "number"})
+_CLAUSES = re.compile(r"[,;|/\n\r&+.!]|\b(?:and|or|but)\b")
+_REFUSED = re.compile(
+    r"\b(?:no|not|non|none|nope|never|n|false|0|off|without|cannot|dont|wont|dn[cd]|donot\w*|declin\w*|refus\w*|reject\w*"
+    r"|den(?:y|ied|ies)|stop\w*|end|ended|quit|cease|cancel\w*|opt(?:ed|s|ing)?[ -]?out\w*|unsub\w*|revok\w*|withdr\w*"
+    r"|remov\w*|object\w*|block\w*|blacklist\w*|suppress\w*|forb[aio]d\w*|prohibit\w*|expired|lapsed)\b|n't\b|[✗✘✕❌]"
+)
+_ASKED = re.compile(
+    r"\b(?:do ?not|don'?t|never)[ -]*(?:to )?(?:be )?(?:call|phone|text|sms|e?mail|contact|solicit|disturb|reach)"
+    r"|\bdn[cd]\b|\bno (?:more )?(?:calls|calling|texts|texting|emails|mails|sms)\b"
+    r"|\b(?:stop|cease|quit)\w* (?:call|phon|text|sms|e?mail|contact)"
+)
+_LEFT = re.compile(r"\bopt(?:ed|s|ing)?[ -]?out|\bunsubscri|\bremove (?:me|from)\b|^\W*stop\W*$")
+
+
+_BLANKS = str.maketrans({"_": " ", "-": " ", "\u2010": " ", "\u2011": " ", "\u2019": "'"})
+
+
+def _folded(text: str) -> str:
+    return text.lower().replace("e-mail", "email").translate(_BLANKS)
 
 
 def _channels(text: str) -> list[str]:
-    words = set(re.findall(r"[a-z]+", text.lower().replace("e-mail", "email")))
-    return list(CHANNELS) if "all" in words else [name for name in CHANNELS if words & set(_WORDS[name].split())]
+    """Return the channels that a folded text names; a mobile is called and written to."""
+    words = set(re.findall(r"[a-z]+", text))
+    if "all" in words:
+        return list(CHANNELS)
+    mobile = words & {"mobile", "cell"}
+    return [one for one in CHANNELS if words & set(_WORDS[one].split()) or (mobile and one != "email")]
+
+
+def refusal(status: str) -> list[str]:
+    """Return the channels that a word of status forbids: of "Do Not Call" text messages too, as elsewhere."""
+    text = _folded(status)
+    if not _ASKED.search(text) and not _LEFT.search(text):
+        return []
+    named = _channels(text) or (["call"] if re.search(r"\bdnc\b", text) else list(CHANNELS))
+    return ["call", "sms", *(one for one in named if one == "email")] if "call" in named else named
+
+
+def _plain(text: str) -> list[str]:
+    """Return the channels of a folded text that is a list of them and no more, with "yes" or the like at most."""
+    words = [word for clause in _CLAUSES.split(text) for word in re.findall(r"[^\s():=-]+", clause)]
+    if not all(word in _CHANNEL_OF or word in _YES or word in _FILLERS or word == "all" for word in words):
+        return []
+    return list(CHANNELS) if "all" in words else [_CHANNEL_OF[word] for word in words if word in _CHANNEL_OF]
+
+
+@dataclass
+class _Said:
+    """What a row says of how its person may be reached, by channel."""
+
+    given: set[str] = field(default_factory=set)
+    back: set[str] = field(default_factory=set)
+    forbidden: set[str] = field(default_factory=set)
+    no: set[str] = field(default_factory=set)
+    """Where a cell says no to a consent, which takes none back."""
+
+    def refuse(self, text: str, of_column: Sequence[str] = ()) -> bool:
+        """Note what a folded text refuses, and what it gives beside that; return whether it refuses anything."""
+        if not _REFUSED.search(text):
+            return False
+        asked = False
+        for clause in _CLAUSES.split(text):
+            named, yes = _channels(clause), not _YES.isdisjoint(re.findall(r"[^\s():=-]+", clause))
+            if _REFUSED.search(clause):
+                asked = _ASKED.search(clause) is not None
+                named = named or list(of_column or CHANNELS)
+                self.back |= {*named, *of_column}
+            elif yes and _plain(clause):
+                self.given |= {*_plain(clause)}
+                continue
+            self.back |= {*named}
+            if asked:
+                self.forbidden |= {*named}
+        return True
+
+    def give(self, text: str) -> bool:
+        """Note what a folded text that refuses nothing gives; return whether it is a list of channels."""
+        channels = _plain(text)
+        self.given |= {*channels}
+        if "only" in text.split():
+            self.back |= {*CHANNELS} - {*channels} if channels else set()
+        return bool(channels)
+
+
+def _said(cells: dict[str, list[str]], remarks: list[str]) -> _Said:
+    said = _Said()
+    for name, channels in FORBIDS.items():
+        for text in cells.get(name, ()):
+            # Of a formula that finds nothing, or fails, nobody knows what it would have said.
+            if text.lower() not in _NO or text.startswith("#"):
+                said.forbidden |= {*channels}
+                if text.lower() not in _SURELY and time(text) is None:
+                    remarks.append(f"{name} is neither yes nor no; it is taken as yes")
+    for text in cells.get("other_status", ()):
+        said.forbidden |= {*refusal(text)}
+    for text in cells.get("consent", ()):
+        if text.lower() in _PLAIN_NO:
+            said.no |= {*CHANNELS}
+        elif text.lower() not in _NO and not said.refuse(_folded(text)) and not said.give(_folded(text)):
+            remarks.append(
+                "consent is no list of channels alone; it is not taken"
+                if _channels(_folded(text))
+                else "consent names no channel (call, sms, email); it is not taken"
+            )
+    for channel in CHANNELS:
+        for text in cells.get(f"{channel}_consent", ()):
+            if text.lower() in _PLAIN_NO:
+                said.no.add(channel)
+            elif text.lower() in _SURELY - {"dnc", "listed"}:
+                said.given.add(channel)
+            elif text.lower() not in _NO and not said.refuse(_folded(text), (channel,)):
+                remarks.append(f"{channel}_consent is neither yes nor no; it is not taken")
+    return said
 
 
 def _consent(lead: LeadRow, cells: dict[str, list[str]], now: dt.datetime) -> None:
-    forbidden: dict[str, None] = {}
-    for name, channels in (("do_not_call", ["call"]), ("do_not_text", ["sms"]), ("do_not_email", ["email"]),
-                           ("do_not_contact", list(CHANNELS))):  # fmt: skip
-        for text in cells.get(name, ()):
-            if text.lower() not in _NO:
-                forbidden |= dict.fromkeys(channels)
-                if text.lower() not in _SURELY and time(text) is None:
-                    lead.remarks.append(f"{name} is neither yes nor no; it is taken as yes")
-    lead.forbidden = [channel for channel in CHANNELS if channel in forbidden]
-
-    given: dict[str, None] = {}
-    back: dict[str, None] = {}
-    for text in cells.get("consent", ()):
-        if text.lower() in _NO:
-            continue
-        channels = _channels(text)
-        if _BACK.fullmatch(text):
-            back |= dict.fromkeys(channels or CHANNELS)
-        elif channels:
-            given |= dict.fromkeys(channels)
-        else:
-            lead.remarks.append("consent names no channel (call, sms, email); it is not taken")
-    for channel in CHANNELS:
-        for text in cells.get(f"{channel}_consent", ()):
-            if _BACK.fullmatch(text):
-                back[channel] = None
-            elif text.lower() in _SURELY - {"dnc", "listed"}:
-                given[channel] = None
-            elif text.lower() not in _NO:
-                lead.remarks.append(f"{channel}_consent is neither yes nor no; it is not taken")
+    said = _said(cells, lead.remarks)
+    lead.forbidden = [channel for channel in CHANNELS if channel in said.forbidden]
     at = time(cells.get("consent_at", [""])[0])
     source = cells.get("consent_source", [""])[0]
     wording = cells.get("consent_text", ["not stated"])[0]
     if at is not None and at > now:
         lead.remarks.append("consent_at is a time to come")
         at = None
-    for channel in back:
-        since = _written(at or now)
+    for channel in (one for one in CHANNELS if one in said.back):
         lead.withdrawn.append({
-            "channel": channel, "at": since, "source": source or "a file of leads", "text_version": wording,
-            "revoked_at": since,
+            "channel": channel, "at": _written(at or now), "source": source or "a file of leads",
+            "text_version": wording, "revoked_at": _written(now),
         })  # fmt: skip
-    wanted = [channel for channel in given if channel not in back and channel not in forbidden]
+    yes = [channel for channel in CHANNELS if channel in said.given - said.back - said.forbidden]
+    wanted = [channel for channel in yes if channel not in said.no]
+    if wanted != yes:
+        lead.remarks.append("consent is yes in one column and no in another; it is not taken")
     if wanted and (at is None or not source):
         lead.remarks.append("consent has no time or no source (consent_at, consent_source); it is not taken")
     elif wanted and at is not None:
         lead.consent += [
             {"channel": channel, "at": _written(at), "source": source, "text_version": wording} for channel in wanted
         ]
+
+
+def _forbidden_by_shifted(lead: LeadRow, row: Row, mapping: ColumnMap) -> None:
+    """Read what a row with too many cells forbids: they may stand further to the right than their headers."""
+    more = len(row.cells) - mapping.width
+    cells = [cleaned(cell)[:LENGTH] for cell in row.cells]
+    forbidden: set[str] = set()
+    for column in mapping.columns:
+        for text in cells[column.place - 1 : column.place + more]:
+            if column.field in FORBIDS and text.lower() in _SURELY:
+                forbidden |= {*FORBIDS[column.field]}
+            elif column.field in {"consent", "call_consent", "sms_consent", "email_consent", "status", "other_status"}:
+                forbidden |= {*refusal(text)}
+    lead.forbidden = [channel for channel in CHANNELS if channel in forbidden]
+    if lead.forbidden:
+        lead.phones = list(dict.fromkeys(number for text in cells for number in numbers(text)[0]))
+        lead.emails = list(dict.fromkeys(one for text in cells if "@" in text for one in addresses(text)[0]))
 
 
 def _written(at: dt.datetime) -> str:

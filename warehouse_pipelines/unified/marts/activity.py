@@ -6,8 +6,13 @@ Decided:
   one that it points at. Both stand in the timeline, so a change in identity is found without the source's table.
 - Where the vendor says a day alone, the time is when that day begins in ``WAREHOUSE_TIME_ZONE``.
 - An archived row is no activity any more. It comes back when the vendor restores it.
-- Amounts are in US dollars. One in another currency is converted by ``crm.fx_rate``, and without a rate it is null: it
-  must not be added to the others.
+- Amounts are in US dollars. One in another currency is what the source converts it to, else what ``crm.fx_rate`` makes
+  of it, and without a rate it is null: it must not be added to the others. One of a billion or more is a slip of the
+  hand: it is null too, and stands in ``refused_amount``, which ``answers.quality`` counts.
+- A conversation by text is of the time of the person's last message, and inbound; outbound where all messages that are
+  kept are ours.
+- A job is called off by what calls off a lead (``lead_rows``): the day of that, or a status that means lost. Without a
+  day it was when the job was last edited.
 - Where several rows could be joined, ``Join.first`` orders them and the first that is not archived is taken, so that no
   activity is there twice.
 """
@@ -19,8 +24,9 @@ from psycopg import sql
 
 from warehouse_pipelines.settings import settings, sql_folder
 from warehouse_pipelines.unified.crm_views import LEADS
-from warehouse_pipelines.unified.feed import columns
+from warehouse_pipelines.unified.feed import columns, signals
 from warehouse_pipelines.unified.feed.columns import Scope
+from warehouse_pipelines.unified.lead_rows import SIGNALS
 from warehouse_pipelines.unified.marts.declared import CRM_USERS, Activity
 from warehouse_pipelines.unified.people import BY_TABLE
 
@@ -36,7 +42,7 @@ SalesPro puts a mark in brackets before them, such as ``[CC] Rescheduled``.
 COLUMNS = (
     "source_table", "source_key", "kind", "person_table", "person_key", "person_id", "household_id", "certainty",
     "crm_source", "occurred_at", "occurred_day", "direction", "user_table", "user_key", "our_user_id", "our_user",
-    "outcome", "is_held", "amount", "lead_source", "title", "division", "links",
+    "outcome", "is_held", "amount", "lead_source", "title", "division", "links", "refused_amount",
 )  # fmt: skip
 """Those of the timeline, in the order of the SELECT."""
 
@@ -97,7 +103,7 @@ def select(activity: Activity, rows: str = "") -> sql.Composed:
         if activity.key
         else columns.key("t", activity.table),
         crm=sql.Literal(activity.crm),
-        at=moment(scope, activity.at),
+        at=_at(scope, activity),
         zone=sql.Literal(zone()),
         direction=_direction(scope, activity),
         user_table=sql.Literal(activity.user_table) if activity.user_table else sql.SQL("NULL::text"),
@@ -128,11 +134,8 @@ def _amount(activity: Activity, scope: Scope) -> sql.Composable:
     amount = scope.value(activity.amount, "numeric")
     if not activity.currency:
         return amount
-    return sql.SQL(
-        "CASE WHEN coalesce(upper({currency}), 'USD') = 'USD' THEN {amount} ELSE {amount} * (SELECT r.rate_to_usd"
-        " FROM crm.fx_rate AS r WHERE r.currency = upper({currency}) AND r.since <= ({at})::date"
-        " ORDER BY r.since DESC LIMIT 1) END"
-    ).format(currency=scope.value(activity.currency), amount=amount, at=moment(scope, activity.at))
+    converted = scope.value(activity.converted, "numeric")
+    return columns.dollars(amount, scope.value(activity.currency), converted, moment(scope, activity.at))
 
 
 def _our_id(activity: Activity, scope: Scope) -> sql.Composable:
@@ -192,7 +195,25 @@ def _links(scope: Scope, activity: Activity) -> sql.Composable:
     return sql.SQL("array_remove(ARRAY[{}], NULL)").format(sql.SQL(", ").join(named))
 
 
+def _at(scope: Scope, activity: Activity) -> sql.Composable:
+    at = moment(scope, activity.at)
+    return sql.SQL("coalesce({}, {})").format(_written(scope, activity), at) if activity.messages else at
+
+
+def _written(scope: Scope, activity: Activity) -> sql.Composable:
+    """Return when the person last wrote in a conversation; null where only we did."""
+    messages = scope.column(activity.messages)
+    return sql.SQL(
+        "(SELECT max(CASE WHEN g.said ->> 'created_at' ~ '^[0-9]{{4}}-' THEN (g.said ->> 'created_at')::timestamptz"
+        " ELSE {at} END) FROM jsonb_array_elements("
+        "CASE jsonb_typeof({messages}) WHEN 'array' THEN {messages} ELSE '[]' END) AS g (said)"
+        " WHERE g.said ->> 'direction' IN ('incoming', 'inbound'))"
+    ).format(at=moment(scope, activity.at), messages=messages)
+
+
 def _direction(scope: Scope, activity: Activity) -> sql.Composable:
+    if activity.messages:
+        return sql.SQL("CASE WHEN {} IS NULL THEN 'outbound' ELSE 'inbound' END").format(_written(scope, activity))
     if activity.directions:
         return scope.value(activity.directions)
     return sql.Literal(activity.direction) if activity.direction else sql.SQL("NULL::text")
@@ -225,6 +246,18 @@ def _there(scope: Scope, activity: Activity) -> sql.Composable:
         parts.append(sql.SQL("{} IS NOT TRUE").format(scope.column(person.made_up)))
     parts += [_filled(scope, column) for column in activity.when.split()]
     parts += [sql.SQL("NOT {}").format(_filled(scope, column)) for column in activity.unless.split()]
+    if activity.called_off:
+        signal = next(one for one in SIGNALS if one.calls_off and one.table == activity.table)
+        parts.append(
+            sql.SQL(
+                "({} OR EXISTS (SELECT FROM crm.status_mapping AS c WHERE c.source = {} AND c.source_status = {}"
+                " AND c.status = 'lost'))"
+            ).format(
+                signals.is_cancelled(scope, signal),
+                sql.Literal(signal.word),
+                sql.SQL(signals.FOLDED).format(signals.status_word(scope, signal)),
+            )
+        )
     return sql.SQL(" AND ").join(parts)
 
 

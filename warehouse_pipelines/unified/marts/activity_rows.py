@@ -51,7 +51,7 @@ _ACTIVITIES: tuple[Activity, ...] = (
     ),
     Activity(
         kind="text", crm="callrail", table="callrail_text_message", at="last_message_at", outcome="status",
-        source="source",
+        source="source", messages="recent_messages",
     ),
     Activity(
         kind="lead", crm="leadconduit", table="leadconduit_lead", at="created_at", outcome="outcome", source="source",
@@ -96,21 +96,22 @@ _ACTIVITIES: tuple[Activity, ...] = (
     Activity(
         kind="deal", crm="hubspot", table="hubspot_deal", of="hubspot_contact", key="link.contact_id", joins=_DEAL,
         at="createdate", outcome="stage.label|dealstage", amount="amount", currency="deal_currency_code",
-        user="hubspot_owner_id", user_table="hubspot_owner", title="dealname", division="division",
+        converted="amount_in_home_currency", user="hubspot_owner_id", user_table="hubspot_owner", title="dealname",
+        division="division",
     ),
     Activity(
         kind="sale", crm="hubspot", table="hubspot_deal", of="hubspot_contact", key="link.contact_id", joins=_DEAL,
         at="closedate|hs_lastmodifieddate", when="stage.is_closed stage.probability", outcome="stage.label|dealstage",
-        amount="amount", currency="deal_currency_code", user="hubspot_owner_id", user_table="hubspot_owner",
-        title="dealname", division="division",
+        amount="amount", currency="deal_currency_code", converted="amount_in_home_currency", user="hubspot_owner_id",
+        user_table="hubspot_owner", title="dealname", division="division",
         links=_DEAL_LINKS,
     ),
     Activity(
         kind="deal_lost", crm="hubspot", table="hubspot_deal", of="hubspot_contact", key="link.contact_id",
         joins=_DEAL, at="closedate|hs_lastmodifieddate", when="stage.is_closed", unless="stage.probability",
-        outcome="stage.label|dealstage", amount="amount", currency="deal_currency_code", user="hubspot_owner_id",
-        user_table="hubspot_owner",
-        title="dealname", division="division",
+        outcome="stage.label|dealstage", amount="amount", currency="deal_currency_code",
+        converted="amount_in_home_currency", user="hubspot_owner_id", user_table="hubspot_owner", title="dealname",
+        division="division",
     ),
     Activity(
         kind="booking", crm="arrivy", table="arrivy_booking", at="start_datetime|created", outcome="status",
@@ -164,6 +165,10 @@ _ACTIVITIES: tuple[Activity, ...] = (
     Activity(
         kind="installation", crm="marketsharp", table="marketsharp_job", of="marketsharp_contact", key="contact_id",
         at="completed_date", outcome="status", title="name",
+    ),
+    Activity(
+        kind="cancellation", crm="marketsharp", table="marketsharp_job", of="marketsharp_contact", key="contact_id",
+        at="last_update|sale_date|created_date", called_off=True, outcome="status", title="name",
     ),
     Activity(
         kind="lead", crm="genius", table="genius_lead",
@@ -226,7 +231,9 @@ _ACTIVITIES: tuple[Activity, ...] = (
     ),
     Activity(
         kind="cancellation", crm="genius", table="genius_job", of="genius_prospect", key="prospect_id",
-        at="cancel_date", amount="contract_amount|job_value", user="sold_user_id|user_id", user_table="genius_user",
+        joins=(_join("state", "genius_job_status", "status"),),
+        at="cancel_date|modified|contract_date|sold_date|add_date", called_off=True, outcome="state.label",
+        amount="contract_amount|job_value", user="sold_user_id|user_id", user_table="genius_user",
         title="contract_number",
     ),
     Activity(

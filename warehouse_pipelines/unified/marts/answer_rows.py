@@ -58,10 +58,10 @@ ANSWERS: tuple[Mart, ...] = (
     ),
     Mart(
         name="call_conversion",
-        about="The call that led to a person's appointment, or to the sale without one, and what came of it.",
-        grain="A person who called within 90 days before that.",
+        about="The calls that led to an appointment, or to a sale without one, and what came of them.",
+        grain="A person's call within 90 days before that.",
         key="person_id call_id",
-        reads=("callrail_call", "marts.activity_timeline", "marts.lead_journey"),
+        reads=("callrail_call", "marts.activity_timeline", "marts.sale", "marts.lead_journey"),
         scope="persons",
     ),
     Mart(
@@ -98,7 +98,10 @@ ANSWERS: tuple[Mart, ...] = (
         reads=("marts.lead_journey",),
         scope="sums",
         sums_of="lead_journey",
-        ratios={"win_rate": "round(s.sold::numeric / nullif(s.visits, 0), 4)::numeric(6, 4)"},
+        ratios={
+            "win_rate": "CASE WHEN s.sold < 100 * s.visits THEN round(s.sold::numeric / nullif(s.visits, 0), 4)"
+            " END::numeric(6, 4)"
+        },
         checks=(
             Check(
                 name="sums_are_conserved",

@@ -33,13 +33,17 @@ class Activity:
     ``unless``     a column that must not be
     ``outcome``    the column of what came of it; where it is empty the word of the first flag that is set (``flags``),
                    and after that ``otherwise``
-    ``amount``     the column of the money that it is about; ``currency`` that of its currency, else it is US dollars
+    ``amount``     the column of the money that it is about; ``currency`` that of its currency, else it is US dollars;
+                   ``converted`` that of the amount that the source itself converts to US dollars
     ``user``, ``user_table``  the column with the key of who of us, and the table of staff, or ``CRM_USERS`` where the
                    key is an id of crm, which is one of identity if that knows the user; ``user_name`` a text instead
     ``source``     the column of what brought it about, in the vendor's word
+    ``messages``   the column with the messages of a conversation, as JSON: the person's last one says when it was, and
+                   without one it is ours
     ``links``      tables, and columns with the key of a row there that it belongs to: the visit that a job was sold at
     ``may_be_held``  it is a visit, which took place or did not; the outcome tells
     ``alive``      a column that, when it is filled, says that an archived row is not deleted
+    ``called_off``  only a row that the signal of this table calls off (``lead_rows``), whose joins are among these
     """
 
     kind: str
@@ -59,6 +63,7 @@ class Activity:
     otherwise: str = ""
     amount: str = ""
     currency: str = ""
+    converted: str = ""
     user: str = ""
     user_table: str = ""
     user_name: str = ""
@@ -66,10 +71,12 @@ class Activity:
     title: str = ""
     direction: Direction = ""
     directions: str = ""
+    messages: str = ""
     division: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
     may_be_held: bool = False
     alive: str = ""
+    called_off: bool = False
 
     def __post_init__(self) -> None:
         wrong = []

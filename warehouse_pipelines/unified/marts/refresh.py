@@ -13,7 +13,7 @@ Decided:
   again.
 - ``marts.touched_month`` says of which months a row of a source or of a mart was written, as it was or as it is.
 - A mart is computed again when its SQL changed, the declared activities, ``WAREHOUSE_TIME_ZONE``, a name of a
-  source or a rate of a currency.
+  source, a rate of a currency or a status by which jobs are called off.
 """
 
 import hashlib
@@ -29,6 +29,7 @@ from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.unified import bulk
 from warehouse_pipelines.unified.feed import columns
+from warehouse_pipelines.unified.lead_rows import SIGNALS
 from warehouse_pipelines.unified.marts import activity, changes, lifecycle, related, scopes, sums, timeline
 from warehouse_pipelines.unified.marts.mart import Mart, Summary, select_of
 from warehouse_pipelines.unified.marts.rows import MARTS
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('warehouse:marts', 0))"
 
 BEGINNING = "-infinity"
+
+CALLED_OFF_BY = sorted({signal.word for signal in SIGNALS if signal.calls_off})
+"""Under what source in ``crm.status_mapping`` the statuses stand by which jobs are called off."""
 
 
 def refresh(session: "Session", mart: Mart, summary: Summary, *, full: bool = False) -> None:
@@ -147,7 +151,7 @@ def as_declared(select: str, reads: Iterable[str]) -> str:
 def _fingerprint(session: "Session", mart: Mart) -> str:
     text = timeline.fingerprint() if mart.scope == "activities" else statement(mart)
     if mart.scope == "activities" or "crm.lead_source(" in text:
-        names = session.execute(query("marts_source_names")).fetchone()
+        names = session.execute(query("marts_source_names"), {"jobs": CALLED_OFF_BY}).fetchone()
         text += str(names and names["fingerprint"])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -116,7 +116,8 @@ class CallRailDriver:
 
     def corrupt(self, entity: Entity, what: str) -> None:
         path = entity.columns[entity.cursor or "created_at"].path
-        self.simulator.set_fault("malformed", path=self.path(entity), times=1, what=what, property=path)
+        asked = int(entity.name == "accounts")  # for the first time to learn whose the key is
+        self.simulator.set_fault("malformed", path=self.path(entity), after=asked, times=1, what=what, property=path)
 
     def bounds(self, entity: Entity) -> list[datetime]:
         return [

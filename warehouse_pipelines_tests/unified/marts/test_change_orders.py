@@ -99,3 +99,10 @@ def test_what_changes_later_is_as_from_nothing(fed: FeedDatabase) -> None:
 def test_no_orders_no_rows(fed: FeedDatabase) -> None:
     job(fed, 1, 1000)
     assert jobs(fed) == {}
+
+
+def test_a_job_of_which_only_the_entry_is_known_is_of_the_day_here(fed: FeedDatabase) -> None:
+    """As in the timeline: late in the evening it is the next day in UTC."""
+    job(fed, 1, 1000, contract_date=None, add_date="2026-04-01T03:30:00Z")
+    order(fed, 1, 1, 100)
+    assert str(jobs(fed)[1]["sold_on"]) == "2026-03-31"

@@ -211,6 +211,50 @@ def test_an_appointment_is_confirmed_before_and_made_good_after(
     assert codes(recommended(fed)).get(key) == wanted
 
 
+def test_what_is_ours_or_has_no_source_is_no_inquiry(fed: FeedDatabase) -> None:
+    """A text that we wrote, an import, a copy of a door knock: nobody asked for it, and nobody is called."""
+    people = [
+        fed.person(fed.source("hubspot_contact", id=f"{number}", createdate=ago(days=1), hge_primary_source=source))
+        for number, source in enumerate((None, "OFFLINE", "CRM import", "Door Knocking", "Unknown", "Google Ads"))
+    ]
+    for number, directions in enumerate((["outgoing"], ["incoming", "outgoing"], [])):
+        said = [{"direction": word, "created_at": ago(days=2 - place)} for place, word in enumerate(directions)]
+        text = {"id": f"{number}", "last_message_at": ago(days=1), "recent_messages": said}
+        people.append(fed.person(fed.source("callrail_text_message", **text)))
+    leads = [lead(fed, number, ada, consent="[]") for number, ada in enumerate(people)]
+    found = recommended(fed)
+    assert [found[key]["bases"] if key in found else None for key in leads] == [
+        None, None, None, None, None, ["inquiry"], None, ["inquiry"], None,
+    ]  # fmt: skip
+    texts = [row for row in rows(fed.session, "activity_timeline") if row["kind"] == "text"]
+    assert [row["direction"] for row in texts] == ["outbound", "inbound", "outbound"]
+    assert [row["occurred_at"].isoformat() for row in texts] == [ago(days=1), ago(days=2), ago(days=1)]
+    assert_as_from_nothing(fed.session, FOLLOW_UP)
+
+
+def test_an_appointment_that_a_crm_calls_off_is_neither_confirmed_nor_missed(fed: FeedDatabase) -> None:
+    """Whichever of them says so; but what it calls off may be the old date of a new one."""
+    leads = {}
+    for number, (days, told) in enumerate((
+        (-1, {"1": ("Canceled", 0)}), (3, {"1": ("[CC] Rescheduled", 5)}),
+        (-1, {"1": ("Rescheduled", 24), "2": ("Scheduled", 0)}), (-1, {"1": ("Canceled", 60)}),
+    )):  # fmt: skip
+        at = NOW - timedelta(days=days)
+        fed.source("marketsharp_inquiry", id=f"i{number}", contact_id=f"c{number}")
+        fed.source("marketsharp_appointment", id=f"a{number}", inquiry_id=f"i{number}", appointment_date=at.isoformat())
+        records = [fed.source("marketsharp_contact", id=f"c{number}")]
+        records += [
+            fed.source("hubspot_appointment", id=f"{number}{key}", appointment_status=status,
+                       start_time=(at - timedelta(hours=before)).isoformat())
+            for key, (status, before) in told.items()
+        ]  # fmt: skip
+        leads[lead(fed, number, fed.person(*records), status="appointment_set")] = days
+    called_off, soon = ["appointment_called_off"], ["appointment_soon"]
+    found = recommended(fed)
+    assert [found[key]["codes"] for key in leads] == [called_off, called_off, soon, soon]
+    assert found[next(iter(leads))]["reasons"][0].endswith(", which was called off: agree on another day.")
+
+
 def test_an_open_estimate_says_how_much_and_since_when(fed: FeedDatabase) -> None:
     people = {}
     for number, days in enumerate((1, 3, 46), 1):

@@ -218,6 +218,34 @@ def test_an_appointment_counts_for_the_last_call_before_it(fed: FeedDatabase) ->
     assert_as_from_nothing(fed.session, CALLS)
 
 
+def test_each_sale_counts_for_the_call_of_its_own_appointment_or_of_its_day(fed: FeedDatabase) -> None:
+    """And each appointment once, however many CRMs tell of it."""
+    ada = prospect(fed, 1, fed.source("hubspot_contact", id="h"))
+    visit(fed, 1, 1, "Sold", add_user_id=1, user_id=1)  # made on 1 March at 10:00
+    told = fed.source("hubspot_appointment", id="a", add_date="2026-03-02T10:00:00Z")
+    fed.record(told, ada)
+    visit(fed, 2, 1, "Sold", add_date="2026-08-02T10:00:00Z", appointment_date="2026-08-04")
+    for number, (day, amount) in enumerate((("2026-03-06", 100), ("2026-06-10", 20), ("2026-08-04", 3)), 1):
+        fed.source("genius_job", id=number, prospect_id=1, contract_amount=amount, contract_date=day)
+    for key, at in (
+        ("first", "2026-02-20T12:00:00Z"), ("nothing", "2026-03-07T12:00:00Z"), ("day of sale", "2026-06-10T20:00:00Z"),
+        ("next day", "2026-06-11T12:00:00Z"), ("third", "2026-08-01T12:00:00Z"), ("visit", "2026-08-04T12:00:00Z"),
+    ):  # fmt: skip
+        call(fed, key, at, ada, tracker_id=key)
+    found = {
+        tracker: (row["appointments"], row["jobs"], row["revenue"])
+        for (_, tracker, _), row in calls(fed).items()
+        if row["appointments"] or row["jobs"]
+    }
+    assert found == {"first": (1, 1, 100), "day of sale": (0, 1, 20), "third": (1, 1, 3)}
+    settle(fed.session)
+    fed.source("genius_job", id=2, prospect_id=1, contract_amount=20, contract_date="2026-06-11")
+    assert {t: row["jobs"] for (_, t, _), row in calls(fed).items() if row["jobs"]} == {
+        "first": 1, "next day": 1, "third": 1,
+    }  # fmt: skip
+    assert_as_from_nothing(fed.session, CALLS)
+
+
 def test_only_the_months_that_changed_are_counted_again(fed: FeedDatabase) -> None:
     """A call that moves leaves its month, one that is deleted its own; a tracker's new name is every month's."""
     fed.source("callrail_tracker", id="t", name="Website")
@@ -332,3 +360,16 @@ def test_empty_tables_make_empty_marts(fed: FeedDatabase) -> None:
                  "relationships", "follow_up_recommendations"):  # fmt: skip
         assert rows(fed.session, name) == []
     assert_as_from_nothing(fed.session)
+
+
+def test_a_rate_of_hundreds_is_none(fed: FeedDatabase) -> None:
+    """Of a rep whose sales are told and whose visits are not; it stopped the mart."""
+    ann = user(fed, genius_user(fed, 1))
+    prospect(fed, 1)
+    visit(fed, 1, 1, "Sold", user_id=1)
+    for number in range(1, 102):
+        fed.source(
+            "genius_job", id=number, prospect_id=1, sold_user_id=1, contract_amount=1, contract_date="2026-03-06"
+        )
+    row = reps(fed)[ann]
+    assert (row["sold"], row["appointments_held"], row["close_rate"]) == (101, 1, None)

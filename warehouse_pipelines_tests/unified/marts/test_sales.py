@@ -7,7 +7,7 @@ import pytest
 
 from warehouse_pipelines.unified import marts
 from warehouse_pipelines_tests.harness.feed_database import FeedDatabase, Name, Row
-from warehouse_pipelines_tests.harness.mart_rows import assert_as_from_nothing, rows
+from warehouse_pipelines_tests.harness.mart_rows import assert_as_from_nothing, rows, settle
 
 SALES = ("activity_timeline", "sale", "lead_journey", "funnel_daily", "attribution_credit", "source_roi")
 """What is asked here, and what it is computed from. Of all marts ``test_truth`` asks the same."""
@@ -105,6 +105,92 @@ def test_a_sale_half_a_year_later_is_another(fed: FeedDatabase) -> None:
     assert [records for records, _, _ in sales(fed)] == [["genius_job 1"], ["hubspot_deal d"]]
 
 
+class Couple:
+    """Ada, whom HubSpot knows, and Ben, whom Genius knows, of one household."""
+
+    def __init__(self, fed: FeedDatabase) -> None:
+        self.fed = fed
+        fed.source("hubspot_pipeline_stage", id="won", is_closed=True, probability="1.0")
+        self.home = fed.one("INSERT INTO identity.household DEFAULT VALUES RETURNING household_id")["household_id"]
+        self.ada = fed.person(fed.source("hubspot_contact", id="1"), household_id=self.home)
+        self.ben = fed.person(
+            fed.source("genius_prospect", prospect_id=1), fed.source("marketsharp_contact", id="m1"),
+            household_id=self.home,
+        )  # fmt: skip
+
+
+def test_one_sale_of_a_couple_is_one_though_two_crms_name_different_spouses(fed: FeedDatabase) -> None:
+    """It is Ben's, whom the contract names, and is credited to what brought Ada too. Who moves out, has another."""
+    couple = Couple(fed)
+    form = fed.source("callrail_form_submission", id="f", submitted_at="2026-02-01T10:00:00Z", source="Radio")
+    fed.record(form, couple.ada)
+    job(fed, 1, "2026-03-01", "10000.00")
+    deal(fed, "2026-03-09", "9500.00")
+    assert sales(fed) == [
+        (["genius_job 1", "hubspot_deal d"], Decimal("10000.00"), "same household, near in time"),
+    ]  # fmt: skip
+    [sale] = rows(fed.session, "sale")
+    assert (sale["person_id"], sale["person_ids"]) == (couple.ben, sorted([couple.ada, couple.ben]))
+    assert {source: row["linear_amount"] for source, row in credit(fed).items()} == {"radio": Decimal("10000.00")}
+    settle(fed.session)
+    fed.touch(couple.ada, household_id=None)
+    assert [records for records, _, _ in sales(fed)] == [["genius_job 1"], ["hubspot_deal d"]]
+    settle(fed.session)
+    fed.touch(couple.ada, household_id=couple.home)
+    deal(fed, "2026-03-09", "10000.00")
+    assert sales(fed) == [
+        (["genius_job 1", "hubspot_deal d"], Decimal("10000.00"), "same household, near in time, same amount"),
+    ]  # fmt: skip
+
+
+def test_two_sales_of_a_household_are_two(fed: FeedDatabase) -> None:
+    """A roof in March and windows in August, and what is near in time and has another price. Each has its own deal."""
+    Couple(fed)
+    job(fed, 1, "2026-03-01", "20000.00")
+    job(fed, 2, "2026-03-02", "5000.00")
+    deal(fed, "2026-08-20", "20000.00", "august")
+    deal(fed, "2026-03-03", "5100.00", "near")
+    deal(fed, "2026-03-03", "700.00", "other")
+    assert sorted((records, amount) for records, amount, _ in sales(fed)) == [
+        (["genius_job 1"], Decimal("20000.00")),
+        (["genius_job 2", "hubspot_deal near"], Decimal("5000.00")),
+        (["hubspot_deal august"], Decimal("20000.00")),
+        (["hubspot_deal other"], Decimal("700.00")),
+    ]  # fmt: skip
+
+
+@pytest.mark.slow("other causes of a change in a mart")
+def test_two_sales_of_a_household_with_one_price_are_two(fed: FeedDatabase) -> None:
+    """Each job has one deal, whichever is the nearest of both."""
+    Couple(fed)
+    for number, day in ((1, "2026-03-01"), (2, "2026-03-02")):
+        job(fed, number, day)
+    for name, day in (("a", "2026-03-01"), ("b", "2026-03-20")):
+        deal(fed, day, name=name)
+    assert [records for records, _, _ in sales(fed)] == [
+        ["genius_job 1", "hubspot_deal a"], ["genius_job 2", "hubspot_deal b"],
+    ]  # fmt: skip
+
+
+def test_a_visit_at_a_couple_says_what_is_one_sale(fed: FeedDatabase) -> None:
+    """However far apart, whatever the price, and whose record the visit is; two visits of Genius are two sales."""
+    couple = Couple(fed)
+    for number in (8, 9):
+        fed.record(fed.source("genius_appointment", appointment_id=number, appointment_date="2026-01-01"), couple.ben)
+        fed.source("genius_quote", id=number, job_id=number, appointment_id=number)
+        job(fed, number, "2026-01-05")
+        at_hubspot = fed.source("hubspot_appointment", id=f"h{number}", genius_appointment_id=number,
+                           start_time="2026-01-01T10:00:00Z")  # fmt: skip
+        fed.record(at_hubspot, couple.ada if number == 9 else couple.ben)
+    for name, visit, day in (("far", "h9", "2026-06-20"), ("near", "h8", "2026-01-05")):
+        deal(fed, day, "500.00", name)
+        fed.source("hubspot_appointment_to_deal_association", appointment_id=visit, deal_id=name, association_type_id=1)
+    assert sorted((records, said) for records, _, said in sales(fed)) == [
+        (["genius_job 8", "hubspot_deal near"], "same household, same visit"),
+        (["genius_job 9", "hubspot_deal far"], "same household, same visit"),
+    ]  # fmt: skip
+
+
 def test_the_sale_of_nobody_known_is_one_by_itself(fed: FeedDatabase) -> None:
     """Money is not lost because nobody knows whose it is: it is credited to no source."""
     fed.source("genius_job", id=1, prospect_id=77, contract_date="2026-03-01", contract_amount="70.01")
@@ -138,6 +224,74 @@ def test_a_sale_that_was_called_off_is_no_money(fed: FeedDatabase) -> None:
     assert (journey["jobs"], journey["sold_amount"], journey["sold_at"]) == (0, 0, None)
     assert journey["lost_at"].date().isoformat() == "2026-03-04"
     assert not [row for row in rows(fed.session, "attribution_credit") if row["conversion"] == "sale"]
+
+
+def test_who_was_given_up_and_asks_again_is_not_lost(fed: FeedDatabase) -> None:
+    """Not by what came on the day of which no time is known, what we did, a visit that was called off, or a copy."""
+    visit = {"appointment_date": "2026-03-05", "add_date": "2026-02-01T10:00:00Z", "is_complete": True}
+    for label, key in (("No sale", 1), ("Cancelled", 2)):
+        fed.source("genius_appointment_outcome", id=key, label=label)
+    later: tuple[tuple[bool, str, dict[str, object]], ...] = (
+        (False, "callrail_call", {"id": "0", "start_time": "2026-03-04T23:30:00Z", "direction": "inbound"}),
+        (True, "callrail_call", {"id": "1", "start_time": "2026-03-05T00:30:00Z", "direction": "inbound"}),
+        (False, "callrail_call", {"id": "2", "start_time": "2026-03-05T00:30:00Z", "direction": "outbound"}),
+        (True, "leadconduit_lead", {"lead_id": "3", "created_at": "2026-03-05T12:00:00Z"}),
+        (True, "salespro_estimate", {"estimate_id": "4", "created_at": "2026-03-05T12:00:00Z"}),
+        (True, "genius_appointment", {"appointment_id": 5, "complete_outcome_id": 1, **visit}),
+        (False, "genius_appointment", {"appointment_id": 6, "complete_outcome_id": 2, **visit}),
+        (False, "marketsharp_contact", {"id": "7", "created_date": "2026-03-05T12:00:00Z"}),
+    )
+    fed.source("genius_prospect_source", id=1, prospect_id=8, source_date="2026-02-27T12:00:00Z")
+    people = []
+    for number, (_, table, values) in enumerate(later, 1):
+        fed.source("genius_job", id=number, prospect_id=number, contract_date="2026-03-01", cancel_date="2026-03-04")
+        people.append(fed.person(fed.source("genius_prospect", prospect_id=number), fed.source(table, **values)))
+    marts.run(fed.session, SALES)
+    lost = {row["person_id"]: row["lost_at"] is not None for row in rows(fed.session, "lead_journey")}
+    assert [not lost[person] for person in people] == [resumes for resumes, _, _ in later]
+
+
+def test_a_job_is_called_off_by_its_status_as_by_its_date_in_marts_and_leads_alike(fed: FeedDatabase) -> None:
+    """When nobody says when, that was when it was edited last; a word that is mapped later counts for what is there."""
+    for number, label in ((4, "Sold"), (5, "[X] Cancelled"), (6, "Back out")):
+        fed.source("genius_job_status", id=number, label=label)
+    edited = "2026-03-10T10:00:00Z"
+    people = [fed.person(fed.source("genius_prospect", prospect_id=number)) for number in range(4)]
+    for number, (status, day) in enumerate([(4, None), (5, None), (4, "2026-03-04"), (6, None)]):
+        fed.source("genius_job", id=number, prospect_id=number, contract_date="2026-03-01", contract_amount="10.00",
+                   status=status, cancel_date=day, modified=edited)  # fmt: skip
+    for number, word in ((4, "Completed"), (5, "Canceled")):
+        people.append(fed.person(fed.source("marketsharp_contact", id=f"m{number}")))
+        fed.source("marketsharp_job", id=f"j{number}", contact_id=f"m{number}", sale_date="2026-03-01T10:00:00Z",
+                   status=word, last_update=edited)  # fmt: skip
+
+    def called_off() -> list[tuple[str | None, bool]]:
+        fed.feed()
+        marts.run(fed.session, SALES)
+        found = {row["person_id"]: row for row in rows(fed.session, "sale")}
+        return [
+            (at and at.date().isoformat(), fed.lead(person)["status"] == "lost")
+            for person in people
+            for at in [found[person]["cancelled_at"]]
+        ]
+
+    lost, kept = ("2026-03-10", True), (None, False)
+    assert called_off() == [kept, lost, ("2026-03-04", True), kept, kept, lost]
+    fed.session.execute(
+        "INSERT INTO crm.status_mapping (source, source_status, status) VALUES ('genius.job', 'back out', 'lost')"
+    )
+    assert called_off() == [kept, lost, ("2026-03-04", True), lost, kept, lost]
+
+
+@pytest.mark.slow("other causes of a change in a mart")
+def test_a_job_that_is_sold_again_takes_the_contract_from_the_one_that_was_called_off(fed: FeedDatabase) -> None:
+    """Or the contract would be called off with the first."""
+    buyer(fed)
+    job(fed, 1, "2026-03-01")
+    for key, day, status in (("j1", "02", "Cancelled"), ("j2", "12", "Sold")):
+        fed.source("marketsharp_job", id=key, contact_id="m1", sale_date=f"2026-03-{day}T10:00:00Z", status=status)
+    assert [records for records, _, _ in sales(fed)] == [["genius_job 1", "marketsharp_job j2"], ["marketsharp_job j1"]]
+    assert [row["is_standing"] for row in rows(fed.session, "sale")] == [True, False]
 
 
 def credit(fed: FeedDatabase, key: str = "genius_job 1") -> dict[str, Row]:

@@ -59,6 +59,7 @@ class Business:
             fed.source("pipedesk.companies", id=str(employer), name=f"Employer {n}")
         for n in range(COMPANIES):
             fed.source("hubspot_company", id=f"c{n}")
+        fed.source("hubspot_pipeline_stage", id="won", is_closed=True, probability="1.0")
         for word, status in (("lead", "new"), ("customer", "won"), ("unqualified", "lost")):
             fed.session.execute(
                 "INSERT INTO crm.status_mapping (source, source_status, status)"
@@ -70,9 +71,11 @@ class Business:
             records = [self.contact(n), self.lead(n), self.prospect(n), self.bought_lead(n), self.employee(n)]
             self.people.append(fed.person(*records[: 1 + n % 5], first_name=self.draw("Ada", "Ben", "Cy"),
                                           last_name=self.draw("Example", "Novak"), zip=self.draw("45402", "43001"),
-                                          phones=(f"+1206555{n:04}",)))  # fmt: skip
+                                          phones=(f"+1206555{n:04}",),
+                                          household_id=self.homes[n % HOMES][0]))  # fmt: skip
             self.employ(n)
             self.job(n)
+            self.deal(n)
         for n in range(PEOPLE, PEOPLE + CROWD):
             self.fed.person(self.contact(n))
             self.associate(n, "c0")
@@ -121,6 +124,13 @@ class Business:
                         cancel_date=self.draw(None, None, "2026-05-01"))  # fmt: skip
         if n % 2:
             self.fed.source("genius_job_financing", job_id=n, co_applicant=f"{self.draw('ada', 'ben')} example")
+
+    def deal(self, n: int) -> None:
+        """A sale, which may be one with a job of somebody of the household."""
+        self.fed.source("hubspot_deal", id=f"d{n}", dealstage="won", closedate=self.time(),
+                        amount=self.draw(f"{n}00.25", None), archived=self.chance.random() < 0.1)  # fmt: skip
+        self.fed.source("hubspot_contact_to_deal_association", contact_id=str(n), deal_id=f"d{n}",
+                        association_type_id=3, archived=self.chance.random() < 0.1)  # fmt: skip
 
     def anybody(self) -> uuid.UUID:
         row = self.fed.one("SELECT person_id FROM identity.person ORDER BY md5(person_id::text || %s) LIMIT 1",
@@ -205,7 +215,16 @@ class Business:
 
     def edits(self) -> list[Callable[[], Any]]:
         some = range(PEOPLE)
-        of_row = (self.contact, self.lead, self.prospect, self.bought_lead, self.employee, self.employ, self.job)
+        of_row = (
+            self.contact,
+            self.lead,
+            self.prospect,
+            self.bought_lead,
+            self.employee,
+            self.employ,
+            self.job,
+            self.deal,
+        )
         return [
             *((lambda edit=edit: edit(self.chance.choice(some))) for edit in of_row),
             self.merge, self.split, self.forget, self.delete_record, self.move_house, self.move_house, self.rename,

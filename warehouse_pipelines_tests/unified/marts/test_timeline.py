@@ -1,5 +1,7 @@
 """``marts.activity_timeline``: what each source tells of, whose it is, and runs of what changed."""
 
+from decimal import Decimal
+
 import pytest
 from psycopg import sql
 
@@ -208,16 +210,22 @@ def test_another_zone_computes_everything(fed: FeedDatabase, monkeypatch: pytest
 @pytest.mark.slow("other causes of a change in a mart")
 def test_money_of_another_currency_is_converted_or_left_out(fed: FeedDatabase) -> None:
     """By the rate of its day; a rate that somebody enters later counts for what is there already."""
-    for number, currency in enumerate(("USD", None, "cad", "EUR"), 1):
+    for number, (currency, home) in enumerate(
+        (("USD", None), (None, None), ("cad", None), ("EUR", None), ("GBP", "130.00")), 1
+    ):
         fed.source("hubspot_deal", id=str(number), createdate="2026-05-02T12:00:00Z", amount="100.00",
-                   deal_currency_code=currency)  # fmt: skip
+                   deal_currency_code=currency, amount_in_home_currency=home)  # fmt: skip
     fed.session.execute(
         "INSERT INTO crm.fx_rate (currency, since, rate_to_usd) VALUES ('CAD', '2026-01-01', 0.75),"
         " ('CAD', '2026-06-01', 0.5)"
     )
-    assert [str(row["amount"]) for row in timeline(fed, kind="deal")] == ["100.00", "100.00", "75.00", "None"]
+    assert [str(row["amount"]) for row in timeline(fed, kind="deal")] == [
+        "100.00", "100.00", "75.00", "None", "130.00",
+    ]  # fmt: skip
     fed.session.execute("INSERT INTO crm.fx_rate (currency, since, rate_to_usd) VALUES ('EUR', '2026-05-01', 1.1)")
-    assert [str(row["amount"]) for row in timeline(fed, kind="deal")] == ["100.00", "100.00", "75.00", "110.00"]
+    assert [str(row["amount"]) for row in timeline(fed, kind="deal")] == [
+        "100.00", "100.00", "75.00", "110.00", "130.00",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -269,3 +277,36 @@ def test_each_activity_can_be_planned_although_its_table_is_empty(fed: FeedDatab
         for one in ACTIVITIES:
             for rows_of in ("", "some_row"):
                 fed.session.execute(sql.SQL("EXPLAIN {}").format(activity.select(one, rows_of)))
+
+
+def test_an_amount_that_nobody_can_mean_counts_nowhere_and_is_named(fed: FeedDatabase) -> None:
+    """A slip of the hand stops no mart, and is not the money of the year."""
+    fed.source("hubspot_pipeline_stage", id="won", is_closed=True, probability="1.0")
+    fed.person(fed.source("hubspot_contact", id="1"), fed.source("genius_prospect", prospect_id=1))
+    for number in (1, 2):
+        fed.source("hubspot_contact_to_deal_association", contact_id="1", deal_id=f"{number}", association_type_id=3)
+        fed.source("hubspot_deal", id=f"{number}", dealstage="won", createdate="2026-01-01",
+                    closedate=f"2026-0{number}-01", amount=999999999999)  # fmt: skip
+    fed.source("genius_job", id=1, prospect_id=1, contract_date="2026-06-01", contract_amount="0.01")
+    fed.source("genius_job", id=2, prospect_id=1, contract_date="2026-09-01", contract_amount="999999999.99")
+    for number, amount in enumerate(("1e12", "900000000", "5"), 1):
+        fed.source("genius_job_change_order", id=number, job_id=1, total_amount=amount, sold_date="2026-06-02")
+    fed.source("gsheet_marketing_spend", id=1, date="2026-01-05", channel="Radio", amount="1e20")
+    fed.feed()
+    marts.run(fed.session)
+    (journey,) = rows(fed.session, "lead_journey")
+    assert (journey["jobs"], journey["sold_amount"]) == (4, Decimal("1000000000.00"))
+    refused = [row for row in rows(fed.session, "activity_timeline") if row["refused_amount"] is not None]
+    assert {(row["source_table"], row["source_key"], row["kind"]) for row in refused} == {
+        ("hubspot_deal", "1", "deal"), ("hubspot_deal", "1", "sale"), ("hubspot_deal", "2", "deal"),
+        ("hubspot_deal", "2", "sale"), ("genius_job_change_order", "1", "change_order"),
+    }  # fmt: skip
+    assert {row["amount"] for row in refused} == {None}
+    (orders,) = rows(fed.session, "job_change_orders")
+    assert (orders["change_orders"], orders["changed_amount"], orders["changed_share"]) == (2, 900000005, None)
+    assert fed.one("SELECT reason FROM marts.refused_costs")["reason"] == "the amount is a billion or more"
+    told = {row["crm_source"]: row["refused_amounts"] for row in fed.all("SELECT * FROM answers.quality")}
+    assert (told["hubspot"], told["genius"], told["marketsharp"]) == (2, 1, 0)
+    for mart in MARTS:
+        for check in mart.checks:
+            assert fed.all(check.faults) == [], check.name

@@ -1,0 +1,2 @@
+DROP VIEW IF EXISTS answers.quality;
+ALTER TABLE marts.activity_timeline DROP COLUMN refused_amount;

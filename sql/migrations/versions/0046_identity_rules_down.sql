@@ -1,0 +1,1 @@
+ALTER TABLE identity.read_position DROP COLUMN rules;

@@ -1,6 +1,7 @@
 -- Leads that a merge took away, and whose person is another one again than that of the lead that stayed: what they lent
 -- goes from there, where nobody changed it since. What was taken back of a consent meanwhile is taken back in both.
--- Entries of the do-not-call list stay with both: nobody but a person ends one.
+-- Entries of the do-not-call list stay with both: nobody but a person ends one. A sequence goes on for the lead that was
+-- enrolled.
 --
 -- step: 1 for the lead that stayed, more for those that this one became part of since.
 CREATE TEMP TABLE feed_returned ON COMMIT DROP AS
@@ -13,7 +14,16 @@ CREATE TEMP TABLE feed_returned ON COMMIT DROP AS
         WHERE NOT m.is_live AND m.deleted_by_feed = 'merged' AND f.written ? 'lent'
         UNION ALL
         SELECT c.lead_id, c.person_id, (f.written #>> '{lent,to}')::uuid,
-            jsonb_build_object('tags', c.lent -> 'tags', 'consent', c.lent -> 'consent', 'fields', (
+            -- Of what came there, what that lead had not itself.
+            jsonb_build_object('enrollments', c.lent -> 'enrollments',
+                'tags', (SELECT coalesce(jsonb_agg(e), '[]') FROM jsonb_array_elements(c.lent -> 'tags') AS e
+                         WHERE e IN (SELECT jsonb_array_elements(f.written #> '{lent,tags}'))),
+                'consent', (SELECT coalesce(jsonb_agg(e), '[]') FROM jsonb_array_elements(c.lent -> 'consent') AS e
+                            WHERE e IN (SELECT jsonb_array_elements(f.written #> '{lent,consent}'))),
+                'metadata', (SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}')
+                             FROM jsonb_each(c.lent -> 'metadata') AS e
+                             WHERE f.written #> '{lent,metadata}' -> e.key = e.value),
+                'fields', (
                 SELECT coalesce(jsonb_object_agg(k.key, jsonb_build_object('is', k.value -> 'is', 'was',
                            CASE jsonb_typeof(k.value -> 'was') WHEN 'null' THEN t.lent -> 'was' ELSE k.value -> 'was' END)),
                            '{}')
@@ -74,6 +84,9 @@ UPDATE crm.leads AS l
             SELECT unnest(x.tags) AS t
             EXCEPT (SELECT jsonb_array_elements_text(r.lent -> 'tags') FROM feed_returned AS r WHERE r.stays = x.id
                     EXCEPT SELECT jsonb_array_elements_text(coalesce(w.written -> 'tags', '[]')))) AS kept ORDER BY t),
+        source_metadata = x.source_metadata - ARRAY(
+            SELECT t.key FROM feed_returned AS r, jsonb_each(r.lent -> 'metadata') AS t
+            WHERE r.stays = x.id AND x.source_metadata -> t.key = t.value),
         consent = (SELECT coalesce(jsonb_agg(e ORDER BY n), '[]')
                    FROM jsonb_array_elements(x.consent) WITH ORDINALITY AS c (e, n)
                    WHERE e NOT IN (SELECT jsonb_array_elements(r.lent -> 'consent') FROM feed_returned AS r
@@ -90,11 +103,31 @@ UPDATE crm.lead_feed AS s SET written = s.written - u.fields || u.written
               coalesce(jsonb_object_agg(u.field, u.written) FILTER (WHERE u.had_written), '{}') AS written
           FROM feed_unlent AS u
               JOIN crm.lead_feed AS w ON w.organization_id = %(organization)s AND w.lead_id = u.stays
-          WHERE w.entered IS NOT NULL AND u.field <> 'created_at' AND EXISTS (
+          WHERE u.field <> 'created_at' AND EXISTS (
               SELECT FROM feed_returned AS r
               WHERE r.stays = u.stays AND r.lent #> ARRAY['fields', u.field, 'is'] = w.written -> u.field)
           GROUP BY u.stays) AS u
     WHERE s.organization_id = %(organization)s AND s.lead_id = u.stays;
+UPDATE crm.lead_sequence_enrollments AS e SET lead_id = r.lead_id
+    FROM (SELECT DISTINCT ON (n.id) n.id, r.lead_id, r.stays
+          FROM feed_returned AS r, LATERAL (SELECT jsonb_array_elements_text(r.lent -> 'enrollments')::uuid AS id) AS n
+              JOIN crm.lead_sequence_enrollments AS o ON o.organization_id = %(organization)s AND o.id = n.id
+          WHERE o.lead_id = r.stays
+          ORDER BY n.id, r.step DESC) AS r
+    WHERE e.organization_id = %(organization)s AND e.id = r.id AND NOT (
+        e.status IN ('active', 'paused') AND EXISTS (
+            SELECT FROM crm.lead_sequence_enrollments AS o
+            WHERE o.organization_id = e.organization_id AND o.lead_id = r.lead_id AND o.sequence_id = e.sequence_id
+                AND o.status IN ('active', 'paused')));
+UPDATE crm.sequence_message AS m
+    SET lead_id = e.lead_id, recipient = CASE WHEN m.status NOT IN ('waiting', 'retry', 'parked') THEN m.recipient
+                                              WHEN m.channel = 'email' THEN l.email ELSE l.phone END
+    FROM feed_returned AS r
+        JOIN crm.leads AS l ON l.organization_id = %(organization)s AND l.id = r.lead_id
+        JOIN crm.lead_sequence_enrollments AS e ON e.organization_id = %(organization)s AND e.lead_id = r.lead_id
+            AND r.lent -> 'enrollments' ? e.id::text
+    WHERE m.organization_id = %(organization)s AND m.enrollment_id = e.id AND m.settled_at IS NULL
+        AND m.lead_id <> e.lead_id;
 -- What others lent to the same lead later stands on what was there before.
 UPDATE crm.lead_feed AS f SET written = jsonb_set(f.written, '{lent,fields}', (
         SELECT coalesce(jsonb_object_agg(k.key, k.value || coalesce((

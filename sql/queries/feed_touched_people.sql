@@ -1,6 +1,6 @@
 -- The people of the records in feed_changed, whose number a text message among them came from, whose lead follows a record in
--- feed_followed, and those who share the number of one of them, or of a lead that was deleted since the feed's position;
--- only customers are left. `texts`: the tables of text messages, which are touches.
+-- feed_followed, and those who share the number of one of them, or of a lead that was deleted since the feed's position, and
+-- who lives with one of these, because two may have bought together; only customers are left. `texts`: the tables of text messages, which are touches.
 INSERT INTO feed_person
     SELECT DISTINCT m.person_id FROM feed_changed AS c
         JOIN identity.member AS m ON m.source_table = c.source_table AND m.source_key = c.source_key
@@ -36,6 +36,11 @@ INSERT INTO feed_person
         JOIN crm.leads AS o ON o.organization_id = n.organization_id AND o.source_metadata ? 'shared_phones'
             AND o.source_metadata -> 'shared_phones' ? n.phone AND o.deleted_at IS NULL
     WHERE o.golden_id IS NOT NULL
+    ON CONFLICT DO NOTHING;
+INSERT INTO feed_person
+    SELECT DISTINCT o.person_id
+    FROM feed_person AS f JOIN identity.person AS p USING (person_id)
+        JOIN identity.person AS o ON o.household_id = p.household_id
     ON CONFLICT DO NOTHING;
 DELETE FROM feed_person AS f WHERE NOT EXISTS (
     SELECT FROM identity.person AS p WHERE p.person_id = f.person_id AND p.kind = 'customer')

@@ -1,23 +1,6 @@
--- feed_wanted: a row per organization and person that is a lead, with what the sources say it is, and who says so.
-CREATE TEMP TABLE feed_said ON COMMIT DROP AS
-    SELECT s.*, r.status, r.rank, r.is_closed, r.reopens
-    FROM feed_signal AS s
-        LEFT JOIN crm.status_mapping AS m ON m.source = s.word_source AND m.source_status = s.word
-        LEFT JOIN crm.status_rank AS r ON s.word IS NOT NULL AND r.status = coalesce(m.status, s.fallback)
-    WHERE EXISTS (SELECT FROM feed_signal AS l WHERE l.organization_id = s.organization_id
-                  AND l.person_id = s.person_id AND l.makes_lead);
-ANALYZE feed_said;
-CREATE TEMP TABLE feed_called_off ON COMMIT DROP AS
-    -- A sale that was called off is none, unless another row of that table stands for another sale. When a job was sold says
-    -- nothing of when it was called off: that was when it was edited last.
-    SELECT DISTINCT ON (organization_id, person_id) organization_id, person_id, edited_at AS said_at, source_table
-    FROM feed_said WHERE calls_off AND status = 'lost'
-    ORDER BY organization_id, person_id, edited_at DESC, source_table, source_key;
-ANALYZE feed_called_off;
+-- feed_wanted: a row per organization and person that is a lead, with what feed_said has of it, and who says so.
 CREATE TEMP TABLE feed_standing ON COMMIT DROP AS
-    SELECT s.* FROM feed_said AS s LEFT JOIN feed_called_off AS o USING (organization_id, person_id)
-    WHERE s.status IS NOT NULL
-        AND NOT (s.status = 'won' AND o.said_at > s.said_at AND o.source_table <> s.source_table IS TRUE);
+    SELECT s.* FROM feed_said AS s WHERE s.status IS NOT NULL AND NOT (s.status = 'won' AND s.is_off);
 ANALYZE feed_standing;
 CREATE TEMP TABLE feed_closed ON COMMIT DROP AS
     SELECT DISTINCT ON (organization_id, person_id) organization_id, person_id, said_at, source_table, source_key, word
@@ -75,7 +58,7 @@ CREATE TEMP TABLE feed_valued ON COMMIT DROP AS
     FROM (SELECT DISTINCT ON (organization_id, person_id, value_rank, source_table, source_key) *
           FROM feed_said
           -- What was not agreed to is worth nothing, and a value that no column holds is none.
-          WHERE value_usd BETWEEN 0 AND 999999999.99 AND status IS DISTINCT FROM 'lost'
+          WHERE value_usd BETWEEN 0 AND 999999999.99 AND status IS DISTINCT FROM 'lost' AND NOT is_off
           ORDER BY organization_id, person_id, value_rank, source_table, source_key, said_at DESC) AS said
     GROUP BY organization_id, person_id, value_rank;
 ANALYZE feed_valued;

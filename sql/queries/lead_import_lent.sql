@@ -1,5 +1,6 @@
 -- Of leads that became part of another one, which is there: what they have, and by the log of the other what changed of it
--- since. All values are texts, as in the log. `proposed` is what the sources say of the other.
+-- since. All values are texts, as in the log. `proposed` is what the sources say of the other; `metadata` what the other has
+-- of source_metadata.
 --
 -- organization_id, leads, fields (of the log)
 WITH RECURSIVE part AS (
@@ -12,11 +13,13 @@ WITH RECURSIVE part AS (
         JOIN crm.leads AS l ON l.organization_id = %(organization_id)s AND l.deleted_at IS NOT NULL AND l.id = CASE
             WHEN p.merged_into ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN p.merged_into::uuid END
 )
-SELECT p.lead_id::text, o.id::text AS other_id, has.texts AS has, other.texts AS other_has, said.texts AS proposed, log.changes
+SELECT p.lead_id::text, o.id::text AS other_id, has.texts AS has, other.texts AS other_has, said.texts AS proposed, log.changes,
+    coalesce(m.written #> '{lent,metadata}', '{}') AS metadata
 FROM part AS p
     JOIN crm.leads AS l ON l.organization_id = %(organization_id)s AND l.id = p.lead_id
     JOIN crm.leads AS o ON o.organization_id = %(organization_id)s AND o.deleted_at IS NULL AND o.id = CASE
         WHEN p.merged_into ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN p.merged_into::uuid END
+    LEFT JOIN crm.lead_feed AS m ON m.organization_id = l.organization_id AND m.lead_id = l.id
     LEFT JOIN crm.lead_feed AS f ON f.organization_id = o.organization_id AND f.lead_id = o.id,
     LATERAL (SELECT jsonb_object_agg(v.key, v.value) AS texts FROM jsonb_each_text(to_jsonb(l)) AS v) AS has,
     LATERAL (SELECT jsonb_object_agg(v.key, v.value) AS texts FROM jsonb_each_text(to_jsonb(o)) AS v) AS other,

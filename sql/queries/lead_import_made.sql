@@ -18,7 +18,8 @@ SELECT l.id::text AS id, CASE
                            WHERE a.organization_id = l.organization_id AND a.lead_id = l.id AND a.changed_by IS NOT NULL
                                AND a.field_name <> 'golden_id') END THEN 'somebody changed it since'
     WHEN EXISTS (SELECT FROM crm.lead_sequence_enrollments AS e
-                 WHERE e.organization_id = l.organization_id AND e.lead_id = l.id) THEN 'it was enrolled in a sequence'
+                 WHERE e.organization_id = l.organization_id AND e.lead_id = l.id)
+        OR f.written #> '{lent,enrollments}' <> '[]' THEN 'it was enrolled in a sequence'
     WHEN EXISTS (SELECT FROM crm.dnc_list AS d
                  WHERE d.organization_id = l.organization_id AND d.lead_id = l.id AND d.detected_by <> 'import')
         THEN 'somebody put it on the do-not-call list'

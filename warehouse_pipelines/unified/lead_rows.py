@@ -36,7 +36,7 @@ class Signal:
     ``unmapped``    what a status is loaded as that no row maps: what claims least
     ``closed``, ``chance``  columns of a stage of a deal: whether it ends the deal, and its probability, from which the
                     nearest status of an unmapped stage is taken
-    ``calls_off``   a lost row ends a sale that others told of before it was edited last
+    ``calls_off``   a lost row ends the sale, of which other rows may tell too (``feed.called_off``)
     ``cancelled``   a column that, when it is filled, says that it was cancelled, whatever its status
     ``said``        the column of the time of the status, where it is not when the row was edited
     ``owner``       the column of the rep, a key of ``owner_table``

@@ -366,6 +366,39 @@ def test_a_lead_on_the_list_is_there_with_all_numbers_and_leads_of_its_person(
     assert (row["permanent"], row["n"]) == (0, row["by_letter"])
 
 
+def test_a_lead_that_became_part_of_another_answers_as_that_one(serve: Serving, admin: httpx.Client) -> None:
+    """To reads, changes, enrollments and a repeated POST. By its old id it is not deleted."""
+    key = {"Idempotency-Key": str(uuid4())}
+    body = {"first_name": "Ada", "phone": phone(), "consent": json.loads(CONSENT)}
+    gone, between, lead = (
+        admin.post("/api/leads", json=body, headers=key).json(), made(admin), made(admin, consent=json.loads(CONSENT)),
+    )  # fmt: skip
+    address, now = f"/api/leads/{gone['id']}", f"/api/leads/{lead['id']}"
+    before = admin.get(address).headers["etag"]
+    with warehouse.session(serve.url) as session:
+        for one, other in ((gone, between), (between, lead)):
+            session.execute(
+                "UPDATE crm.leads SET deleted_at = now(), source_metadata = jsonb_build_object("
+                "'feed_deleted', 'merged', 'merged_into', %s::text) WHERE id = %s", [other["id"], one["id"]],
+            )  # fmt: skip
+    read = admin.get(address)
+    assert (read.json()["id"], read.headers["content-location"]) == (lead["id"], now)
+    assert "content-location" not in admin.get(now).headers
+    again = admin.post("/api/leads", json=body, headers=key)
+    assert (again.status_code, again.json()["id"], again.headers["location"]) == (201, lead["id"], now)
+    problem(admin.patch(address, json={"division": "north"}, headers={"If-Match": before}), 412)
+    changed = admin.patch(address, json={"division": "north"}, headers={"If-Match": read.headers["etag"]})
+    assert (changed.json()["id"], changed.json()["division"]) == (lead["id"], "north")
+    assert changed.headers["content-location"] == now
+    sequence = admin.post("/api/nurture_sequences", json={"name": "W", "steps": [{"channel": "sms", "body": "a"}]})
+    enrolled = admin.post(f"{address}/enroll", json={"sequence_id": sequence.json()["id"]})
+    assert (enrolled.status_code, enrolled.json()["lead_id"], enrolled.headers["location"]) == (201, lead["id"], now)
+    problem(admin.delete(address), 404)
+    assert admin.delete(now).status_code == 204
+    for request in (admin.get(address), admin.patch(address, json={"division": "south"})):
+        problem(request, 404)
+
+
 def test_a_patch_with_consents_as_they_were_read_before_one_was_taken_back_leaves_it_so(
     serve: Serving, admin: httpx.Client
 ) -> None:

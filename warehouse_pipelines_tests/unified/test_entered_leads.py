@@ -214,15 +214,19 @@ def test_undoing_an_import_leaves_the_lead_of_the_source(entered: Entered, conta
     assert "import_id" not in lead["source_metadata"]
 
 
-MORE = "First,Last,Phone,Email,Zip,Division,Value,Tags,SMS Consent,Email Consent,Consent Date,Consent Source,Created\n"
+MORE = (
+    "First,Last,Phone,Email,Zip,Division,Value,Tags,SMS Consent,Email Consent,Consent Date,Consent Source,"
+    "Created,Notes\n"
+)
 WITH_MORE = (
-    "Adah,Example,2162230102,x@example.com,44101,north,5000,bought list,yes,revoked,2025-01-01,bought list,2024-01-01\n"
+    "Adah,Example,2162230102,x@example.com,44101,north,5000,bought list,yes,revoked,2025-01-01,bought list,"
+    "2024-01-01,gate 4711\n"
 )
 
 
 def what_the_file_gave(lead: dict[str, Any]) -> tuple[Any, ...]:
     given = [one["channel"] for one in lead["consent"] if "revoked_at" not in one]
-    return lead["division"], lead["value_usd"], lead["tags"], given
+    return lead["division"], lead["value_usd"], lead["tags"], given, lead["source_metadata"].get("notes")
 
 
 @pytest.mark.parametrize("contact_first", [False, True])
@@ -241,7 +245,7 @@ def test_undoing_an_import_leaves_no_consent_tag_or_value_on_the_lead_of_the_sou
     entered.contact(phone_e164=PHONE, mobilephone="(216) 223-0102", mobilephone_e164=OTHER_PHONE, **stage)
     entered.unify()
     [lead] = entered.live()
-    assert what_the_file_gave(lead) == ("north", 5000, ["bought list"], ["sms"])
+    assert what_the_file_gave(lead) == ("north", 5000, ["bought list"], ["sms"], "gate 4711")
     assert lead["created_at"].year == 2024
     undone = entered.undo(done)
     expected = "consent was changed since, or must stay" if contact_first else undo.HANDED_OVER
@@ -249,7 +253,7 @@ def test_undoing_an_import_leaves_no_consent_tag_or_value_on_the_lead_of_the_sou
     for full in (False, True):
         entered.unify(full=full)
         [lead] = entered.live()
-        assert what_the_file_gave(lead) == (None, None, [], [])
+        assert what_the_file_gave(lead) == (None, None, [], [], None)
         assert [one["channel"] for one in lead["consent"]] == ["email"]
         assert (lead["first_name"], lead["phone"], lead["email"]) == ("Ada", PHONE, "ada@example.com")
         assert not since or since == [lead["created_at"]]
@@ -259,7 +263,7 @@ def test_undoing_an_import_follows_a_lead_that_it_changed_into_the_one_it_became
     """What the other lead had itself stays, and it is said of what both have."""
     entered.contact(phone_e164=PHONE)
     entered.unify()
-    entered.load("Adah,Example,2162230102,x@example.com,,,,own,,,,\n", head=MORE)
+    entered.load("Adah,Example,2162230102,x@example.com,,,,own,,,,,,\n", head=MORE)
     entered.unify()
     [part] = [lead for lead in entered.live() if lead["first_name"] == "Adah"]
     [other] = [lead for lead in entered.live() if lead["first_name"] == "Ada"]
@@ -270,14 +274,14 @@ def test_undoing_an_import_follows_a_lead_that_it_changed_into_the_one_it_became
     entered.unify()
     [lead] = entered.live()
     assert lead["id"] == other["id"]
-    assert what_the_file_gave(lead) == ("north", 5000, ["bought list", "own"], ["sms"])
+    assert what_the_file_gave(lead) == ("north", 5000, ["bought list", "own"], ["sms"], "gate 4711")
     undone = entered.undo(done)
     assert (undone.partly, undone.left) == (1, {
         "consent was changed since, or must stay": 2, undo.ALIKE.format("division"): 1,
     })  # fmt: skip
     for lead in entered.fed.leads("id = ANY(%s)", [part["id"], other["id"]]):
         kept = "north" if lead["id"] == other["id"] else None
-        assert what_the_file_gave(lead) == (kept, None, ["own"], [])
+        assert what_the_file_gave(lead) == (kept, None, ["own"], [], None)
 
 
 def test_an_opt_out_of_a_file_holds_for_the_numbers_that_the_person_gets_later(entered: Entered) -> None:

@@ -510,3 +510,27 @@ def test_a_shared_number_goes_to_the_other_lead_when_the_one_that_has_it_is_dele
     fed.feed()
     lead = fed.lead(other)
     assert (lead["phone"], lead["source_metadata"].get("shared_phones")) == (PHONE, None)
+
+
+def test_what_the_feed_wrote_into_a_lead_that_became_part_of_another_is_no_entry_there(fed: FeedDatabase) -> None:
+    """The sources may still change it, also where an older version took it for an entry; a user's own stays."""
+    won = ada(fed, 1, lifecyclestage="customer")
+    more = {"lifecyclestage": "lead", "hge_primary_source": "Event", "createdate": "2026-02-01"}
+    stays = fed.person(won, first_name="Ada")
+    goes = fed.person(ada(fed, 2, **more, division="Toledo"), first_name="Ada")
+    fed.feed()
+    fed.edit(fed.lead(goes)["id"], postal_code="43004")
+    lead = fed.lead(stays)["id"]
+    fed.join(stays, goes)
+    fed.feed()
+    assert (fed.lead(stays)["source"], fed.lead(stays)["division"]) == ("event", "Toledo")
+    ada(fed, 2, **more, division=None)
+    fed.feed()
+    after = fed.lead(stays)
+    assert (after["id"], after["source"], after["division"], after["postal_code"]) == (lead, "event", None, "43004")
+    fed.session.execute("UPDATE crm.lead_feed SET written = written || '{\"source\": null}' WHERE lead_id = %s", [lead])
+    ada(fed, 2, **more | {"hge_primary_source": "Direct mail"})
+    fed.feed()
+    assert fed.lead(stays)["source"] == "event"
+    fed.feed(full=True)
+    assert fed.lead(stays)["source"] == "direct mail"

@@ -54,6 +54,33 @@ def test_a_sale_that_was_called_off_is_lost(fed: FeedDatabase) -> None:
     assert (fed.lead(person)["status"], fed.lead(person)["value_usd"]) == ("won", 5000)
 
 
+def test_a_sale_that_one_crm_calls_off_is_none_in_the_others_whichever_told_later(fed: FeedDatabase) -> None:
+    """As in ``marts.sale``: the deal of the spouse too. What was sold long after that is another sale."""
+    home = fed.one("INSERT INTO identity.household DEFAULT VALUES RETURNING household_id")["household_id"]
+    fed.source("hubspot_pipeline_stage", id="won", is_closed=True, probability="1.0")
+    fed.source("hubspot_deal", id="d", dealstage="won", closedate=MAR, hs_lastmodifieddate=MAR, amount=1000)
+    fed.source("hubspot_contact_to_deal_association", contact_id="1", deal_id="d", association_type_id=3)
+    contact = fed.source("hubspot_contact", id="1", lifecyclestage="customer", lastmodifieddate=MAR)
+    ada = fed.person(contact, household_id=home)
+    job = {"id": 1, "prospect_id": 9, "contract_date": "2026-02-08", "contract_amount": 1000}
+    fed.source("genius_job", **job, modified=FEB)
+    ben = fed.person(fed.source("genius_prospect", prospect_id=9), *tell(fed, rabbit=("Sold", JAN)), household_id=home)
+
+    def stand() -> list[tuple[str, int | None]]:
+        fed.feed()
+        fed.settle()
+        return [(lead["status"], lead["value_usd"]) for lead in (fed.lead(ada), fed.lead(ben))]
+
+    assert stand() == [("won", 1000), ("won", 1000)]
+    fed.source("genius_job", **job, modified=FEB, cancel_date="2026-02-10")
+    assert stand() == [("new", None), ("lost", None)]
+    tell(fed, rabbit=("Sold", "2026-09-01T00:00:00Z"))
+    assert stand() == [("new", None), ("won", None)]
+    assert fed.feed(full=True).counts["updated"] == 0
+    fed.source("genius_job", **job, modified=FEB, cancel_date=None)
+    assert stand() == [("won", 1000), ("won", 1000)]
+
+
 def test_a_deal_of_two_contacts_of_one_person_is_counted_once(fed: FeedDatabase) -> None:
     contacts = [fed.source("hubspot_contact", id=key) for key in ("1", "2")]
     fed.source("hubspot_deal", id="d", dealstage="closedwon", amount=5600, hs_lastmodifieddate=FEB)

@@ -1,5 +1,6 @@
 """People who were made one by a decision that is withdrawn: each lead is again what it was, whoever wrote it."""
 
+import json
 import random
 import uuid
 from itertools import pairwise
@@ -58,7 +59,9 @@ def test_each_lead_is_what_it_was(fed: FeedDatabase, seed: int) -> None:
     for lead in fed.leads("deleted_at IS NULL"):
         edits = {"tags": [chance.choice("abc")], "timezone": chance.choice(["America/New_York", "America/Chicago"]),
                  "owner_id": str(uuid.uuid4()), "value_usd": chance.randrange(9), "division": "Akron",
-                 "consent": CONSENT}  # fmt: skip
+                 "consent": CONSENT,
+                 "source_metadata": json.dumps(lead["source_metadata"] | {chance.choice("xyz"): chance.choice("ab"),
+                                                                          "city": "Reno"})}  # fmt: skip
         fed.edit(lead["id"], **{name: value for name, value in edits.items() if chance.random() < 0.4})
     unify(fed)
     fed.feed(full=True)
@@ -71,3 +74,52 @@ def test_each_lead_is_what_it_was(fed: FeedDatabase, seed: int) -> None:
     decisions.withdraw(fed.session, made)
     unify(fed)
     assert fed.all(AS_THEY_WERE) == before
+
+
+def test_what_hangs_on_a_lead_goes_on_with_the_one_that_it_becomes_part_of(fed: FeedDatabase) -> None:
+    """Notes, an address, and a sequence with the message that waits; and it is its own again afterwards."""
+    fed.source("hubspot_contact", id="1", firstname="Ada", lastname="Bell", email="ada@example.com",
+               phone_e164=NUMBERS[0], lifecyclestage="opportunity", createdate="2025-01-01")  # fmt: skip
+    entered = enter(fed, first_name="Ida", phone=NUMBERS[1], email="ida@example.com")
+    unify(fed)
+    goes = uuid.UUID(entered.partition(":")[2])
+    told = {"notes": "gate code 4711", "street": "1 Main St", "external_id": "X-99"}
+    fed.edit(goes, source_metadata=json.dumps(told), consent=CONSENT)
+    fed.session.execute("SELECT set_config('app.organization_id', %s, false)", [ORGANIZATION])
+    steps = json.dumps([{"channel": "sms", "delay_minutes": 0, "body": "x"}] * 2)
+    sequences = [
+        fed.one(
+            "INSERT INTO crm.nurture_sequences (organization_id, name, steps) VALUES (%s, %s, %s) RETURNING id",
+            [ORGANIZATION, name, steps],
+        )["id"]
+        for name in ("one", "two")
+    ]
+    stays = fed.one("SELECT id FROM crm.leads WHERE first_name = 'Ada'")["id"]
+    fed.edit(stays, consent=CONSENT)
+    own = fed.one("SELECT crm.enroll_lead(%s, %s) AS id", [stays, sequences[1]])["id"]
+    made, other = (fed.one("SELECT crm.enroll_lead(%s, %s) AS id", [goes, one])["id"] for one in sequences)
+    fed.session.execute(
+        "INSERT INTO crm.sequence_message (organization_id, enrollment_id, step, lead_id, channel, status, recipient)"
+        " VALUES (%s, %s, 0, %s, 'sms', 'waiting', %s)", [ORGANIZATION, made, goes, NUMBERS[1]],
+    )  # fmt: skip
+
+    def enrolled() -> dict[uuid.UUID, uuid.UUID]:
+        found = fed.all("SELECT id, lead_id FROM crm.lead_sequence_enrollments")
+        return {row["id"]: row["lead_id"] for row in found}
+
+    def waits() -> tuple[uuid.UUID, str]:
+        row = fed.one("SELECT lead_id, recipient FROM crm.sequence_message")
+        return row["lead_id"], row["recipient"]
+
+    decision = decisions.confirm(fed.session, "hubspot_contact:1", entered, by="ann").decision_id
+    unify(fed)
+    [lead] = fed.leads("deleted_at IS NULL")
+    assert (lead["id"], lead["source_metadata"] | told) == (stays, lead["source_metadata"])
+    assert enrolled() == {made: stays, other: goes, own: stays}
+    assert waits() == (stays, lead["phone"])
+    decisions.withdraw(fed.session, [decision])
+    unify(fed)
+    assert not told.keys() & fed.leads("id = %s", stays)[0]["source_metadata"].keys()
+    assert fed.leads("id = %s", goes)[0]["source_metadata"] | told == fed.leads("id = %s", goes)[0]["source_metadata"]
+    assert enrolled() == {made: goes, other: goes, own: stays}
+    assert waits() == (goes, NUMBERS[1])

@@ -4,6 +4,10 @@ Each is one statement as ``crm_app`` for the visitor's organization; transitions
 histories are the database's. Who lacks ``personal.read`` sees leads as the schema ``masked`` shows them, and may not
 filter by what is masked, since a filter that finds or does not find tells as much.
 
+A lead that became part of another one, because both are one person, answers as that one, to reads, changes and repeated
+requests, with its address in ``Content-Location``: many clients follow no redirect of a PATCH or POST. By its old id it
+is not deleted.
+
 An ``ETag`` is a hash of the whole row. With ``If-Match`` a change is made only to the row that the client has seen: the
 condition is part of the UPDATE, which looks at the row again after it has waited for another change, so of two at a
 time one is refused (412). Masked leads have none, because a hash of few possible values can be tried.
@@ -65,18 +69,35 @@ async def _masked(session: "Session", leads: Sequence[Mapping[str, Any]]) -> lis
     return [by_id[lead["id"]] for lead in leads]
 
 
-async def _answer(session: "Session", request: Request, lead_id: str, status: int = 200) -> Response:
-    """Return a lead as it is now, as the visitor may see it. Raises ``Refusal``."""
-    lead = await (await session.execute(query("api_lead"), {"id": lead_id})).fetchone()
+async def lead_now(session: "Session", lead_id: UUID | str) -> UUID:
+    """Return the id of a lead that is not deleted: this one, or the one that it became part of. Raises ``Refusal``."""
+    found = await (await session.execute(query("api_lead_now"), {"id": lead_id})).fetchone()
+    if found is None:
+        raise Refusal(404, "There is no such lead.")
+    now: UUID = found["id"]
+    return now
+
+
+def located(now: UUID | str, asked: UUID | str) -> dict[str, str]:
+    """Return the header that says that a lead is another one now."""
+    return {} if str(now) == str(asked) else {"Content-Location": f"/api/leads/{now}"}
+
+
+async def _answer(
+    session: "Session", request: Request, lead_id: str, status: int = 200, *, asked: UUID | None = None
+) -> Response:
+    """Return a lead as it is now, as the visitor may see it; ``asked``: by another id. Raises ``Refusal``."""
+    now = await lead_now(session, lead_id)
+    lead = await (await session.execute(query("api_lead"), {"id": now})).fetchone()
     if lead is None:
         raise Refusal(404, "There is no such lead.")
-    etag = lead.pop("etag")
+    etag, elsewhere = lead.pop("etag"), located(now, asked or lead_id)
     if not visitor(request).sees_personal_data:
         (hidden,) = await _masked(session, [lead])
-        return reply(hidden, status)
-    headers = {"ETag": f'"{etag}"'}
+        return reply(hidden, status, elsewhere)
+    headers = {"ETag": f'"{etag}"', **elsewhere}
     if status == 201:
-        return created(shown(lead), f"/api/leads/{lead_id}", headers)
+        return created(shown(lead), f"/api/leads/{now}", headers)
     if request.method == "GET" and f'"{etag}"' in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return reply(shown(lead), status, headers)
@@ -213,14 +234,15 @@ async def change_lead(request: Request, lead_id: UUID, change: LeadChange) -> Re
 
     async def write(session: "Session") -> str:
         await require_not_erased(session, visitor(request), email=change.email, phone=change.phone)
+        now = await lead_now(session, lead_id)
         values = [*_values(change, named)]
         changes = (sql.SQL("{} = {}").format(sql.Identifier(name), place) for name, place, _ in values)
         statement = sql.SQL(CHANGE).format(sql.SQL(", ").join(changes))
-        given = {name: value for name, _, value in values} | {"id": lead_id, "etag": etag}
-        await _made_or_refused(session, await (await session.execute(statement, given)).fetchone(), lead_id)
-        return str(lead_id)
+        given = {name: value for name, _, value in values} | {"id": now, "etag": etag}
+        await _made_or_refused(session, await (await session.execute(statement, given)).fetchone(), now)
+        return str(now)
 
-    return await once(request, write, lambda session, changed: _answer(session, request, changed))
+    return await once(request, write, lambda session, changed: _answer(session, request, changed, asked=lead_id))
 
 
 @routes.delete("/{lead_id}", status_code=204)

@@ -12,6 +12,7 @@ from warehouse_pipelines.queries import query
 from warehouse_pipelines.serving import guard
 from warehouse_pipelines.serving.api.answers import created, reply
 from warehouse_pipelines.serving.api.bodies import Enrollment, MessageTemplate, NewDncEntry, NewSequence
+from warehouse_pipelines.serving.api.leads import lead_now
 from warehouse_pipelines.serving.api.writes import once
 from warehouse_pipelines.serving.database import CRM_APP
 from warehouse_pipelines.serving.guard import visitor
@@ -108,10 +109,11 @@ async def enroll(request: Request, lead_id: UUID, enrollment: Enrollment) -> Res
     """Enroll a lead in a sequence; one that is in it already stays where it is."""
 
     async def write(session: "Session") -> str:
-        given = {"lead": lead_id, "sequence": enrollment.sequence_id}
+        given = {"lead": await lead_now(session, lead_id), "sequence": enrollment.sequence_id}
         return await _made(session, "SELECT crm.enroll_lead(%(lead)s, %(sequence)s) AS id", given)
 
     async def show(session: "Session", made: str) -> Response:
-        return created(await _shown(session, query("api_enrollment"), made), f"/api/leads/{lead_id}")
+        row = await _shown(session, query("api_enrollment"), made)
+        return created(row, f"/api/leads/{row['lead_id']}")
 
     return await once(request, write, show)

@@ -23,7 +23,7 @@ from uuid import UUID
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.settings import settings
-from warehouse_pipelines.unified.feed import consent, costs, leads, signals
+from warehouse_pipelines.unified.feed import called_off, consent, costs, leads, signals
 from warehouse_pipelines.unified.feed.script import run_script
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def run(session: "Session", *, full: bool = False) -> Summary:
             summary.full = signals.find_people(session, full=full)
             signals.read(session, organization)
         with _timed(summary, "decide"):
+            called_off.read(session)
             run_script(session, query("feed_wanted"), {})
             session.execute(query("feed_statuses"), {"full": summary.full})
             consent.read(session, organization, full=summary.full)
@@ -79,7 +80,7 @@ def run(session: "Session", *, full: bool = False) -> Summary:
             _act(session, one)
             with _timed(summary, "leads"):
                 consent.compute(session, one)
-                summary.add(leads.write(session, one))
+                summary.add(leads.write(session, one, full=summary.full))
             with _timed(summary, "consent"):
                 summary.add(consent.write(session, one))
                 summary.counts["conflicts"] = summary.counts.get("conflicts", 0) + consent.find_conflicts(session, one)

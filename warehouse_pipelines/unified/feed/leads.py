@@ -8,8 +8,8 @@ Decided:
   ``app.triggered_by = 'import'``, make a change that the state machine refuses to a user.
 - Of two leads of one person one stays; the other one is deleted softly, with ``merged_into`` in ``source_metadata``,
   and comes back when the merge of the people is undone, with what it lent: fields, tags, consent. What somebody changed
-  since stays where it was changed, and so do entries of the do-not-call list. Steps of sequences, notes in the logs and
-  scores never moved.
+  since stays where it was changed, and so do entries of the do-not-call list. What was sent, the logs and scores never
+  moved. A lead of a sequence goes on in the lead that stays, and after that in its own again.
 - One number is one live lead's. Who shares it has it in ``source_metadata -> 'shared_phones'``, and no ``phone``.
 - A lead that was entered in crm, by a file or a user, is a record of identity, which says whose it is. Before the feed
   writes into it, ``lead_feed.entered`` keeps what stands there, so that identity never reads what came of itself, and
@@ -31,17 +31,20 @@ MANY = 1000
 """Leads."""
 
 
-def write(session: "Session", organization: UUID) -> dict[str, int]:
-    """Write the leads of the people in ``feed_wanted``; return the counts by what was done."""
+def write(session: "Session", organization: UUID, *, full: bool = False) -> dict[str, int]:
+    """Write the leads of the people in ``feed_wanted``, of all if ``full``; return the counts by what was done."""
     session.execute(
         "DROP TABLE IF EXISTS feed_match, feed_merge, feed_merged, feed_lead, feed_phone, feed_field, feed_change,"
-        " feed_new, feed_entered, feed_release, feed_shared, feed_lent, feed_returned, feed_unlent"
+        " feed_new, feed_entered, feed_release, feed_shared, feed_lent, feed_noted, feed_enrolled, feed_returned,"
+        " feed_unlent"
     )
 
     def run(script: str, **names: sql.Composable) -> int:
         return run_script(session, script, {"organization": organization}, names)
 
     done: dict[str, int] = {}
+    if full:
+        run(query("feed_healed"))
     run(query("feed_entered"))
     run(query("feed_parted"))
     run(query("feed_matched"))

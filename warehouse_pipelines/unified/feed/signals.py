@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FOLDED = r"nullif(lower(btrim(regexp_replace({}, '^\s*\[[^]]*\]', ''))), '')"
 """A status word as the mapping has it: in lower case, without a mark in brackets before it, as SalesPro's have."""
 
-RULES = 3
+RULES = 4
 """One more whenever an existing warehouse must be computed anew as a whole, once, by what the feed does differently."""
 
 _CHANGED = "SELECT max(sync_updated_at) > %s AS changed FROM {}"
@@ -149,7 +149,7 @@ def insert(signal: Signal) -> sql.Composed:
         SELECT m.person_id, coalesce(f.organization_id, %(organization)s), {crm}, {origin_table}, {origin_key},
             {leads}, {word_source}, {word}, {fallback}, least(coalesce({said}, {edited}), {loaded}), {source},
             {owner_table}, {owner}, {tags}, {value}, {value_rank}, {division}, {created}, least({edited}, {loaded}),
-            {calls_off}, {record}
+            coalesce({said}, {created}), {calls_off}, {record}
         FROM {tables}
             JOIN feed_member AS m ON m.source_table = {of} AND {key} = m.source_key{cast}
             LEFT JOIN crm.feed_source AS f ON f.crm = {crm}

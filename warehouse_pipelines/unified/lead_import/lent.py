@@ -40,6 +40,9 @@ class Lent:
             if name in LISTS:
                 said = [one for change in changes for one in change["added"]]
                 found[name] = {"added": [one for one in mine["added"] if one in said]}
+            elif name == "source_metadata":
+                said = [part for change in changes for part in change.items()]
+                found[name] = {key: of for key, of in mine.items() if any((key, of[1]) == (k, v[1]) for k, v in said)}
             elif any(change[1] == mine[1] for change in changes):
                 found[name] = mine
         return Lent(self.other_id, found, tuple(name for name in self.alike if any(name in one for one in several)))
@@ -73,6 +76,8 @@ def _lent(row: dict[str, Any]) -> Lent:
         ]
         if added:
             changes[name] = {"added": added}
+    if row["metadata"]:
+        changes["source_metadata"] = {key: [None, value] for key, value in row["metadata"].items()}
     alike = [
         name
         for name in TOLD

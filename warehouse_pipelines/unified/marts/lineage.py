@@ -84,11 +84,11 @@ def _united(parts: Iterable[Mapping[str, tuple[str, ...]]]) -> dict[str, tuple[s
 
 
 def _leads(schema: Any) -> dict[str, tuple[str, ...]]:
-    """Return the lineage of crm.leads: of ``feed_wanted``, a script of temporary tables over what the signals say."""
+    """Return the lineage of crm.leads: of ``feed_said`` and ``feed_wanted``, temporary tables of what signals say."""
     names = _temp_columns(query("feed_temp"), "feed_signal")
     made = {"feed_signal": _united(_signal(part, names, schema) for part in SIGNALS)}
     schema.add_table("public.feed_signal", dict.fromkeys(names, "text"))
-    for part in query("feed_wanted").split(";\n"):
+    for part in (query("feed_said") + ";\n" + query("feed_wanted")).split(";\n"):
         found = re.match(r"(?:--.*\n)*CREATE TEMP TABLE (\w+) ON COMMIT DROP AS\s", part)
         if not found:
             continue

@@ -90,6 +90,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "{zone}": lambda: sql.Literal(activity.zone()).as_string(),
     "{leads}": lambda: lifecycle.leads().as_string(),
     "{grouped}": related.grouped,
+    "{sale_records}": lambda: select_of("sale_records").strip(),
     "{weight}": lambda: "1",
     "{others}": lambda: "true",
     **dict.fromkeys(related.AMONG, lambda: ""),

@@ -202,6 +202,42 @@ def test_the_sale_of_nobody_known_is_one_by_itself(fed: FeedDatabase) -> None:
     )  # fmt: skip
 
 
+def test_a_deal_whose_contact_was_deleted_stays_with_the_visit_that_it_names(fed: FeedDatabase) -> None:
+    """And goes to another one's when it names that, so no money is counted twice."""
+    buyer(fed)
+    for key, prospect in (("9", 1), ("8", 2)):
+        fed.source(
+            "genius_job", id=int(key), prospect_id=prospect, contract_date="2026-03-01", contract_amount="1000.00"
+        )
+        fed.source("genius_quote", id=int(key), job_id=int(key), appointment_id=int(key))
+        visit = fed.source(
+            "hubspot_appointment", id=f"h{key}", genius_appointment_id=int(key), start_time="2026-01-01T10:00Z"
+        )
+        if prospect == 1:
+            fed.record(visit, fed.one("SELECT person_id FROM identity.member LIMIT 1")["person_id"])
+        else:
+            fed.person(fed.source("genius_prospect", prospect_id=2), visit)
+    fed.source("hubspot_appointment_to_deal_association", appointment_id="h9", deal_id="d", association_type_id=1)
+    deal(fed, "2026-03-09")
+    both = [["genius_job 8"], ["genius_job 9", "hubspot_deal d"]]
+    assert sorted(records for records, _, _ in sales(fed)) == both
+    settle(fed.session)
+    fed.source("hubspot_contact", id="1", archived=True)
+    fed.session.execute("DELETE FROM identity.member WHERE source_table = 'hubspot_contact'")
+    fed.source("hubspot_contact_to_deal_association", contact_id="1", deal_id="d", association_type_id=3, archived=True)
+    assert sorted(records for records, _, _ in sales(fed)) == both
+    settle(fed.session)
+    fed.source(
+        "hubspot_appointment_to_deal_association",
+        appointment_id="h9",
+        deal_id="d",
+        association_type_id=1,
+        archived=True,
+    )
+    fed.source("hubspot_appointment_to_deal_association", appointment_id="h8", deal_id="d", association_type_id=1)
+    assert sorted(records for records, _, _ in sales(fed)) == [["genius_job 8", "hubspot_deal d"], ["genius_job 9"]]
+
+
 @pytest.mark.slow("other causes of a change in a mart")
 def test_a_deal_of_two_companies_and_a_merged_deal_count_once(fed: FeedDatabase) -> None:
     buyer(fed)

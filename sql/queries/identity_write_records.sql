@@ -9,7 +9,7 @@ INSERT INTO identity.record AS r (
     source_table, source_key, kind, display_name, first_name, middle_name, last_name, suffix, business, emails, phones,
     street, unit, city, state, zip, ids, block_keys, created_at, updated_at, deleted, fingerprint
 )
-SELECT * FROM changed
+SELECT * FROM changed ORDER BY phones, emails
 ON CONFLICT (source_table, source_key) DO UPDATE SET
     kind = excluded.kind,
     display_name = excluded.display_name,

@@ -9,6 +9,7 @@ WITH deleted AS (
     INSERT INTO {table} AS o ({names})
         SELECT {new_names} FROM mart_made AS n LEFT JOIN {table} AS o ON {old_is_new}
         WHERE {old_key} IS NULL OR {differs}
+        ORDER BY {order}
     ON CONFLICT ({keys}) DO UPDATE SET {set}
     RETURNING xmax = 0 AS is_new, {person} AS person_id, {month} AS month, {content} AS content
 ), touched AS (

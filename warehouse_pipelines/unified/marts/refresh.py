@@ -208,6 +208,7 @@ def _write(session: "Session", mart: Mart, summary: Summary, since: Any) -> None
         "keys": scopes.names(mart.keys),
         "old_is_new": old_is_new,
         "old_key": sql.Identifier("o", mart.keys[0]),
+        "order": scopes.names(["person_id"] if "person_id" in own else mart.keys, "n"),
         "person": sql.Identifier("o", "person_id") if "person_id" in own else sql.SQL("NULL::uuid"),
         "month": month,
         "months_before": months_before,

@@ -1,4 +1,5 @@
--- Writes what identity_changed_records found; no parameters.
+-- Writes what identity_changed_records found; no parameters. In order, so that the calls of a number are on few pages: a
+-- delta asks for all of them.
 WITH changed AS (
     SELECT
         source_table, source_key, kind, display_name, first_name, middle_name, last_name, suffix, business, emails,

@@ -1,6 +1,6 @@
 -- Write the rows of mart_made that are new or differ, delete what it did not make, and count. Everything in braces is
 -- composed; {person} is the person of a row, or null where the table has none; {no_more} tells the rows to delete. Who is
--- written of is kept as touched.
+-- written of is kept as touched. {order} puts the rows of a person on few pages, because a delta asks for all of them.
 WITH deleted AS (
     DELETE FROM {table} AS o
     WHERE {no_more}

@@ -1,4 +1,5 @@
--- Write the touches of touch_made that are new or differ.
+-- Write the touches of touch_made that are new or differ. In order, so that those of a person are on few pages: a delta
+-- asks for all of them.
 INSERT INTO identity.touch AS t
     (record_id, source_table, source_key, person_id, household_id, certainty, rule, reason, touched_at)
 SELECT m.record_id, m.source_table, m.source_key, m.person_id, m.household_id, m.certainty, m.rule, m.reason, m.touched_at

@@ -19,7 +19,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from datetime import date
@@ -39,6 +39,9 @@ AT_A_TIME = 4
 
 AGAIN_SECONDS = 10.0
 """Longer than a run takes to end that is interrupted."""
+
+SIGNAL_SECONDS = 1.0
+"""How long a signal may wait that the system gave to another thread than this one, which alone can handle it."""
 
 PRELOADED = "warehouse_pipelines.orchestration.forkserver_preload"
 """The module that imports what the processes of several jobs share."""
@@ -109,6 +112,8 @@ def run_jobs(
         ):
             running = [pool.submit(_run_part, *one, config, days) for one in zip(parts, run_ids, strict=True)]
             for done in running:
+                while not done.done():
+                    wait([done], SIGNAL_SECONDS)
                 try:
                     ended.append(done.result())
                 except BrokenProcessPool:

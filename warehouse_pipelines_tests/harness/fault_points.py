@@ -42,7 +42,7 @@ def killed_at(point: int) -> Iterator[Callable[[], int]]:
         return killed
 
     with ExitStack() as patched:
-        patched.enter_context(patch.object(httpx.Client, "request", around(httpx.Client.request)))
+        patched.enter_context(patch.object(httpx.Client, "send", around(httpx.Client.send)))
         for name in ("begin", "settle", "mark", "set_status"):
             patched.enter_context(patch.object(ledger, name, around(getattr(ledger, name))))
         yield lambda: reached
@@ -57,17 +57,17 @@ from warehouse_pipelines.outbound.hubspot import HubSpotPartner
 from warehouse_pipelines_tests.harness.portal_target import PortalTarget, ZIPS
 
 url, plan, after, HubSpotPartner.most = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-send, seen = httpx.Client.request, 0
+send, seen = httpx.Client.send, 0
 
-def request(self, method, path, **how):
+def counted(self, request, **how):
     global seen
-    answer = send(self, method, path, **how)
-    seen += str(path).endswith(("batch/create", "batch/update", "batch/archive"))
+    answer = send(self, request, **how)
+    seen += request.url.path.endswith(("batch/create", "batch/update", "batch/archive"))
     if seen == after:
         os.kill(os.getpid(), signal.SIGKILL)
     return answer
 
-httpx.Client.request = request
+httpx.Client.send = counted
 portal = PortalTarget.__new__(PortalTarget)
 portal.url, portal.target, portal.rows = url, ZIPS, []
 with warehouse.session(url) as session:

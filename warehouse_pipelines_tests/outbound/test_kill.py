@@ -102,15 +102,15 @@ def test_a_new_plan_reads_back_what_a_killed_one_sent(portal: PortalTarget, monk
     """The kill comes right after a batch was made at the vendor."""
     _, plan = planned(portal)
     with monkeypatch.context() as patched:
-        send = httpx.Client.request
+        send = httpx.Client.send
 
-        def request(self: httpx.Client, method: str, url: str, **how: Any) -> httpx.Response:
-            answer = send(self, method, url, **how)
-            if str(url).endswith("batch/create") and len(portal.state()) > CHANGED + 1:
+        def killed_after(self: httpx.Client, request: httpx.Request, **how: Any) -> httpx.Response:
+            answer = send(self, request, **how)
+            if request.url.path.endswith("batch/create") and len(portal.state()) > CHANGED + 1:
                 raise Killed
             return answer
 
-        patched.setattr(httpx.Client, "request", request)
+        patched.setattr(httpx.Client, "send", killed_after)
         with pytest.raises(Killed):
             portal.apply(plan)
     newer = portal.plan()
@@ -123,15 +123,15 @@ def test_a_new_plan_reads_back_what_a_killed_one_sent(portal: PortalTarget, monk
 
 def links_killed(portal: PortalTarget, plan: Plan) -> None:
     """Apply a plan until an association was added, and none taken away."""
-    send = httpx.Client.request
+    send = httpx.Client.send
 
-    def request(self: httpx.Client, method: str, url: str, **how: Any) -> httpx.Response:
-        answer = send(self, method, url, **how)
-        if "associations" in str(url) and str(url).endswith("batch/create"):
+    def killed_after(self: httpx.Client, request: httpx.Request, **how: Any) -> httpx.Response:
+        answer = send(self, request, **how)
+        if "associations" in request.url.path and request.url.path.endswith("batch/create"):
             raise Killed
         return answer
 
-    with patch.object(httpx.Client, "request", request), pytest.raises(Killed):
+    with patch.object(httpx.Client, "send", killed_after), pytest.raises(Killed):
         portal.apply(plan)
 
 

@@ -26,6 +26,8 @@ async def show_overview(request: Request) -> Response:
     return render(
         request, "overview.html", crms=configured, alerts=alerts, entities=entities,
         absent=[crm.source for crm in crms if not crm.configured],
-        ill=[one for one in entities if one.health.problems], pending=sum(one.health.pending for one in entities),
+        ill=[one for one in entities if one.health.problems],
+        unusable={one.source.title: one.health.settings_problem for one in entities if one.health.settings_problem},
+        pending=sum(one.health.pending for one in entities),
         kinds=KINDS, shown=lambda error: redacted(masked(error)),
     )  # fmt: skip

@@ -177,6 +177,31 @@ def test_a_crm_that_nothing_syncs_is_not_up_to_date(serve: Serving) -> None:
     assert [one["status"] for one in told["crms"]] == ["off", "stopped", "ok", "late", "ok", "unset"]
 
 
+def test_the_overview_says_once_which_settings_of_a_crm_cannot_be_used(serve: Serving, viewer: httpx.Client) -> None:
+    source, problem = SOURCES[0], "HubSpot is not configured: set HUBSPOT_ACCESS_TOKEN"
+    entities = [
+        Standing(
+            source=source, entity=entity, target=timedelta(hours=2), rows=1, statuses=(), seconds=(), next_at=None,
+            health=Health(
+                crm=source.name, sync_type=entity.name, configured=True, settings_problem=problem, problems=(problem,)
+            ),
+            good_at=None, enabled=True, dagster_status="running",
+        )
+        for entity in source.entities[:2]
+    ]  # fmt: skip
+
+    async def standings() -> list[CrmStanding]:
+        return [CrmStanding(source, entities)]
+
+    former, serve.app.state.standings = serve.app.state.standings, Kept(standings, 60)
+    try:
+        page = viewer.get("/").text
+    finally:
+        serve.app.state.standings = former
+    needs = page[page.index('id="needs"') : page.index('class="crms"')]
+    assert needs.count(problem) == 1
+
+
 def test_a_stranger_who_asks_for_the_status_often_is_told_what_is_kept(serve: Serving) -> None:
     times = {serve.client.get("/status.json").json()["at"] for _ in range(20)}
     assert len(times) <= 2

@@ -370,13 +370,13 @@ def test_a_lead_that_became_part_of_another_answers_as_that_one(serve: Serving, 
     """To reads, changes, enrollments and a repeated POST. By its old id it is not deleted."""
     key = {"Idempotency-Key": str(uuid4())}
     body = {"first_name": "Ada", "phone": phone(), "consent": json.loads(CONSENT)}
-    gone, between, lead = (
+    merged, between, lead = (
         admin.post("/api/leads", json=body, headers=key).json(), made(admin), made(admin, consent=json.loads(CONSENT)),
     )  # fmt: skip
-    address, now = f"/api/leads/{gone['id']}", f"/api/leads/{lead['id']}"
+    address, now = f"/api/leads/{merged['id']}", f"/api/leads/{lead['id']}"
     before = admin.get(address).headers["etag"]
     with warehouse.session(serve.url) as session:
-        for one, other in ((gone, between), (between, lead)):
+        for one, other in ((merged, between), (between, lead)):
             session.execute(
                 "UPDATE crm.leads SET deleted_at = now(), source_metadata = jsonb_build_object("
                 "'feed_deleted', 'merged', 'merged_into', %s::text) WHERE id = %s", [other["id"], one["id"]],

@@ -444,20 +444,20 @@ class TestByKey:
     @pytest.mark.parametrize("status", [404, 400])
     def test_a_key_that_was_deleted_costs_no_other(self, tasks: SourceHarness, status: int) -> None:
         tasks.sync()
-        gone, edited = tasks.simulator.ids("tasks")[:2]
+        deleted, edited = tasks.simulator.ids("tasks")[:2]
         tasks.simulator.configure(absent_status=status)
-        tasks.simulator.delete("tasks", gone)
+        tasks.simulator.delete("tasks", deleted)
         tasks.simulator.edit("tasks", edited, {"title": "edited"})
-        result = sync_keys(ARRIVY, TASKS, [gone, edited], url=tasks.url)
+        result = sync_keys(ARRIVY, TASKS, [deleted, edited], url=tasks.url)
         assert (result.status, result.updated, result.deleted) == ("success", 1, 1)
 
     def test_a_key_that_is_refused_costs_no_other_and_proves_nothing(self, tasks: SourceHarness) -> None:
         tasks.sync()
-        refused, edited, gone = tasks.simulator.ids("tasks")[:3]
+        refused, edited, deleted = tasks.simulator.ids("tasks")[:3]
         tasks.simulator.edit("tasks", edited, {"title": "edited"})
-        tasks.simulator.delete("tasks", gone)
+        tasks.simulator.delete("tasks", deleted)
         tasks.simulator.set_fault("status", path=f"/tasks/{refused}", status=400)
-        result = sync_keys(ARRIVY, TASKS, [refused, edited, gone], url=tasks.url)
+        result = sync_keys(ARRIVY, TASKS, [refused, edited, deleted], url=tasks.url)
         assert (result.status, result.updated, result.deleted) == ("partial", 1, 1)
         assert result.unread_keys == [refused]
         assert (refused,) in tasks.living()

@@ -275,8 +275,8 @@ def test_a_folder_that_is_shared_brings_what_lies_in_it(harness: SourceHarness, 
 def test_everything_is_listed_once_a_day(harness: SourceHarness) -> None:
     """It finds what the log did not tell."""
     harness.sync()
-    gone = harness.simulator.file_ids()[0]
-    harness.simulator.forget_file(gone)
+    removed = harness.simulator.file_ids()[0]
+    harness.simulator.forget_file(removed)
     assert harness.sync().mode == "delta"
     harness.execute(
         "UPDATE orchestration.sync_history SET configuration = jsonb_set(configuration, '{state,listed_at}',"

@@ -483,7 +483,7 @@ def test_a_consent_that_was_taken_back_stays_so(crm: Crm) -> None:
 def test_undoing_says_that_what_was_taken_back_goes_with_a_deleted_lead(crm: Crm) -> None:
     done = crm.load("Name,Phone,SMS Consent\nAnn Smith,2065550101,opted out\nBen Poe,2065550102,\n")
     undone = crm.undo(done)
-    assert (undone.deleted, undone.left) == (2, {undo.GONE: 1})
+    assert (undone.deleted, undone.left) == (2, {undo.REFUSAL: 1})
 
 
 def test_a_consent_is_taken_back_from_the_day_of_the_import_on(crm: Crm) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 AT_ONCE = 1000
 
 HANDED_OVER = "a source has this person too; what the file said goes with the next feed"
-GONE = "a consent that the file took back goes with the lead, which is deleted"
+REFUSAL = "a consent that the file took back stood only in a lead that is deleted"
 CHANGED = "{} was changed since, or must stay"
 ALIKE = "{} stays on the lead that it became part of: the log does not say that it came from there"
 
@@ -101,8 +101,8 @@ def _delete_made(session: "Session", given: dict[str, Any], left: dict[str, int]
     lent_by = lent.lent(session, given, deleted)
     session.execute(query("lead_import_lent_since").encode(), given | {"leads": list(lent_by)})
     took_back = {row["id"] for row in found if row["took_back"]}
-    if gone := took_back.intersection(deleted).difference(lent_by):
-        left[GONE] = len(gone)
+    if refused := took_back.intersection(deleted).difference(lent_by):
+        left[REFUSAL] = len(refused)
     session.execute(
         "UPDATE crm.leads SET deleted_at = coalesce(deleted_at, now()),"
         " source_metadata = source_metadata - '{feed_deleted,merged_into}'::text[]"

@@ -1,5 +1,5 @@
 -- Whether a person called, wrote or filled a form since a time, as the timeline has it: its kind. Conversations by text are
--- asked for themselves, of each account, because one may have gone on since the timeline was computed.
+-- asked for themselves, of each account, because one may be longer since the timeline was computed.
 --
 -- person, since; {inbound} is composed
 SELECT a.kind FROM marts.activity_timeline AS a

@@ -29,6 +29,7 @@ from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines.schema.verify import verify
 from warehouse_pipelines.sequences import run
 from warehouse_pipelines.unified import erasure
+from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.harness.crm_database import TABLES, A, dump, populate
 from warehouse_pipelines_tests.harness.sequence_rows import live
 from warehouse_pipelines_tests.harness.source_harness import rows, source_harness
@@ -206,7 +207,7 @@ def test_the_oldest_server_is_restored_by_the_newest_programs(tmp_path: Path, mo
     newest = Path(max(dump_programs.found("pg_dump"))[1]).parent
     older = [path for major, path in dump_programs.found("postgres") if major < 17]
     if not older:
-        pytest.skip("no PostgreSQL older than 17 is on this machine")
+        missing("a PostgreSQL older than 17")
     monkeypatch.setenv("PG_BIN", str(older[0].parent))
     server = Server(tmp_path / "server", durable=False)
     try:

@@ -333,7 +333,7 @@ def test_a_lead_on_the_list_is_there_with_all_numbers_and_leads_of_its_person(
 ) -> None:
     """One that was merged too. A reason that is one number's stays with the number."""
     person, numbers = str(uuid4()), [phone() for _ in range(4)]
-    gone, lead = (made(admin, phone=number, email=f"{number[2:]}@example.test") for number in numbers[:2])
+    merged, lead = (made(admin, phone=number, email=f"{number[2:]}@example.test") for number in numbers[:2])
     with warehouse.session(serve.url) as session:
         session.execute(
             "INSERT INTO identity.person (person_id, kind, phones, record_count, source_tables)"
@@ -342,25 +342,25 @@ def test_a_lead_on_the_list_is_there_with_all_numbers_and_leads_of_its_person(
         session.execute("UPDATE crm.leads SET golden_id = %s WHERE id = %s", [person, lead["id"]])
         session.execute(
             "UPDATE crm.leads SET deleted_at = now(), source_metadata = jsonb_build_object('merged_into', %s::text)"
-            " WHERE id = %s", [lead["id"], gone["id"]],
+            " WHERE id = %s", [lead["id"], merged["id"]],
         )  # fmt: skip
 
     def listed() -> list[bool]:
         found = (admin.get("/api/dnc/check", params={"phone": number, "channel": "call"}) for number in numbers)
         return [answer.json()["listed"] for answer in found]
 
-    admin.post("/api/dnc", json={"lead_id": gone["id"], "reason": "wrong_number"})
+    admin.post("/api/dnc", json={"lead_id": merged["id"], "reason": "wrong_number"})
     assert listed() == [True, False, False, False]
-    answer = admin.post("/api/dnc", json={"lead_id": gone["id"], "phone": numbers[3], "reason": "complaint",
+    answer = admin.post("/api/dnc", json={"lead_id": merged["id"], "phone": numbers[3], "reason": "complaint",
                                           "expires_at": "2999-01-01T00:00:00Z", "evidence": "by letter"})  # fmt: skip
     assert answer.status_code == 201
-    assert (answer.json()["lead_id"], answer.json()["phone"]) == (gone["id"], numbers[3])
+    assert (answer.json()["lead_id"], answer.json()["phone"]) == (merged["id"], numbers[3])
     assert listed() == [True, True, True, True]
     with warehouse.session(serve.url) as session:
         row = session.execute(
             "SELECT count(*) AS n, count(*) FILTER (WHERE expires_at IS NULL) AS permanent,"
             " count(*) FILTER (WHERE evidence = 'by letter') AS by_letter"
-            " FROM crm.dnc_list WHERE lead_id = ANY(%s) AND reason = 'complaint'", [[gone["id"], lead["id"]]],
+            " FROM crm.dnc_list WHERE lead_id = ANY(%s) AND reason = 'complaint'", [[merged["id"], lead["id"]]],
         ).fetchone()  # fmt: skip
     assert row is not None
     assert (row["permanent"], row["n"]) == (0, row["by_letter"])

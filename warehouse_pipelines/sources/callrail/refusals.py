@@ -49,13 +49,15 @@ class Refusals:
         log.warning("callrail %s: %s may not be read with this key (403)", entity.name, names)
         if self.request.options.get("force"):
             return ReadReport(reported=reported, reported_trusted=True)
-        doubt = None
+        wrong = None
         if reported not in (None, read):
-            doubt = f"says, asked twice, that it has {reported} {entity.name} in the window, and {read} were read"
+            wrong = f"says, asked twice, that it has {reported} {entity.name} in the window, and {read} were read"
         elif missed and not read:
-            doubt = f"shows no {entity.name} in the window, where {entity.table} has {len(missed)} living rows"
-        if doubt:
-            unproven = f"CallRail {doubt}. {names} may not be read with this key (403). No row was counted as deleted."
+            wrong = f"shows no {entity.name} in the window, where {entity.table} has {len(missed)} living rows"
+        if wrong:
+            unproven = (
+                f"CallRail {wrong}. {names} may not be read with this key (403). No row was counted as deleted."
+            )
             return ReadReport(changes_only=True, reported=reported, unproven=unproven)
         deleted, theirs = self._told_apart(accounts, missed)
         remark = (

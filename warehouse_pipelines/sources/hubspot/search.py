@@ -40,7 +40,7 @@ STEPS_BACK = 20
 """How often one walk by offset goes back."""
 
 MORE_OVERLAP = 20
-"""Records that pages share once the walk has gone back: so many may leave the window between two pages."""
+"""Records that pages share once the walk went back: so many may leave the window between two pages."""
 
 BOTH_ENDS_FROM = 3 * FOUND
 """Hits from which a window is walked from both ends, so that neither is asked in vain."""

@@ -11,8 +11,9 @@ Decided:
   "only" at most; "only" takes the others back. A word of refusal beside a channel ("no texts", "email: declined") takes
   it back, and beside none all of them; in such a cell a channel is given only where "yes" or the like stands with it.
   What is neither is not taken, and a remark says so.
-- What takes a consent back, or forbids a channel, needs neither source nor time: in doubt nobody is contacted. It
-  counts from the import, because the file says how it stands then; ``consent_at`` is when it was given. A "no" alone in
+- What takes a consent back, or forbids a channel, needs neither source nor time, so that nobody is contacted who may
+  have refused. It counts from the import, because the file says how it stands then; ``consent_at`` is when it was
+  given. A "no" alone in
   such a column forbids nothing and lifts nothing, and a "yes" beside it is none.
 - What asks for it in words ("never call", "DNC") puts the number on the do-not-call list, in whichever of these columns
   and in a status. A cell of a ``do_not_`` column that cannot be read counts as yes.

@@ -55,9 +55,7 @@ class Refusals:
         elif missed and not read:
             wrong = f"shows no {entity.name} in the window, where {entity.table} has {len(missed)} living rows"
         if wrong:
-            unproven = (
-                f"CallRail {wrong}. {names} may not be read with this key (403). No row was counted as deleted."
-            )
+            unproven = f"CallRail {wrong}. {names} may not be read with this key (403). No row was counted as deleted."
             return ReadReport(changes_only=True, reported=reported, unproven=unproven)
         deleted, theirs = self._told_apart(accounts, missed)
         remark = (

@@ -13,8 +13,7 @@ Decided:
   What is neither is not taken, and a remark says so.
 - What takes a consent back, or forbids a channel, needs neither source nor time, so that nobody is contacted who may
   have refused. It counts from the import, because the file says how it stands then; ``consent_at`` is when it was
-  given. A "no" alone in
-  such a column forbids nothing and lifts nothing, and a "yes" beside it is none.
+  given. A "no" alone in such a column forbids nothing and lifts nothing, and a "yes" beside it is none.
 - What asks for it in words ("never call", "DNC") puts the number on the do-not-call list, in whichever of these columns
   and in a status. A cell of a ``do_not_`` column that cannot be read counts as yes.
 - A refused row forbids what it says: its numbers and addresses that can be read are listed. Where it has more cells

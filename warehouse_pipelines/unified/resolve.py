@@ -77,10 +77,14 @@ class Summary:
 
 @dataclass(frozen=True)
 class Resolved:
-    """Whose values are to be collected again: these people, and what belongs to these records; None for all."""
+    """Whose values are to be collected again: these people, and what belongs to these records; None for all.
+
+    ``edited`` are those of the records of which only the times or the shown name differ.
+    """
 
     persons: frozenset[UUID] | None
     records: frozenset[int] | None
+    edited: frozenset[int] = frozenset()
 
 
 def lock(session: "Session") -> None:
@@ -122,7 +126,8 @@ def rebuild(session: "Session", current: weights.Weights, summary: Summary) -> N
     ).fetchone()
     with bulk.bare(session, "identity.person", rows=found["rows"] if found else 0):
         _derive(session, everything(session, current, summary), frozenset(), summary)
-    _attach_touches(session, None, frozenset(), summary)
+    with summary.step("touches"):
+        summary.touches = touches.refresh(session)
 
 
 def update(
@@ -139,8 +144,11 @@ def update(
     ``before`` and ``after`` are the block keys that the records had and have.
     """
     resolved = changes(session, ids, before | after, current, summary, edited)
+    with summary.step("touches"):
+        held = touches.held(session, resolved.edited, (resolved.records or frozenset()) - resolved.edited)
     _derive(session, resolved, before, summary)
-    _attach_touches(session, resolved.records, before, summary)
+    with summary.step("touches"):
+        summary.touches = touches.refresh(session, resolved.records, keys_before=before, held_before=held)
 
 
 def _derive(session: "Session", resolved: Resolved, before: frozenset[str], summary: Summary) -> None:
@@ -148,13 +156,6 @@ def _derive(session: "Session", resolved: Resolved, before: frozenset[str], summ
         summary.written = persons.refresh(session, resolved.persons, keys_before=before)
     with summary.step("households"):
         households.refresh(session, resolved.records)
-
-
-def _attach_touches(
-    session: "Session", records: frozenset[int] | None, before: frozenset[str], summary: Summary
-) -> None:
-    with summary.step("touches"):
-        summary.touches = touches.refresh(session, records, keys_before=before)
 
 
 def must_be_full(session: "Session", current: weights.Weights) -> bool:
@@ -234,7 +235,9 @@ def changes(
             "SELECT DISTINCT person_id FROM identity.member WHERE record_id = ANY (%s::bigint[])", [list(valued)]
         )
     }
-    return Resolved(frozenset(settled.changed | found), frozenset(component | valued))
+    return Resolved(
+        frozenset(settled.changed | found), frozenset(component | valued), frozenset(valued.difference(component, again))
+    )
 
 
 def _release_touches(session: "Session", ids: Collection[int] | None = None) -> set[int]:

@@ -15,11 +15,16 @@ Decided:
   writes them down. Where households overlap nothing is guessed.
 - Records that are deleted still tell whose number it was. A customer goes before staff with the same number.
 - A number of more than ``MOST_SHARING`` people is nobody's.
+- Most records that change get another time and nothing else (a status moved). Times decide between households; so the
+  touches of a number that one household has are not looked at then.
 """
 
 from collections.abc import Collection
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from uuid import UUID
+
+from psycopg.rows import tuple_row
 
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified import bulk
@@ -30,7 +35,11 @@ if TYPE_CHECKING:
 
 LEAD = timedelta(days=30)
 
+Held = tuple[UUID, str, UUID | None, list[str], list[str]]
+"""A person's id, kind, household, phones and e-mail addresses."""
+
 _TABLES = {
+    "touch_before": "person_id uuid PRIMARY KEY, kind text, household_id uuid, phones text[], emails text[]",
     "touch_asked": "record_id bigint PRIMARY KEY",
     "touch_holding": "rule text, value text, record_id bigint, created_at timestamptz, updated_at timestamptz",
     "touch_holder": """
@@ -45,11 +54,27 @@ _TABLES = {
 """The temporary tables of a refresh, in the order in which they are filled."""
 
 
-def refresh(session: "Session", record_ids: Collection[int] | None = None, *, keys_before: Collection[str] = ()) -> int:
+def held(session: "Session", edited: Collection[int], others: Collection[int]) -> list[Held]:
+    """Return what the persons of ``edited`` have, records of which only times or the shown name changed.
+
+    Those of ``others`` are left out. To be asked before ``persons.refresh``. Raises ``psycopg.Error``.
+    """
+    with session.cursor(row_factory=tuple_row) as cursor:
+        return cursor.execute(query("touches_held"), {"edited": list(edited), "others": list(others)}).fetchall()
+
+
+def refresh(
+    session: "Session",
+    record_ids: Collection[int] | None = None,
+    *,
+    keys_before: Collection[str] = (),
+    held_before: Collection[Held] = (),
+) -> int:
     """Attach the touches that these records reach, or all, and write what differs; return the number of rows written.
 
     ``persons.refresh`` and ``households.refresh`` ran before, in the same transaction: who was written there counts as
-    changed. ``keys_before`` are the block keys that records had before they changed. Raises ``psycopg.Error``.
+    changed. ``keys_before`` are the block keys that records had before they changed, ``held_before`` what ``held``
+    returned: who still has that reaches few touches. Raises ``psycopg.Error``.
     """
     everything = record_ids is None
     with bulk.step(session, memory="128MB" if everything or len(record_ids or ()) >= bulk.MANY else None):
@@ -60,6 +85,8 @@ def refresh(session: "Session", record_ids: Collection[int] | None = None, *, ke
         if everything:
             session.execute("INSERT INTO touch_asked SELECT record_id FROM identity.record WHERE kind = 'touch'")
         else:
+            bulk.fill(session, "touch_before", held_before)
+            bulk.analyze(session, "touch_before")
             asked = query("touches_asked")
             session.execute(
                 f"INSERT INTO touch_asked {asked}".encode(), {"records": records, "keys": list(keys_before)}

@@ -18,7 +18,8 @@ import measure
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.schema.migrate import migrate
-from warehouse_pipelines.unified import feed, resolve
+from warehouse_pipelines.unified import feed
+from warehouse_pipelines.unified.identity import resolve
 
 FILL = """
 CREATE TEMP TABLE drawn AS

@@ -28,10 +28,10 @@ from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.truth import invented
-from warehouse_pipelines.unified import rebuild, resolve, weights
-from warehouse_pipelines.unified.normalise import Raw, block_keys, normalise
-from warehouse_pipelines.unified.record import Record
-from warehouse_pipelines.unified.record_lines import COLUMNS, copy_line
+from warehouse_pipelines.unified.identity import rebuild, resolve, weights
+from warehouse_pipelines.unified.identity.normalise import Raw, block_keys, normalise
+from warehouse_pipelines.unified.identity.record import Record
+from warehouse_pipelines.unified.identity.record_lines import COLUMNS, copy_line
 
 SEED = 11
 RECORDS_PER_PERSON = 2.84

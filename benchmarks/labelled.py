@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from warehouse_pipelines.unified.splink_lane import Compared, Lane, Trained
+from warehouse_pipelines.unified.identity.splink_lane import Compared, Lane, Trained
 
 Row = dict[str, str | None]
 Levels = tuple[int, ...]

@@ -221,7 +221,7 @@ def calls_of_the_window(url: str, business: Business) -> dict[str, Any]:
 def identity(url: str, business: Business, *, full: bool = False, window: bool = False) -> dict[str, Any]:
     """Resolve identity of everything, of the two deltas, or of what changed in the ``window``."""
     from warehouse_pipelines import warehouse
-    from warehouse_pipelines.unified import resolve
+    from warehouse_pipelines.unified.identity import resolve
 
     with warehouse.session(url) as session:
         done = resolve.run(session, full=full)
@@ -325,7 +325,8 @@ def vacuum(url: str, business: Business) -> dict[str, Any]:
 IMPORTED = (
     "warehouse_pipelines.loading.keyed", "warehouse_pipelines.loading.retention", "warehouse_pipelines.loading.sync",
     "warehouse_pipelines.observability.alerts.program", "warehouse_pipelines.orchestration.checks",
-    "warehouse_pipelines.serving.accounts", "warehouse_pipelines.unified.marts", "warehouse_pipelines.unified.resolve",
+    "warehouse_pipelines.serving.accounts", "warehouse_pipelines.unified.identity.resolve",
+    "warehouse_pipelines.unified.marts",
 )  # fmt: skip
 """What the process imports from which each step's is forked: imports are not measured, and are done once."""
 

@@ -48,9 +48,9 @@ import sqlglot
 from labelled import Levels, Task
 from sqlglot import exp
 
-from warehouse_pipelines.unified import candidates, compare, rebuild, weights
-from warehouse_pipelines.unified.normalise import block_keys
-from warehouse_pipelines.unified.splink_lane import Compared, Lane, Trained
+from warehouse_pipelines.unified.identity import candidates, compare, rebuild, weights
+from warehouse_pipelines.unified.identity.normalise import block_keys
+from warehouse_pipelines.unified.identity.splink_lane import Compared, Lane, Trained
 
 CORES = os.cpu_count() or 1
 

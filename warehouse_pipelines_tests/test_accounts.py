@@ -30,9 +30,12 @@ from warehouse_pipelines.sequences.replies import Replies
 from warehouse_pipelines.settings import setting_name
 from warehouse_pipelines.simulators.server import child_environment
 from warehouse_pipelines.sources import DECLARED, SOURCES
-from warehouse_pipelines.unified import feed, marts, resolve
+from warehouse_pipelines.unified import feed, marts
+from warehouse_pipelines.unified.identity import resolve
 from warehouse_pipelines.unified.marts.accounts import for_all
-from warehouse_pipelines.unified.people import _PEOPLE
+from warehouse_pipelines.unified.people_rows import (
+    _PEOPLE,
+)
 from warehouse_pipelines_tests.harness.command_line import warehouse as command
 from warehouse_pipelines_tests.harness.crm_database import A
 

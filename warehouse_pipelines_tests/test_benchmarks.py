@@ -142,7 +142,7 @@ def test_the_comparisons_can_be_said_in_the_sql_of_spark(monkeypatch: pytest.Mon
     import spark
     from sqlglot import exp, parse_one
 
-    from warehouse_pipelines.unified import rebuild
+    from warehouse_pipelines.unified.identity import rebuild
 
     macros = {macro.split("(", 1)[0] for macro in rebuild.MACROS}
     translate = spark.ToSpark(rebuild.MACROS)

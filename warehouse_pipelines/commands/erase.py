@@ -14,8 +14,8 @@ from warehouse_pipelines.commands.console import out
 from warehouse_pipelines.observability import logs
 
 if TYPE_CHECKING:
-    from warehouse_pipelines.unified.erasure import Certificate
-    from warehouse_pipelines.unified.subject import By
+    from warehouse_pipelines.unified.erasing.erasure import Certificate
+    from warehouse_pipelines.unified.erasing.subject import By
     from warehouse_pipelines.warehouse import Session
 
 whom = options(
@@ -35,7 +35,7 @@ def _asked(email: str | None, phone: str | None, person: str | None) -> "tuple[B
 
 def _one_person(session: "Session", by: "By", value: str) -> list[Any]:
     """Return the id of the person that is meant, in a list; none when identity knows nobody."""
-    from warehouse_pipelines.unified.subject import persons
+    from warehouse_pipelines.unified.erasing.subject import persons
 
     found = persons(session, by, value)
     if len(found) > 1:
@@ -75,8 +75,9 @@ def erase(
     from warehouse_pipelines import warehouse
     from warehouse_pipelines.commands.runner import require_database
     from warehouse_pipelines.local.database import database_url
-    from warehouse_pipelines.unified import erasure, erasure_proposals
-    from warehouse_pipelines.unified.erasing_files import places
+    from warehouse_pipelines.unified.erasing import erasure
+    from warehouse_pipelines.unified.erasing import proposals as erasure_proposals
+    from warehouse_pipelines.unified.erasing.files import places
 
     logs.configure()
     asked = _asked(email, phone, person)
@@ -162,7 +163,7 @@ def export_person(email: str | None, phone: str | None, person: str | None, targ
     from warehouse_pipelines import warehouse
     from warehouse_pipelines.commands.runner import require_database
     from warehouse_pipelines.local.database import database_url
-    from warehouse_pipelines.unified import export
+    from warehouse_pipelines.unified.erasing import export
 
     logs.configure()
     asked = _asked(email, phone, person)

@@ -16,7 +16,7 @@ from warehouse_pipelines.commands.console import out
 from warehouse_pipelines.observability import logs
 
 if TYPE_CHECKING:
-    from warehouse_pipelines.unified.decisions import Decision
+    from warehouse_pipelines.unified.identity.decisions import Decision
     from warehouse_pipelines.warehouse import Session
 
 IDENTITY_JOB, FEED_JOB = "resolve_identity_job", "feed_crm_job"
@@ -56,7 +56,7 @@ def explain(a: str, b: str) -> None:
     """Say why A and B (each TABLE:KEY, or a person's id) are, or are not, one person. PRINTS PERSONAL DATA."""
     from warehouse_pipelines import warehouse
     from warehouse_pipelines.local.database import database_url
-    from warehouse_pipelines.unified import explain as explanation
+    from warehouse_pipelines.unified.identity import explain as explanation
 
     with warehouse.session(database_url()) as session:
         click.echo(explanation.explain(session, a, b))
@@ -69,7 +69,7 @@ def review(limit: int, form: str) -> None:
     """List the pairs that wait for a decision, the likeliest first. Decide with confirm or reject."""
     from warehouse_pipelines import warehouse
     from warehouse_pipelines.local.database import database_url
-    from warehouse_pipelines.unified import reviews
+    from warehouse_pipelines.unified.identity import reviews
 
     with warehouse.session(database_url()) as session:
         total, waiting = reviews.waiting(session, limit)
@@ -103,7 +103,7 @@ def judge(train: bool) -> None:
     """
     from warehouse_pipelines import warehouse
     from warehouse_pipelines.local.database import database_url
-    from warehouse_pipelines.unified import rebuild
+    from warehouse_pipelines.unified.identity import rebuild
 
     logs.configure()
     with warehouse.session(database_url()) as session:
@@ -133,7 +133,7 @@ decided = options(
 @decided
 def confirm(a: str, b: str, reason: str | None, by: str | None, at_once: bool) -> None:
     """Decide that A and B are one person. A record is TABLE:KEY, a person its id."""
-    from warehouse_pipelines.unified import decisions
+    from warehouse_pipelines.unified.identity import decisions
 
     _decide(at_once, lambda session: [decisions.confirm(session, a, b, by=by or getuser(), reason=reason)])
 
@@ -144,7 +144,7 @@ def confirm(a: str, b: str, reason: str | None, by: str | None, at_once: bool) -
 @decided
 def reject(a: str, b: str, reason: str | None, by: str | None, at_once: bool) -> None:
     """Decide that A and B are two people. A record is TABLE:KEY, a person its id."""
-    from warehouse_pipelines.unified import decisions
+    from warehouse_pipelines.unified.identity import decisions
 
     _decide(at_once, lambda session: [decisions.reject(session, a, b, by=by or getuser(), reason=reason)])
 
@@ -154,7 +154,7 @@ def reject(a: str, b: str, reason: str | None, by: str | None, at_once: bool) ->
 @decided
 def split(record: str, reason: str | None, by: str | None, at_once: bool) -> None:
     """Decide that RECORD, a TABLE:KEY, is none of those that it is one person with."""
-    from warehouse_pipelines.unified import decisions
+    from warehouse_pipelines.unified.identity import decisions
 
     _decide(at_once, lambda session: decisions.split(session, record, by=by or getuser(), reason=reason))
 
@@ -164,7 +164,7 @@ def split(record: str, reason: str | None, by: str | None, at_once: bool) -> Non
 @click.option("--run", "at_once", is_flag=True, help="Resolve at once; otherwise the next run acts on it.")
 def withdraw(ids: tuple[int, ...], at_once: bool) -> None:
     """Take decisions back. What they joined or kept apart is as if they had not been made."""
-    from warehouse_pipelines.unified import decisions
+    from warehouse_pipelines.unified.identity import decisions
 
     _decide(at_once, lambda session: decisions.withdraw(session, ids), " is taken back")
 

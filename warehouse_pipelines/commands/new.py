@@ -38,8 +38,8 @@ NEXT = """
 What is left to you:
   1. {source}: the vendor's address, columns and habits; docs/vendors/{vendor}.md says them to others.
   2. {simulator}: what the vendor's documentation says, and not what the source does.
-  3. Who is in {table}, and what happened there: a row in unified/people.py and in unified/marts/activity_rows.py, or in
-     NOT_PEOPLE and NO_ACTIVITIES the reason why there is none. Two tests ask for it.
+  3. Who is in {table}, and what happened there: a row in unified/people_rows.py and in unified/marts/activity_rows.py,
+     or in NOT_PEOPLE and NO_ACTIVITIES the reason why there is none. Two tests ask for it.
   4. python -m warehouse_pipelines.commands.docs; the vendor's line in README.md; then `./run test -k {table}`."""
 
 

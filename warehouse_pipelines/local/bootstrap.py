@@ -66,8 +66,9 @@ _SAME_ON_EACH = (
     "serving/test_hubspot_app.py", "serving/test_kill.py", "serving/test_kill_anywhere.py", "serving/test_oidc.py",
     "serving/test_outcomes.py", "serving/test_pages.py", "serving/test_rights.py", "serving/test_strangers.py",
     "simulators", "test_settings.py", "unified/marts/test_answers_truth.py", "unified/marts/test_sales.py",
-    "unified/marts/test_truth.py", "unified/test_derived.py", "unified/test_hostile_people.py",
-    "unified/test_lead_fuzz.py", "unified/test_rebuild.py",
+    "unified/marts/test_truth.py", "unified/identity/test_derived.py",
+    "unified/identity/test_hostile_people.py", "unified/identity/test_rebuild.py",
+    "unified/lead_import/test_lead_fuzz.py",
 )  # fmt: skip
 ON_DEBIAN = (
     "-m", "database and (not slow or revisions)", "--ignore-glob", "*/sources/test_[!p]*.py",

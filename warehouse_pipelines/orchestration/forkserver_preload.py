@@ -18,7 +18,7 @@ NEEDED = (
     "warehouse_pipelines.unified.feed",
     "warehouse_pipelines.unified.marts.lineage",
     "warehouse_pipelines.unified.marts.refresh",
-    "warehouse_pipelines.unified.resolve",
+    "warehouse_pipelines.unified.identity.resolve",
     "dagster._cli",
     "dagster._grpc.impl",
     "dagster._core.execution.api",

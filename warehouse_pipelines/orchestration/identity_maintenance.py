@@ -1,4 +1,4 @@
-"""The jobs of the schema ``identity``: erasures that vendors start (``unified.erasure_proposals``), all leads again.
+"""The jobs of the schema ``identity``: erasures that vendors start (``unified.erasing.proposals``), all leads again.
 
 With ``WAREHOUSE_ERASE_AT_ONCE`` Dagster's storage and the folders of the job's machine are looked through.
 """
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 def propose_erasures(connection: "Session") -> Report:
     """List the records that their vendor deleted for good, for erasure; erase them at once if the settings say so."""
-    from warehouse_pipelines.unified import erasure_proposals
-    from warehouse_pipelines.unified.erasing_files import places
+    from warehouse_pipelines.unified.erasing import proposals
+    from warehouse_pipelines.unified.erasing.files import places
 
-    found = erasure_proposals.find(connection)
+    found = proposals.find(connection)
     erased = 0
     if settings.settings().warehouse_erase_at_once:
-        done = erasure_proposals.erase_all(connection, by="WAREHOUSE_ERASE_AT_ONCE", places=places())
+        done = proposals.erase_all(connection, by="WAREHOUSE_ERASE_AT_ONCE", places=places())
         erased = len(done)
-    left = len(erasure_proposals.waiting(connection))
+    left = len(proposals.waiting(connection))
     return Report(
         {"new_proposals": found, "erased": erased, "waiting": left},
         attention=f"{left} records may have to be erased: `warehouse erase --proposals`" if left else "",

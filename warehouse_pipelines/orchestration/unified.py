@@ -25,8 +25,10 @@ from warehouse_pipelines.orchestration.assets import OWNERS
 from warehouse_pipelines.orchestration.io_manager import failures, session_of_step
 from warehouse_pipelines.orchestration.ticks import told_plainly
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.unified.entered import ENTERED
-from warehouse_pipelines.unified.people import PEOPLE
+from warehouse_pipelines.unified.identity.entered import ENTERED
+from warehouse_pipelines.unified.people_rows import (
+    PEOPLE,
+)
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -93,7 +95,7 @@ def assets(url: Callable[[], str]) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext, config: UnifyOptions
     ) -> Iterator[dg.MaterializeResult[Any]]:
         """Decide who is who among what has changed."""
-        from warehouse_pipelines.unified import resolve
+        from warehouse_pipelines.unified.identity import resolve
 
         with failures(context), session_of_step(url()) as session:
             summary = resolve.run(session, full=config.full)

@@ -10,7 +10,7 @@ from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines.unified.feed import columns
+from warehouse_pipelines.unified import columns
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session

@@ -7,7 +7,7 @@ organizations there are ``crm_definer`` may see. Within a transaction, whose set
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from warehouse_pipelines.unified.holdings import DatabaseTable
+from warehouse_pipelines.unified.erasing.holdings import DatabaseTable
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session

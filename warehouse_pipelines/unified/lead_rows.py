@@ -1,7 +1,7 @@
 """What the tables of the sources say of a sale: a row per table and word, and nothing else.
 
 The feed makes SQL of these rows (``feed.signals``). How a column is written is said in ``people``: ``column``,
-``join.column``, ``first|second``. ``people`` says who a record is; a table here may hold no people, such as deals
+``join.column``, ``first|second``. ``people_rows`` says who a record is; a table here may hold no people, such as deals
 and jobs, and then names the table of the people that it tells of.
 
 Decided:
@@ -17,7 +17,10 @@ from dataclasses import dataclass, field
 
 from warehouse_pipelines.model.accounts import by_table, per_account
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines.unified.people import Consent, Join
+from warehouse_pipelines.unified.people import (
+    Consent,
+    Join,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,7 +268,7 @@ _MORE_CONSENT: Mapping[str, tuple[Consent, ...]] = {
     ),
 }  # fmt: skip
 MORE_CONSENT: Mapping[str, tuple[Consent, ...]] = by_table(_MORE_CONSENT, SOURCES)
-"""What ``people`` cannot say, because it stands in no column: ``raw_data:`` and the path in the record, with dots."""
+"""What ``people_rows`` cannot say, because no column has it: ``raw_data:`` and the path in the record, with dots."""
 
 
 @dataclass(frozen=True, kw_only=True)

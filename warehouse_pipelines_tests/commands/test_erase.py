@@ -11,10 +11,10 @@ from click.testing import CliRunner, Result
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.cli import main
 from warehouse_pipelines.orchestration import identity_maintenance
-from warehouse_pipelines.unified import erasure_proposals
+from warehouse_pipelines.unified.erasing import proposals
 from warehouse_pipelines_tests.harness.source_harness import asking
-from warehouse_pipelines_tests.unified import planted
-from warehouse_pipelines_tests.unified.planted import email, person_id, phone
+from warehouse_pipelines_tests.unified.erasing import planted
+from warehouse_pipelines_tests.unified.erasing.planted import email, person_id, phone
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_the_job_proposes_and_by_a_setting_erases(url: str, monkeypatch: pytest.
         assert "erase --proposals" in report.attention
         monkeypatch.setenv("WAREHOUSE_ERASE_AT_ONCE", "true")
         assert identity_maintenance.propose_erasures(session).facts["erased"] == 1
-        assert erasure_proposals.waiting(session) == []
+        assert proposals.waiting(session) == []
         files = session.execute("SELECT files FROM identity.erasure").fetchall()
     assert [one["path"] for one in files[0]["files"]] == ["Dagster's public.event_logs"]
     with asking(storage) as connection:

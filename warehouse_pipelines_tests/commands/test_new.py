@@ -72,7 +72,7 @@ print([entity.table for entity in source.entities])
 def test_a_new_entity_of_a_new_vendor_is_read(checkout: Checkout) -> None:
     """And a second one of it, which stands beside the first."""
     assert "wrote warehouse_pipelines/sources/demo.py" in checkout.told[0]
-    assert "unified/people.py" in checkout.told[0]
+    assert "unified/people_rows.py" in checkout.told[0]
     answered, tables = python(checkout.folder, "-c", READS).splitlines()
     assert answered == "Demo answers: the token can read"
     assert tables == "['demo_widgets', 'demo_gadgets']"

@@ -9,9 +9,10 @@ from typing import Any
 from psycopg import sql
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.unified import feed
-from warehouse_pipelines.unified.feed import columns
-from warehouse_pipelines.unified.people import BY_TABLE
+from warehouse_pipelines.unified import columns, feed
+from warehouse_pipelines.unified.people_rows import (
+    BY_TABLE,
+)
 
 ORGANIZATION = "00000000-0000-0000-0000-000000000001"
 """The default of CRM_ORGANIZATION_ID."""

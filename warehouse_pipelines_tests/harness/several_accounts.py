@@ -29,8 +29,10 @@ from warehouse_pipelines.serving import vendors
 from warehouse_pipelines.settings import serve_settings
 from warehouse_pipelines.simulators.server import Simulators, start
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines.unified import erasure, feed, marts, resolve
-from warehouse_pipelines.unified.subject import persons
+from warehouse_pipelines.unified import feed, marts
+from warehouse_pipelines.unified.erasing import erasure
+from warehouse_pipelines.unified.erasing.subject import persons
+from warehouse_pipelines.unified.identity import resolve
 from warehouse_pipelines_tests.harness.serving import serving
 from warehouse_pipelines_tests.harness.visitors import program
 

@@ -19,8 +19,10 @@ from warehouse_pipelines.simulators.hubspot.lookups import STAGES
 from warehouse_pipelines.simulators.hubspot.portal import HubSpotSettings, Portal
 from warehouse_pipelines.simulators.marketsharp.formulas import record_of
 from warehouse_pipelines.simulators.marketsharp.office import Office
-from warehouse_pipelines.unified.feed import columns
-from warehouse_pipelines.unified.people import BY_TABLE
+from warehouse_pipelines.unified import columns
+from warehouse_pipelines.unified.people_rows import (
+    BY_TABLE,
+)
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session

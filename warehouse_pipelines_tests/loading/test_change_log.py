@@ -10,7 +10,7 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import SuspiciousRead, VendorUnavailable
 from warehouse_pipelines.loading import resource
 from warehouse_pipelines.model.reading import ReadReport
-from warehouse_pipelines.unified import emptying
+from warehouse_pipelines.unified.erasing import emptying
 from warehouse_pipelines_tests.harness.fake_source import PAIR, THING, FakeSource, thing
 
 LOGGED = replace(THING, change_log=True)

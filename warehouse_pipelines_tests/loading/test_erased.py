@@ -16,8 +16,8 @@ from warehouse_pipelines.loading.erased import ERASED_RECORD, Erased, own_column
 from warehouse_pipelines.loading.erased_values import MARK, digest
 from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import columns
-from warehouse_pipelines.unified import erasure
-from warehouse_pipelines.unified.holdings import entities
+from warehouse_pipelines.unified.erasing import erasure
+from warehouse_pipelines.unified.erasing.holdings import entities
 from warehouse_pipelines_tests.harness.fake_source import THING, FakeSource, thing
 from warehouse_pipelines_tests.harness.source_harness import source_harness
 

@@ -14,9 +14,12 @@ from warehouse_pipelines.definitions import defs
 from warehouse_pipelines.orchestration import unified
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.settings import settings
-from warehouse_pipelines.unified import feed, marts, resolve
-from warehouse_pipelines.unified.entered import ENTERED
-from warehouse_pipelines.unified.people import PEOPLE
+from warehouse_pipelines.unified import feed, marts
+from warehouse_pipelines.unified.identity import resolve
+from warehouse_pipelines.unified.identity.entered import ENTERED
+from warehouse_pipelines.unified.people_rows import (
+    PEOPLE,
+)
 
 
 def ancestors(key: dg.AssetKey) -> set[dg.AssetKey]:

@@ -343,7 +343,7 @@ def test_a_contact_is_marked_of_a_person_whose_listed_lead_was_of_a_person_that_
 
 
 def test_a_number_that_an_erased_person_shared_stays_marked_and_its_next_call_is_tagged(works: Business) -> None:
-    from warehouse_pipelines.unified import erasure
+    from warehouse_pipelines.unified.erasing import erasure
 
     phone = "+16145550123"
     first, second = (
@@ -410,7 +410,7 @@ def tags(works: Business, call: str) -> list[str]:
 
 
 def test_erased_people_are_not_sent_and_what_was_sent_of_them_is_deleted(works: Business) -> None:
-    from warehouse_pipelines.unified import erasure, export
+    from warehouse_pipelines.unified.erasing import erasure, export
 
     contact, other = works.contact(0, email="ana@home.example"), works.contact(1)
     person = works.database.person(("hubspot_contact", contact), email="ana@home.example")
@@ -433,7 +433,7 @@ def test_erased_people_are_not_sent_and_what_was_sent_of_them_is_deleted(works: 
 
 
 def test_a_person_erased_after_the_plan_is_not_sent(works: Business) -> None:
-    from warehouse_pipelines.unified import erasure
+    from warehouse_pipelines.unified.erasing import erasure
 
     contact = works.contact(0, email="ana@home.example")
     person = works.database.person(("hubspot_contact", contact), email="ana@home.example")
@@ -449,7 +449,7 @@ def test_a_person_erased_after_the_plan_is_not_sent(works: Business) -> None:
 def test_a_person_erased_while_the_vendor_is_read_is_not_sent_and_leaves_nothing_here(
     works: Business, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from warehouse_pipelines.unified import erasure
+    from warehouse_pipelines.unified.erasing import erasure
 
     contact = works.contact(0, email="ana@home.example")
     person = works.database.person(("hubspot_contact", contact), email="ana@home.example")
@@ -473,7 +473,7 @@ def test_a_person_erased_while_the_vendor_is_read_is_not_sent_and_leaves_nothing
 
 
 def test_a_person_erased_while_a_plan_is_made_is_in_no_plan(works: Business, monkeypatch: pytest.MonkeyPatch) -> None:
-    from warehouse_pipelines.unified import erasure
+    from warehouse_pipelines.unified.erasing import erasure
 
     contact = works.contact(0, email="ana@home.example")
     person = works.database.person(("hubspot_contact", contact), email="ana@home.example")

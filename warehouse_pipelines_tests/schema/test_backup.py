@@ -28,7 +28,7 @@ from warehouse_pipelines.schema.backup import OURS
 from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines.schema.verify import verify
 from warehouse_pipelines.sequences import run
-from warehouse_pipelines.unified import erasure
+from warehouse_pipelines.unified.erasing import erasure
 from warehouse_pipelines_tests.conftest import missing
 from warehouse_pipelines_tests.harness.crm_database import TABLES, A, dump, populate
 from warehouse_pipelines_tests.harness.sequence_rows import live

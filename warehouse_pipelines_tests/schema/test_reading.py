@@ -12,9 +12,9 @@ from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.schema import masks, readable
 from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines.schema.personal import HARMLESS
-from warehouse_pipelines.unified.holdings import entities, reachable
+from warehouse_pipelines.unified.erasing.holdings import entities, reachable
 from warehouse_pipelines_tests.harness.crm_database import A, B, Connection, login, one, populate, sqlstate, undone_by
-from warehouse_pipelines_tests.unified import planted
+from warehouse_pipelines_tests.unified.erasing import planted
 
 DENIED = "42501"
 NO_XML = "0A000"

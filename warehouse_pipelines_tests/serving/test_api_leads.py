@@ -12,7 +12,7 @@ import pytest
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.serving.api import kept_out, leads
-from warehouse_pipelines.unified import erasure
+from warehouse_pipelines.unified.erasing import erasure
 from warehouse_pipelines_tests.harness import crm_database
 from warehouse_pipelines_tests.harness.crm_database import CONSENT, A, B
 from warehouse_pipelines_tests.harness.serving import Serving, serving

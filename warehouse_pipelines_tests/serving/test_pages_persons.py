@@ -9,7 +9,7 @@ import pytest
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.serving.pages import persons
-from warehouse_pipelines.unified import explain
+from warehouse_pipelines.unified.identity import explain
 from warehouse_pipelines_tests.harness.crm_database import B, add, session
 from warehouse_pipelines_tests.harness.identity_rows import record
 from warehouse_pipelines_tests.harness.serving import Serving, serving
@@ -228,7 +228,7 @@ def test_while_identity_runs_nobody_waits_for_long(
     serve: Serving, operator: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from warehouse_pipelines.serving.pages import decide
-    from warehouse_pipelines.unified.resolve import lock
+    from warehouse_pipelines.unified.identity.resolve import lock
 
     monkeypatch.setattr(decide, "LOCK_SECONDS", 1)
     with warehouse.session(serve.url) as running, running.transaction():

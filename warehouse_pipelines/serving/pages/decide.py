@@ -1,7 +1,7 @@
 """What people decide of persons: confirm, reject, split, withdraw, as ``warehouse identity`` does it.
 
-The decisions are those of ``unified.decisions``; the next run of identity acts on them. While a run is at work nobody
-decides, so whoever asks then is told so after ``LOCK_SECONDS``.
+The decisions are those of ``unified.identity.decisions``; the next run of identity acts on them. While a run is at work
+nobody decides, so whoever asks then is told so after ``LOCK_SECONDS``.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from warehouse_pipelines.serving import guard
 from warehouse_pipelines.serving.guard import form, visitor
 from warehouse_pipelines.serving.problems import Refusal
 from warehouse_pipelines.serving.rights import Right, needs
-from warehouse_pipelines.unified import decisions
+from warehouse_pipelines.unified.identity import decisions
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session

@@ -31,9 +31,9 @@ from warehouse_pipelines.serving.pages.row import row_address
 from warehouse_pipelines.serving.pages.tables import require_clear
 from warehouse_pipelines.serving.problems import Refusal
 from warehouse_pipelines.serving.rights import Right, needs
-from warehouse_pipelines.unified import explain
-from warehouse_pipelines.unified.compare import words
-from warehouse_pipelines.unified.edges import levels_of
+from warehouse_pipelines.unified.identity import explain
+from warehouse_pipelines.unified.identity.compare import words
+from warehouse_pipelines.unified.identity.edges import levels_of
 
 routes = guard.router()
 

@@ -24,7 +24,7 @@ from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.settings import settings
 from warehouse_pipelines.unified.feed import called_off, consent, costs, leads, signals
-from warehouse_pipelines.unified.feed.script import run_script
+from warehouse_pipelines.unified.script import run_script
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session

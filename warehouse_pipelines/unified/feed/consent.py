@@ -25,12 +25,19 @@ from psycopg import sql
 from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines.unified.feed import columns, marks, own
-from warehouse_pipelines.unified.feed.columns import RAW, Scope
-from warehouse_pipelines.unified.feed.script import run_script
+from warehouse_pipelines.unified import columns
+from warehouse_pipelines.unified.columns import RAW, Scope
+from warehouse_pipelines.unified.feed import marks, own
 from warehouse_pipelines.unified.feed.signals import concerned_tables
 from warehouse_pipelines.unified.lead_rows import CONTACTED, MORE_CONSENT, SIGNALS, Contacted
-from warehouse_pipelines.unified.people import BY_TABLE, PEOPLE, Consent
+from warehouse_pipelines.unified.people import (
+    Consent,
+)
+from warehouse_pipelines.unified.people_rows import (
+    BY_TABLE,
+    PEOPLE,
+)
+from warehouse_pipelines.unified.script import run_script
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session

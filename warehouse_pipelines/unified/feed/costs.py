@@ -9,9 +9,9 @@ from uuid import UUID
 
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.settings import settings
-from warehouse_pipelines.unified.feed import columns
-from warehouse_pipelines.unified.feed.columns import Scope
-from warehouse_pipelines.unified.feed.script import run_script
+from warehouse_pipelines.unified import columns
+from warehouse_pipelines.unified.columns import Scope
+from warehouse_pipelines.unified.script import run_script
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session

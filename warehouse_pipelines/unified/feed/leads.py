@@ -22,7 +22,7 @@ from uuid import UUID
 from psycopg import sql
 
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.unified.feed.script import run_script
+from warehouse_pipelines.unified.script import run_script
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session

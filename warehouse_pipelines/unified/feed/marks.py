@@ -13,10 +13,10 @@ from uuid import UUID
 from psycopg import sql
 
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.unified.feed import columns
-from warehouse_pipelines.unified.feed.columns import RAW
-from warehouse_pipelines.unified.feed.script import run_script
+from warehouse_pipelines.unified import columns
+from warehouse_pipelines.unified.columns import RAW
 from warehouse_pipelines.unified.lead_rows import MARKS, Mark
+from warehouse_pipelines.unified.script import run_script
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session

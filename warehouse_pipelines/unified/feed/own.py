@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from warehouse_pipelines.unified.feed import columns
-from warehouse_pipelines.unified.own import NUMBERS, is_left, numbers
-from warehouse_pipelines.unified.tables import Tables
+from warehouse_pipelines.unified import columns
+from warehouse_pipelines.unified.identity.own import NUMBERS, is_left, numbers
+from warehouse_pipelines.unified.identity.tables import Tables
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session

@@ -17,12 +17,15 @@ from psycopg import sql
 from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines.unified.feed import columns, own
-from warehouse_pipelines.unified.feed.columns import Scope
-from warehouse_pipelines.unified.feed.script import run_script
+from warehouse_pipelines.unified import columns
+from warehouse_pipelines.unified.columns import Scope
+from warehouse_pipelines.unified.feed import own
+from warehouse_pipelines.unified.identity.own import NUMBERS
 from warehouse_pipelines.unified.lead_rows import SIGNALS, TAG_QUERIES, TAG_TABLES, Signal
-from warehouse_pipelines.unified.own import NUMBERS
-from warehouse_pipelines.unified.people import PEOPLE
+from warehouse_pipelines.unified.people_rows import (
+    PEOPLE,
+)
+from warehouse_pipelines.unified.script import run_script
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session

@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING
 
 from warehouse_pipelines.loading.erased import LOCK, Erased, last_erasure
-from warehouse_pipelines.unified.entered import ENTITY
+from warehouse_pipelines.unified.identity.entered import ENTITY
 from warehouse_pipelines.unified.lead_import.values import LeadRow
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from warehouse_pipelines.unified.names import NO_NAME, Name, fold, is_typo, parse_name, same_given
+from warehouse_pipelines.unified.identity.names import NO_NAME, Name, fold, is_typo, parse_name, same_given
 
 CROWD = 100
 

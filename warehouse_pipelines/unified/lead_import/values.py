@@ -33,10 +33,10 @@ from typing import Any
 from nameparser import HumanName
 
 from warehouse_pipelines.model.phones import REGION, e164, nanp_pattern
-from warehouse_pipelines.unified import names
+from warehouse_pipelines.unified.identity import names
+from warehouse_pipelines.unified.identity.name_words import SUFFIXES
 from warehouse_pipelines.unified.lead_import.columns import ColumnMap
 from warehouse_pipelines.unified.lead_import.table_file import Row
-from warehouse_pipelines.unified.name_words import SUFFIXES
 
 LENGTHS = {"notes": 10_000, "street": 300, "company": 200, "tags": 1000, "consent_text": 200, "consent_source": 200}
 LENGTH = 120

@@ -23,12 +23,15 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from warehouse_pipelines.settings import settings, sql_folder
+from warehouse_pipelines.unified import columns
+from warehouse_pipelines.unified.columns import Scope
 from warehouse_pipelines.unified.crm_views import LEADS
-from warehouse_pipelines.unified.feed import columns, signals
-from warehouse_pipelines.unified.feed.columns import Scope
+from warehouse_pipelines.unified.feed import signals
 from warehouse_pipelines.unified.lead_rows import SIGNALS
 from warehouse_pipelines.unified.marts.declared import CRM_USERS, Activity
-from warehouse_pipelines.unified.people import BY_TABLE
+from warehouse_pipelines.unified.people_rows import (
+    BY_TABLE,
+)
 
 NOT_HELD = (
     "set|scheduled|rescheduled|confirmed|unconfirmed|new|open|pending|assigned|issued|reset|cancel.*|not home.*"

@@ -19,7 +19,9 @@ from warehouse_pipelines.model.accounts import by_table, per_account
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified.marts.crm_activity_rows import CRM_ACTIVITIES, CRM_NO_ACTIVITIES
 from warehouse_pipelines.unified.marts.declared import Activity
-from warehouse_pipelines.unified.people import Join
+from warehouse_pipelines.unified.people import (
+    Join,
+)
 
 
 def _join(name: str, table: str, equals: str, column: str = "id", first: str = "") -> Join:

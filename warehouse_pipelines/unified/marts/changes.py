@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from warehouse_pipelines.unified.feed import columns
+from warehouse_pipelines.unified import columns
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session

@@ -10,7 +10,9 @@ from typing import Literal
 from warehouse_pipelines.model.accounts import per_account
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified.lead_rows import SIGNALS
-from warehouse_pipelines.unified.people import Join
+from warehouse_pipelines.unified.people import (
+    Join,
+)
 
 Direction = Literal["", "inbound", "outbound"]
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.unified import bulk
-from warehouse_pipelines.unified.feed import columns, signals
-from warehouse_pipelines.unified.feed.columns import Scope
+from warehouse_pipelines.unified import bulk, columns
+from warehouse_pipelines.unified.columns import Scope
+from warehouse_pipelines.unified.feed import signals
 from warehouse_pipelines.unified.lead_rows import SIGNALS, Signal
 from warehouse_pipelines.unified.marts.declared import LIVES, Life
 

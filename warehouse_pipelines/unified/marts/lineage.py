@@ -18,7 +18,8 @@ from typing import Any
 
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.settings import sql_folder
-from warehouse_pipelines.unified.feed import columns, signals
+from warehouse_pipelines.unified import columns
+from warehouse_pipelines.unified.feed import signals
 from warehouse_pipelines.unified.lead_rows import SIGNALS, TAG_QUERIES
 from warehouse_pipelines.unified.marts import activity
 from warehouse_pipelines.unified.marts.activity_rows import ACTIVITIES

@@ -27,8 +27,7 @@ from psycopg import sql
 
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema.declared_accounts import require_declared
-from warehouse_pipelines.unified import bulk
-from warehouse_pipelines.unified.feed import columns
+from warehouse_pipelines.unified import bulk, columns
 from warehouse_pipelines.unified.lead_rows import SIGNALS
 from warehouse_pipelines.unified.marts import activity, changes, lifecycle, related, scopes, sums, timeline
 from warehouse_pipelines.unified.marts.mart import Mart, Summary, select_of

@@ -15,8 +15,8 @@ from psycopg import sql
 
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified import bulk
-from warehouse_pipelines.unified.feed.script import run_script
 from warehouse_pipelines.unified.marts.mart import select_of
+from warehouse_pipelines.unified.script import run_script
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.unified import bulk
-from warehouse_pipelines.unified.feed import columns
-from warehouse_pipelines.unified.feed.script import run_script
+from warehouse_pipelines.unified import bulk, columns
 from warehouse_pipelines.unified.marts import activity
 from warehouse_pipelines.unified.marts.activity_rows import ACTIVITIES
+from warehouse_pipelines.unified.script import run_script
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session

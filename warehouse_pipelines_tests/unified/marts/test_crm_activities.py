@@ -6,7 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from warehouse_pipelines.unified import marts, resolve
+from warehouse_pipelines.unified import marts
+from warehouse_pipelines.unified.identity import resolve
 from warehouse_pipelines.unified.marts.activity_rows import ACTIVITIES, NO_ACTIVITIES
 from warehouse_pipelines.unified.marts.crm_activity_rows import CRM_LOGS
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase, Row

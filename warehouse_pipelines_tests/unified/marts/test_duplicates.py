@@ -6,7 +6,9 @@ from uuid import UUID
 from warehouse_pipelines.unified import marts
 from warehouse_pipelines.unified.marts.answer_rows import CONTACTS
 from warehouse_pipelines.unified.marts.rows import BY_NAME
-from warehouse_pipelines.unified.people import BY_TABLE
+from warehouse_pipelines.unified.people_rows import (
+    BY_TABLE,
+)
 from warehouse_pipelines_tests.harness.feed_database import FeedDatabase, Name, Row
 from warehouse_pipelines_tests.harness.mart_rows import assert_as_from_nothing, rows
 

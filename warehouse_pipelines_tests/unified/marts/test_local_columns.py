@@ -6,8 +6,7 @@ import pytest
 from psycopg import sql
 
 from warehouse_pipelines.model.entity import Entity, Local
-from warehouse_pipelines.unified import marts
-from warehouse_pipelines.unified.feed import columns
+from warehouse_pipelines.unified import columns, marts
 from warehouse_pipelines.unified.marts.refresh import as_declared
 from warehouse_pipelines.unified.marts.rows import MARTS
 from warehouse_pipelines_tests.harness.feed_database import FeedDatabase, Row

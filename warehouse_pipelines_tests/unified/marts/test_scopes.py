@@ -12,12 +12,14 @@ import pytest
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.model.accounts import Account, expanded
 from warehouse_pipelines.sources import SOURCES as DECLARED
-from warehouse_pipelines.unified import erasure, marts
-from warehouse_pipelines.unified.feed import columns
+from warehouse_pipelines.unified import columns, marts
+from warehouse_pipelines.unified.erasing import erasure
 from warehouse_pipelines.unified.marts import accounts, refresh, sums
 from warehouse_pipelines.unified.marts import mart as declaration
 from warehouse_pipelines.unified.marts.rows import BY_NAME
-from warehouse_pipelines.unified.people import BY_TABLE
+from warehouse_pipelines.unified.people_rows import (
+    BY_TABLE,
+)
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase, Name
 from warehouse_pipelines_tests.harness.mart_rows import assert_as_from_nothing, rows
 

@@ -6,14 +6,15 @@ import pytest
 from psycopg import sql
 
 from warehouse_pipelines.sources import SOURCES
-from warehouse_pipelines.unified import marts
-from warehouse_pipelines.unified.entered import ENTERED
-from warehouse_pipelines.unified.feed import columns
+from warehouse_pipelines.unified import columns, marts
+from warehouse_pipelines.unified.identity.entered import ENTERED
 from warehouse_pipelines.unified.marts import activity, changes
 from warehouse_pipelines.unified.marts.activity_rows import ACTIVITIES, NO_ACTIVITIES
 from warehouse_pipelines.unified.marts.declared import CRM_USERS
 from warehouse_pipelines.unified.marts.rows import MARTS
-from warehouse_pipelines.unified.people import BY_TABLE
+from warehouse_pipelines.unified.people_rows import (
+    BY_TABLE,
+)
 from warehouse_pipelines_tests.harness.feed_database import FeedDatabase, Row
 from warehouse_pipelines_tests.harness.mart_rows import assert_as_from_nothing, rows
 

@@ -1,0 +1,83 @@
+"""Take a person out of the schema ``crm``, by its own functions: leads with their logs, and the do-not-call list.
+
+The number stays blocked where it was: of an entry the keyed hash is kept.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from warehouse_pipelines.queries import query
+from warehouse_pipelines.unified.erasing.emptying import Part
+from warehouse_pipelines.unified.erasing.subject import Rows, Subject
+from warehouse_pipelines.unified.every_organization import act_for
+from warehouse_pipelines.unified.identity.entered import ENTERED
+
+if TYPE_CHECKING:
+    from warehouse_pipelines.warehouse import Session
+
+
+def leads(session: "Session", whom: Subject) -> list[dict[str, Any]]:
+    """Return id and organization of the leads of these persons, deleted ones too."""
+    session.execute("SET LOCAL ROLE crm_definer")
+    try:
+        given = {
+            "persons": list(whom.person_ids), "emails": list(whom.emails), "phones": list(whom.phones),
+            "leads": list(whom.records.get(ENTERED.table, ())),
+        }  # fmt: skip
+        return session.execute(query("erasing_leads").encode(), given).fetchall()
+    finally:
+        session.execute("RESET ROLE")
+
+
+def erase(session: "Session", whom: Subject, rows: Rows) -> list[Part]:
+    """Erase the leads, and the numbers of the do-not-call list; return what was done."""
+    found = leads(session, whom)
+    done = _forget_feed(session, whom, rows, [lead["id"] for lead in found])
+    for lead in found:
+        act_for(session, lead["organization_id"])
+        row = _as_owner(session, "SELECT crm.erase_lead(%s) AS done", lead["id"])
+        for table, changed in row["done"].items():
+            done[table] = done.get(table, 0) + changed
+    listed = 0
+    for organization in _listing(session, whom):
+        act_for(session, organization)
+        listed += _as_owner(session, "SELECT crm.erase_dnc_numbers(%s) AS done", list(whom.phones))["done"]
+    parts = [Part(f"crm.{table}", "erase", changed) for table, changed in done.items() if table != "dnc_list"]
+    return [*parts, Part("crm.dnc_list", "hash", done.get("dnc_list", 0) + listed)]
+
+
+def _forget_feed(session: "Session", whom: Subject, rows: Rows, ids: list[Any]) -> dict[str, int]:
+    """Delete what the feed noted of the leads and of these records; nothing where there is no feed yet."""
+    there = session.execute("SELECT to_regclass('crm.consent_fact') IS NOT NULL AS there").fetchone()
+    if not (there and there["there"]):
+        return {}
+    session.execute("SET LOCAL ROLE crm_definer")
+    try:
+        fed = session.execute("DELETE FROM crm.lead_feed WHERE lead_id = ANY(%s)", [ids]).rowcount
+        facts = session.execute("DELETE FROM crm.consent_fact WHERE phone = ANY(%s)", [list(whom.phones)]).rowcount
+        for table, keys in rows.items():
+            facts += session.execute(
+                "DELETE FROM crm.consent_fact WHERE source_table = %s AND source_key = ANY(%s)", [table, list(keys)]
+            ).rowcount
+    finally:
+        session.execute("RESET ROLE")
+    return {"lead_feed": fed, "consent_fact": facts}
+
+
+def _listing(session: "Session", whom: Subject) -> list[Any]:
+    session.execute("SET LOCAL ROLE crm_definer")
+    try:
+        found = session.execute(
+            "SELECT DISTINCT organization_id FROM crm.dnc_list WHERE phone = ANY(%s) ORDER BY 1", [list(whom.phones)]
+        )
+        return [row["organization_id"] for row in found.fetchall()]
+    finally:
+        session.execute("RESET ROLE")
+
+
+def _as_owner(session: "Session", statement: str, value: Any) -> dict[str, Any]:
+    session.execute("SET LOCAL ROLE crm_owner")
+    try:
+        row = session.execute(statement.encode(), [value]).fetchone()
+    finally:
+        session.execute("RESET ROLE")
+    return row or {}

@@ -1,0 +1,538 @@
+"""``feed.leads``: one lead per person, what becomes of its fields, merges and their undoing, who may write what."""
+
+import uuid
+
+import pytest
+from psycopg import sql
+
+from warehouse_pipelines import warehouse
+from warehouse_pipelines.queries import query
+from warehouse_pipelines.unified import marts
+from warehouse_pipelines.unified.feed import consent, signals
+from warehouse_pipelines.unified.lead_rows import MORE_CONSENT, SIGNALS
+from warehouse_pipelines.unified.people_rows import (
+    PEOPLE,
+)
+from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
+
+PHONE, OTHER_PHONE = "+12165550101", "+12165550102"
+
+
+def ada(fed: FeedDatabase, number: int = 1, **contact: object) -> tuple[str, str]:
+    """A contact of HubSpot."""
+    given = {"createdate": "2026-01-05T10:00:00Z", "lastmodifieddate": "2026-02-01T10:00:00Z", **contact}
+    return fed.source("hubspot_contact", id=str(number), **given)
+
+
+def test_a_person_of_several_crms_is_one_lead(fed: FeedDatabase) -> None:
+    """With the most advanced status, the first source, the branch, the owner, the value, and where each came from."""
+    owner = fed.person(fed.source("hubspot_owner", id="77", email="rep@example.com"), kind="staff")
+    contact = ada(fed, lifecyclestage="lead", hge_primary_source=" Google Ads ", division="Dayton",
+                  hubspot_owner_id="77")  # fmt: skip
+    rabbit = fed.source("salesrabbit_lead", id=5, status="Appointment Set", created_at="2025-12-24T08:00:00Z",
+                        status_modified="2026-01-03T08:00:00Z")  # fmt: skip
+    fed.source("hubspot_deal", id="d1", dealstage="contractsent", amount=12000, hs_lastmodifieddate="2026-02-03")
+    fed.source("hubspot_contact_to_deal_association", contact_id="1", deal_id="d1", association_type_id=3)
+    person = fed.person(contact, rabbit, phones=(PHONE,), first_name="Ada", last_name="Example", zip="44101",
+                        email="ada@example.com",
+                        origins={"email": {"source_table": "hubspot_contact", "source_key": "1",
+                                           "at": "2026-02-01T10:00:00Z"}})  # fmt: skip
+    summary = fed.feed()
+    assert (summary.counts["created"], summary.people) == (1, 1)
+    lead = fed.lead(person)
+    assert {name: lead[name] for name in ("first_name", "last_name", "email", "phone", "status", "source", "division",
+                                          "postal_code", "owner_id", "value_usd")} == {
+        "first_name": "Ada", "last_name": "Example", "email": "ada@example.com", "phone": PHONE, "status": "proposal",
+        "source": "google ads", "division": "Dayton", "postal_code": "44101", "owner_id": owner, "value_usd": 12000,
+    }  # fmt: skip
+    assert lead["created_at"].isoformat() == "2025-12-24T08:00:00+00:00"
+    assert lead["source_metadata"]["crm_source"] == "hubspot"
+    assert lead["source_metadata"]["crm_sources"] == ["hubspot", "salesrabbit"]
+    origins = {
+        row["field"]: (row["entered_in"], row["source_table"], row["source_key"])
+        for row in fed.all("SELECT * FROM crm.lead_field_origin WHERE lead_id = %s", lead["id"])
+    }
+    assert origins["email"] == ("source", "hubspot_contact", "1")
+    assert origins["status"] == ("source", "hubspot_deal", "d1")
+    assert [row["triggered_by"] for row in fed.all("SELECT * FROM crm.lead_status_history")] == ["import"]
+
+
+def test_a_second_run_changes_nothing(fed: FeedDatabase) -> None:
+    fed.person(ada(fed, lifecyclestage="customer"), phones=(PHONE,), first_name="Ada")
+    fed.feed()
+    log = fed.all("SELECT count(*) FROM crm.lead_audit_log")
+    for full in (False, True):
+        counts = fed.feed(full=full).counts
+        assert {
+            counts[name] for name in ("created", "updated", "deleted", "merged", "listed", "consent", "scored")
+        } == {0}
+    assert fed.all("SELECT count(*) FROM crm.lead_audit_log") == log
+
+
+def test_who_is_only_called_is_no_lead(fed: FeedDatabase) -> None:
+    """A call makes a lead when CallRail marks it as one; a form always."""
+    call = fed.source("callrail_call", id="c1", customer_phone_number_e164=PHONE)
+    form = fed.source("callrail_form_submission", id="f1", customer_phone_number_e164=OTHER_PHONE)
+    caller, writer = fed.person(call, phones=(PHONE,)), fed.person(form, phones=(OTHER_PHONE,))
+    fed.feed()
+    assert [lead["golden_id"] for lead in fed.leads()] == [writer]
+    fed.source("callrail_call", id="c1", lead_status="good_lead")
+    fed.feed()
+    assert fed.lead(caller)["status"] == "contacted"
+
+
+def test_staff_are_no_leads(fed: FeedDatabase) -> None:
+    fed.person(fed.source("hubspot_owner", id="1"), kind="staff")
+    fed.feed(full=True)
+    assert fed.leads() == []
+
+
+def test_a_value_that_a_user_entered_stays_until_the_source_changes_later(fed: FeedDatabase) -> None:
+    contact = ada(fed, division="Dayton")
+    person = fed.person(contact, phones=(PHONE,), last_name="Example")
+    fed.feed()
+    fed.edit(fed.lead(person)["id"], division="Toledo")
+    fed.touch(person)
+    fed.feed(full=True)
+    assert fed.lead(person)["division"] == "Toledo"
+    origin = fed.one("SELECT * FROM crm.lead_field_origin WHERE field = 'division'")
+    assert (origin["entered_in"], origin["source_table"], origin["since"] is None) == ("crm", None, False)
+    # The vendor's change was made before the user's, and is loaded after it.
+    ada(fed, division="Columbus")
+    fed.feed()
+    assert fed.lead(person)["division"] == "Toledo"
+    ada(fed, division="Cleveland", lastmodifieddate="2999-01-01T00:00:00Z")
+    fed.feed()
+    assert fed.lead(person)["division"] == "Cleveland"
+    assert fed.one("SELECT * FROM crm.lead_field_origin WHERE field = 'division'")["entered_in"] == "source"
+
+
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
+def test_a_value_that_a_user_took_out_stays_out(fed: FeedDatabase) -> None:
+    person = fed.person(ada(fed, division="Dayton"))
+    fed.feed()
+    fed.edit(fed.lead(person)["id"], division=None)
+    fed.feed(full=True)
+    assert fed.lead(person)["division"] is None
+
+
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
+def test_a_value_that_the_source_takes_out_goes(fed: FeedDatabase) -> None:
+    person = fed.person(ada(fed, division="Dayton"), email="ada@example.com")
+    fed.feed()
+    fed.touch(person, email=None)
+    fed.feed()
+    assert fed.lead(person)["email"] is None
+
+
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
+def test_tags_of_the_sources_and_of_users_live_side_by_side(fed: FeedDatabase) -> None:
+    lead = "00000000-0000-0000-0000-00000000001d"
+    tags = ["00000000-0000-0000-0000-00000000000a", "00000000-0000-0000-0000-00000000000b"]
+    row = fed.source("pipedesk.leads", id=lead, legal_name="Ada Ltd")
+    for tag, name in zip(tags, (" VIP", "Solar"), strict=True):
+        fed.source("pipedesk.tags", id=tag, name=name)
+        fed.source("pipedesk.lead_tags", lead_id=lead, tag_id=tag)
+    form = fed.source("callrail_form_submission", id="f", tags=["vip", {"name": "Quote"}])
+    person = fed.person(row, form)
+    fed.feed()
+    assert fed.lead(person)["tags"] == ["quote", "solar", "vip"]
+    fed.edit(fed.lead(person)["id"], tags=["hot", "quote", "vip"])
+    fed.source("pipedesk.lead_tags", lead_id=lead, tag_id=tags[0], archived=True)
+    fed.source("callrail_form_submission", id="f", tags=["Quote", "Metal"])
+    fed.feed()
+    assert fed.lead(person)["tags"] == ["hot", "metal", "quote"]
+    fed.source("pipedesk.lead_tags", lead_id=lead, tag_id=tags[0])
+    fed.feed()
+    fed.source("pipedesk.tags", id=tags[0], name="Gold")
+    fed.feed()
+    assert fed.lead(person)["tags"] == ["gold", "hot", "metal", "quote"], "a tag that was renamed"
+    fed.source("pipedesk.lead_tags", lead_id=lead, tag_id=tags[0], archived=True)
+    fed.feed()
+    fed.feed(full=True)
+    assert fed.lead(person)["tags"] == ["hot", "metal", "quote"]
+
+
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
+def test_a_couple_on_one_phone_are_two_leads(fed: FeedDatabase) -> None:
+    """The number is one's; do-not-call of the other one holds for it all the same."""
+    first = fed.person(ada(fed), phones=(PHONE,), first_name="Ada", last_name="Example")
+    second = fed.person(ada(fed, 2, createdate="2026-03-01T00:00:00Z", lead_is_dnc=True), phones=(PHONE,),
+                        first_name="Ben", last_name="Example")  # fmt: skip
+    fed.feed()
+    assert (fed.lead(first)["phone"], fed.lead(second)["phone"]) == (PHONE, None)
+    assert fed.lead(second)["source_metadata"]["shared_phones"] == [PHONE]
+    assert fed.listed(PHONE, "call")
+    reasons = fed.one("SELECT crm.lead_block_reason(l, 'call') AS a FROM crm.leads AS l WHERE id = %s",
+                      [fed.lead(second)["id"]])  # fmt: skip
+    assert reasons["a"] == "dnc"
+    assert fed.feed(full=True).counts["updated"] == 0
+
+
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
+def test_a_number_that_is_free_again_is_given(fed: FeedDatabase) -> None:
+    first = fed.person(ada(fed), phones=(PHONE,), first_name="Ada")
+    second = fed.person(ada(fed, 2, createdate="2026-03-01"), phones=(PHONE,), first_name="Ben")
+    fed.feed()
+    fed.touch(first, phone=OTHER_PHONE)
+    fed.touch(second)
+    fed.feed()
+    assert (fed.lead(first)["phone"], fed.lead(second)["phone"]) == (OTHER_PHONE, PHONE)
+    assert "shared_phones" not in fed.lead(second)["source_metadata"]
+
+
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
+def test_two_numbers_that_change_places(fed: FeedDatabase) -> None:
+    first = fed.person(ada(fed), phones=(PHONE,), first_name="Ada")
+    second = fed.person(ada(fed, 2), phones=(OTHER_PHONE,), first_name="Ben")
+    fed.feed()
+    fed.touch(first, phone=OTHER_PHONE)
+    fed.touch(second, phone=PHONE)
+    for _ in range(3):
+        fed.feed(full=True)
+    assert {fed.lead(first)["phone"], fed.lead(second)["phone"]} <= {PHONE, OTHER_PHONE, None}
+    assert fed.feed(full=True).counts["updated"] == 0
+
+
+def test_when_two_leads_become_one_nothing_is_lost(fed: FeedDatabase) -> None:
+    """Status, consent, owner, tags, what was entered, the earliest time: all in the one that stays."""
+    won = ada(fed, 1, lifecyclestage="customer", createdate="2026-02-01")
+    new = ada(fed, 2, lifecyclestage="lead", createdate="2025-11-01")
+    stays = fed.person(won, phones=(PHONE,), first_name="Ada", last_name="Example")
+    goes = fed.person(new, phones=(OTHER_PHONE,), first_name="Ada", last_name="Example")
+    fed.feed()
+    user = "00000000-0000-0000-0000-0000000000a1"
+    other = fed.lead(goes)["id"]
+    fed.edit(other, tags=["hot"], owner_id=user, timezone="America/New_York", email="entered@example.com",
+             consent='[{"channel": "sms", "at": "2026-01-01", "source": "phone", "text_version": "1"}]')  # fmt: skip
+    fed.join(stays, goes)
+    summary = fed.feed()
+    assert summary.counts["merged"] == 1
+    lead = fed.lead(stays)
+    assert (lead["status"], lead["owner_id"], lead["tags"], lead["timezone"], lead["email"]) == (
+        "won", __import__("uuid").UUID(user), ["hot"], "America/New_York", "entered@example.com",
+    )  # fmt: skip
+    assert [given["channel"] for given in lead["consent"]] == ["sms"]
+    assert lead["created_at"].date().isoformat() == "2025-11-01"
+    removed = fed.leads("id = %s", other)[0]
+    assert removed["deleted_at"] is not None
+    assert removed["source_metadata"]["merged_into"] == str(lead["id"])
+    assert fed.feed(full=True).counts["merged"] == 0
+    assert fed.lead(stays)["email"] == "entered@example.com"
+
+
+@pytest.mark.parametrize("won_is", ["stays", "goes"])
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
+def test_won_is_not_overwritten_by_new(fed: FeedDatabase, won_is: str) -> None:
+    first = fed.person(ada(fed, 1, lifecyclestage="customer" if won_is == "stays" else "lead"), first_name="Ada")
+    second = fed.person(ada(fed, 2, lifecyclestage="lead" if won_is == "stays" else "customer"), first_name="Ada")
+    fed.feed()
+    fed.join(first, second)
+    fed.feed()
+    assert fed.lead(first)["status"] == "won"
+
+
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
+def test_a_merge_undone_brings_both_leads_back(fed: FeedDatabase) -> None:
+    one, two = ada(fed, 1, lifecyclestage="customer"), ada(fed, 2, lifecyclestage="lead")
+    stays, goes = fed.person(one, first_name="Ada"), fed.person(two, first_name="Ida")
+    fed.feed()
+    before = {lead["id"]: (lead["golden_id"], lead["status"]) for lead in fed.leads("deleted_at IS NULL")}
+    fed.join(stays, goes)
+    fed.feed()
+    assert len(fed.leads("deleted_at IS NULL")) == 1
+    fed.part(goes, two, first_name="Ida")
+    fed.touch(stays)
+    fed.feed()
+    assert {lead["id"]: (lead["golden_id"], lead["status"]) for lead in fed.leads("deleted_at IS NULL")} == before
+    assert "merged_into" not in fed.lead(goes)["source_metadata"]
+
+
+CONSENT = '[{"channel": "sms", "at": "2026-01-01", "source": "phone", "text_version": "1"}]'
+AS_THEY_WERE = (
+    "SELECT id, golden_id, first_name, last_name, email, phone, status, source, tags, timezone, division, postal_code,"
+    " owner_id, value_usd, consent, created_at, deleted_at, source_metadata - 'crm_status' AS metadata"
+    " FROM crm.leads WHERE deleted_at IS NULL ORDER BY id"
+)
+
+
+@pytest.mark.parametrize("advanced", ["stays", "goes"])
+@pytest.mark.every_case
+def test_a_merge_undone_gives_each_lead_back_what_it_lent(fed: FeedDatabase, advanced: str) -> None:
+    """Whichever lead stayed; what somebody changed meanwhile stays where it was changed."""
+    ranks = {"stays": ("customer", "lead"), "goes": ("lead", "customer")}[advanced]
+    one = ada(fed, 1, lifecyclestage=ranks[0], division="Dayton", createdate="2026-02-01", hge_primary_source="Fair")
+    two = ada(fed, 2, lifecyclestage=ranks[1], createdate="2025-11-01")
+    stays = fed.person(one, phones=(PHONE,), first_name="Ada", last_name="Example", email="ada@example.com")
+    goes = fed.person(two, phones=(OTHER_PHONE,), first_name="Ida", last_name="Example", zip="44101")
+    fed.feed()
+    for person, tag, user in ((stays, "cold", "a1"), (goes, "hot", "a2")):
+        fed.edit(fed.lead(person)["id"], tags=[tag], owner_id=f"00000000-0000-0000-0000-0000000000{user}")
+    fed.edit(fed.lead(goes)["id"], timezone="America/New_York", email="ida@example.com", consent=CONSENT, value_usd=5)
+    fed.feed(full=True)
+    before = fed.all(AS_THEY_WERE)
+    fed.join(stays, goes)
+    fed.feed()
+    [merged] = fed.all(AS_THEY_WERE)
+    assert (merged["tags"], merged["timezone"], merged["email"], [c["channel"] for c in merged["consent"]]) == (
+        ["cold", "hot"], "America/New_York", "ida@example.com", ["sms"],
+    )  # fmt: skip
+    fed.part(goes, two, first_name="Ida", last_name="Example")
+    fed.touch(goes, phone=OTHER_PHONE, phones=[OTHER_PHONE], zip="44101")
+    fed.touch(stays)
+    fed.feed()
+    assert fed.all(AS_THEY_WERE) == before
+    assert fed.feed(full=True).counts["updated"] == 0
+    fed.join(stays, goes)
+    fed.feed()
+    [merged] = fed.all(AS_THEY_WERE)
+    revoked = CONSENT.replace("}]", ', "revoked_at": "2026-03-01T00:00:00Z"}]')
+    fed.edit(merged["id"], timezone="America/Chicago", consent=revoked)
+    fed.part(goes, two, first_name="Ida", last_name="Example")
+    fed.touch(goes, phone=OTHER_PHONE, phones=[OTHER_PHONE], zip="44101")
+    fed.touch(stays)
+    fed.feed()
+    found = {lead["id"]: lead for lead in fed.all(AS_THEY_WERE)}
+    assert found[merged["id"]]["timezone"] == "America/Chicago"
+    assert fed.lead(goes)["consent"][0]["revoked_at"]
+
+
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
+def test_what_a_lead_lent_goes_from_all_that_had_it_since(fed: FeedDatabase) -> None:
+    """Of three leads that became one, one after the other, the first is somebody else."""
+    stages = ("lead", "opportunity", "customer")
+    rows = [ada(fed, number, lifecyclestage=stage) for number, stage in enumerate(stages)]
+    first, second, third = (fed.person(row, first_name="Ada", last_name="Example") for row in rows)
+    fed.feed()
+    fed.edit(fed.lead(second)["id"], tags=["second"])
+    before = fed.lead(third)
+    fed.edit(fed.lead(first)["id"], tags=["first"], timezone="America/New_York", consent=CONSENT)
+    fed.join(second, first)
+    fed.feed()
+    fed.join(third, second)
+    fed.session.execute("UPDATE identity.alias SET person_id = %s", [third])
+    fed.feed()
+    lead = fed.lead(third)
+    assert (lead["tags"], lead["timezone"], len(lead["consent"])) == (["first", "second"], "America/New_York", 1)
+    fed.part(first, rows[0], first_name="Ada", last_name="Example")
+    fed.touch(third)
+    fed.feed()
+    lead = fed.lead(third)
+    assert (lead["tags"], lead["timezone"], lead["consent"]) == (["second"], before["timezone"], [])
+    lead = fed.lead(first)
+    assert (lead["tags"], lead["timezone"], len(lead["consent"])) == (["first"], "America/New_York", 1)
+
+
+@pytest.mark.parametrize("stays", [0, 1])
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
+def test_a_number_that_the_other_lead_had_meanwhile_comes_back_with_its_own(fed: FeedDatabase, stays: int) -> None:
+    """In whatever order the two leads are written: a number is one live lead's."""
+    numbers = ("+12162230101", "+12162230102")
+    records = [fed.source("hubspot_contact", id=str(n), lifecyclestage="lead", phone_e164=numbers[n]) for n in (0, 1)]
+    people = [fed.person(records[n], phones=(numbers[n],), first_name=f"Ann{n}") for n in (0, 1)]
+    fed.feed()
+    live = "SELECT id, golden_id, phone FROM crm.leads WHERE deleted_at IS NULL ORDER BY phone"
+    before = fed.all(live)
+    assert [row["phone"] for row in before] == [*numbers]
+    goes = 1 - stays
+    fed.join(people[stays], people[goes])
+    fed.touch(people[stays], phone=numbers[goes], phones=[*numbers])
+    fed.feed()
+    [lead] = fed.all(live)
+    assert lead["phone"] == numbers[goes]
+    fed.part(people[goes], records[goes], first_name=f"Ann{goes}")
+    for n in (0, 1):
+        fed.touch(people[n], phone=numbers[n], phones=[numbers[n]])
+    fed.feed()
+    assert fed.all(live) == before
+
+
+def test_a_lead_without_a_source_is_deleted_softly_and_comes_back(fed: FeedDatabase) -> None:
+    contact = ada(fed)
+    person = fed.person(contact, first_name="Ada")
+    fed.feed()
+    lead = fed.lead(person)["id"]
+    ada(fed, archived=True)
+    fed.record(contact, person, deleted=True)
+    fed.feed()
+    assert fed.leads("id = %s", lead)[0]["deleted_at"] is not None
+    ada(fed, archived=False)
+    fed.record(contact, person, deleted=False)
+    fed.feed()
+    assert fed.lead(person)["id"] == lead
+
+
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
+def test_a_lead_that_somebody_worked_on_stays_without_a_source(fed: FeedDatabase) -> None:
+    contact = ada(fed)
+    person = fed.person(contact, first_name="Ada")
+    fed.feed()
+    fed.edit(fed.lead(person)["id"], division="Toledo")
+    fed.record(contact, person, deleted=True)
+    fed.feed()
+    assert fed.lead(person)["division"] == "Toledo"
+
+
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
+def test_a_lead_that_a_user_deleted_stays_deleted(fed: FeedDatabase) -> None:
+    person = fed.person(ada(fed), first_name="Ada")
+    fed.feed()
+    fed.edit(fed.lead(person)["id"], deleted_at="2026-05-01")
+    fed.feed(full=True)
+    assert len(fed.leads()) == 1
+    assert fed.leads("deleted_at IS NULL") == []
+
+
+def test_a_qualified_lead_of_pipedesk_is_not_deleted(fed: FeedDatabase) -> None:
+    """PipeDesk sets deleted_at on a lead that it made a company of."""
+    lead = "00000000-0000-0000-0000-00000000001d"
+    status = "00000000-0000-0000-0000-00000000005a"
+    fed.source("pipedesk.lead_statuses", id=status, code="QUALIFIED", label="Qualified")
+    row = fed.source(
+        "pipedesk.leads", id=lead, legal_name="Ada Ltd", lead_status_id=status, qualified_at="2026-01-01", archived=True
+    )
+    person = fed.person(row, first_name="Ada")
+    fed.record(row, person, deleted=True)
+    fed.feed()
+    assert fed.lead(person)["status"] == "qualified"
+
+
+@pytest.mark.slow("people in other orders of edits, decisions and erasures")
+def test_a_lead_that_was_added_by_hand_is_taken_over(fed: FeedDatabase) -> None:
+    """By its number and name; what stands in it stays, what is empty is filled, the further status counts."""
+    fed.session.execute(
+        "INSERT INTO crm.leads (organization_id, first_name, last_name, phone, division) VALUES (%s, 'Ada', 'Example',"
+        " %s, 'Toledo')", [ORGANIZATION, PHONE],
+    )  # fmt: skip
+    person = fed.person(ada(fed, division="Dayton", lifecyclestage="customer"), phones=(PHONE,), first_name="Ada",
+                        last_name="Example", email="ada@example.com")  # fmt: skip
+    other = fed.person(ada(fed, 2), phones=(PHONE,), first_name="Ben", last_name="Example")
+    fed.feed()
+    lead = fed.lead(person)
+    assert (lead["division"], lead["email"], lead["status"]) == ("Toledo", "ada@example.com", "won")
+    assert len(fed.leads()) == 2
+    assert fed.lead(other)["phone"] is None
+    assert fed.feed(full=True).counts["updated"] == 0
+
+
+def test_an_erased_lead_is_left_alone(fed: FeedDatabase) -> None:
+    person = fed.person(ada(fed), phones=(PHONE,), first_name="Ada")
+    fed.feed()
+    with fed.session.transaction():
+        fed.session.execute("SELECT set_config('app.organization_id', %s, true)", [ORGANIZATION])
+        fed.session.execute("SELECT crm.erase_lead(%s)", [fed.lead(person)["id"]])
+    fed.session.execute("DELETE FROM identity.person")
+    fed.feed(full=True)
+    assert [lead["first_name"] for lead in fed.leads()] == [None]
+
+
+def test_a_crm_of_another_organization_feeds_that(fed: FeedDatabase) -> None:
+    other = "00000000-0000-0000-0000-0000000000bb"
+    fed.session.execute("INSERT INTO crm.feed_source VALUES ('salesrabbit', %s)", [other])
+    rabbit = fed.source("salesrabbit_lead", id=5, status="Sold")
+    person = fed.person(ada(fed, lifecyclestage="lead"), rabbit, phones=(PHONE,), first_name="Ada")
+    fed.feed()
+    found = {str(lead["organization_id"]): lead for lead in fed.leads("golden_id = %s", person)}
+    assert {name: lead["status"] for name, lead in found.items()} == {ORGANIZATION: "new", other: "won"}
+    assert {lead["phone"] for lead in found.values()} == {PHONE}
+
+
+def test_each_signal_and_consent_can_be_planned_although_nobody_has_its_records(fed: FeedDatabase) -> None:
+    """A run leaves out the tables whose records none of its people have."""
+    given = {"organization": ORGANIZATION}
+    with fed.session.transaction():
+        for name in ("feed_temp", "feed_member", "feed_consent_temp"):
+            fed.session.execute(query(name))
+        for signal in SIGNALS:
+            fed.session.execute(sql.SQL("EXPLAIN {}").format(signals.insert(signal)), given)
+        for row in PEOPLE:
+            if consents := (*row.consent, *MORE_CONSENT.get(row.table, ())):
+                fed.session.execute(sql.SQL("EXPLAIN {}").format(consent._stage(row.table, consents)), given)
+
+
+def test_a_transaction_whose_beginning_is_hidden_holds_the_positions(
+    fed: FeedDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user without pg_read_all_stats does not see since when others' transactions run, but sees that they do."""
+    role = f"plain_{uuid.uuid4().hex[:12]}"
+    fed.session.execute(f"CREATE ROLE {role}".encode())
+    with warehouse.connect(fed.url) as application:
+        application.execute("BEGIN; SELECT pg_current_xact_id()")
+        fed.session.execute(f"SET ROLE {role}".encode())
+        seen = fed.one(query("feed_until"))
+        fed.session.execute("RESET ROLE")
+        fed.session.execute(f"DROP ROLE {role}".encode())
+        application.execute("ROLLBACK")
+    assert seen == {"read_until": None}
+    hidden = "SELECT NULL::timestamptz AS read_until"
+    for module in ("feed", "marts.refresh"):
+        monkeypatch.setattr(
+            f"warehouse_pipelines.unified.{module}.query", lambda name: hidden if name == "feed_until" else query(name)
+        )
+    fed.person(ada(fed, division="Dayton"))
+    fed.feed()
+    marts.run(fed.session, ["activity_timeline"])
+    for table in ("crm.feed_position", "marts.position"):
+        rows = fed.all(f"SELECT DISTINCT read_until = '-infinity' AS held FROM {table}")
+        assert rows == [{"held": True}], table
+
+
+def test_a_job_that_goes_to_another_customer_leaves_the_lead_that_had_it(fed: FeedDatabase) -> None:
+    """Of two that count together, the one that no field of the lead names too."""
+    fed.source("genius_job_status", id=4, label="Finished")
+    people = [fed.person(fed.source("genius_prospect", prospect_id=n)) for n in (1, 2, 3)]
+    for n in (1, 2):
+        fed.source("genius_job", id=n, prospect_id=1, status=4, contract_amount=n * 1000, modified="2026-02-01")
+    fed.feed()
+    assert [fed.lead(person)["value_usd"] for person in people] == [3000, None, None]
+    fed.settle()
+    fed.source("genius_job", id=2, prospect_id=2, status=4, contract_amount=2000, modified="2026-02-02")
+    assert fed.feed().people == 2
+    assert [fed.lead(person)["value_usd"] for person in people] == [1000, 2000, None]
+
+
+def test_a_rep_who_is_entered_after_his_leads_gets_them(fed: FeedDatabase) -> None:
+    leads = [fed.person(ada(fed, n, hubspot_owner_id=owner)) for n, owner in ((1, "77"), (2, "78"))]
+    fed.feed()
+    fed.settle()
+    rep = fed.person(fed.source("hubspot_owner", id="77", email="rep@example.com"), kind="staff")
+    assert fed.feed().people == 1
+    assert [fed.lead(person)["owner_id"] for person in leads] == [rep, None]
+
+
+def test_a_shared_number_goes_to_the_other_lead_when_the_one_that_has_it_is_deleted(fed: FeedDatabase) -> None:
+    one, other = (
+        fed.person(ada(fed, n, createdate=f"2026-01-0{n}T10:00:00Z"), phones=(PHONE,), first_name=name)
+        for n, name in ((1, "Ada"), (2, "Ben"))
+    )
+    fed.feed()
+    assert [fed.lead(person)["phone"] for person in (one, other)] == [PHONE, None]
+    fed.settle()
+    fed.session.execute("UPDATE crm.leads SET deleted_at = now() WHERE golden_id = %s", [one])
+    fed.feed()
+    lead = fed.lead(other)
+    assert (lead["phone"], lead["source_metadata"].get("shared_phones")) == (PHONE, None)
+
+
+def test_what_the_feed_wrote_into_a_lead_that_became_part_of_another_is_no_entry_there(fed: FeedDatabase) -> None:
+    """The sources may still change it, also where an older version took it for an entry; a user's own stays."""
+    won = ada(fed, 1, lifecyclestage="customer")
+    more = {"lifecyclestage": "lead", "hge_primary_source": "Event", "createdate": "2026-02-01"}
+    stays = fed.person(won, first_name="Ada")
+    goes = fed.person(ada(fed, 2, **more, division="Toledo"), first_name="Ada")
+    fed.feed()
+    fed.edit(fed.lead(goes)["id"], postal_code="43004")
+    lead = fed.lead(stays)["id"]
+    fed.join(stays, goes)
+    fed.feed()
+    assert (fed.lead(stays)["source"], fed.lead(stays)["division"]) == ("event", "Toledo")
+    ada(fed, 2, **more, division=None)
+    fed.feed()
+    after = fed.lead(stays)
+    assert (after["id"], after["source"], after["division"], after["postal_code"]) == (lead, "event", None, "43004")
+    fed.session.execute("UPDATE crm.lead_feed SET written = written || '{\"source\": null}' WHERE lead_id = %s", [lead])
+    ada(fed, 2, **more | {"hge_primary_source": "Direct mail"})
+    fed.feed()
+    assert fed.lead(stays)["source"] == "event"
+    fed.feed(full=True)
+    assert fed.lead(stays)["source"] == "direct mail"

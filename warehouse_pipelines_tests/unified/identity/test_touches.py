@@ -10,7 +10,7 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.unified.identity import households, persons, touches
 from warehouse_pipelines_tests.harness.identity_rows import ANNA, ELM, OAK, Session, day, person, record, row_of
 
-PHONE = "+12065550101"
+PHONE, OTHER = "+12065550101", "+12065550102"
 BEN = {"first_name": "ben", "last_name": "lopez", "display_name": "Ben Lopez"}
 CARL = {"first_name": "carl", "last_name": "meyer", "display_name": "Carl Meyer"}
 EARLY, LATE = {"created_at": day("2019-01-01"), "updated_at": day("2020-01-01")}, {"created_at": day("2023-01-01")}
@@ -190,6 +190,62 @@ def test_an_uncertain_touch_is_looked_at_again_by_the_keys_that_a_record_had(ses
     session.execute("UPDATE identity.person SET updated_at = '2020-01-01'")
     touches.refresh(session, [], keys_before=[f"p:{PHONE}"])
     assert touch(session, called)["certainty"] == "certain"
+
+
+def edit(session: Session, key: str, updated_at: str) -> None:
+    """What a run does after the time of a record, and nothing else of it, changed."""
+    session.execute("UPDATE identity.person SET updated_at = '2020-01-01'")
+    found = session.execute(
+        "UPDATE identity.record SET updated_at = %s WHERE source_table = 'hubspot_contact' AND source_key = %s"
+        " RETURNING record_id",
+        [day(updated_at), key],
+    ).fetchone()
+    assert found
+    edited = [found["record_id"]]
+    held = touches.held(session, edited, [])
+    who = session.execute("SELECT person_id FROM identity.member WHERE record_id = ANY (%s)", [edited])
+    persons.refresh(session, [row["person_id"] for row in who])
+    households.refresh(session, edited)
+    touches.refresh(session, edited, held_before=held)
+
+
+@pytest.mark.parametrize("phones", [[PHONE], [PHONE, OTHER]], ids=["one phone", "two phones"])
+def test_an_edit_decides_again_whose_a_number_of_two_households_was(session: Session, phones: list[str]) -> None:
+    anna = customer(session, "1", **ANNA, **OAK, **EARLY)
+    customer(session, "2", **CARL, **ELM, **LATE, phones=phones[-1:])
+    called = call(session, at="2021-06-01", phones=phones)
+    run(session)
+    assert (touch(session, called)["person_id"], touch(session, called)["certainty"]) == (anna, "likely")
+    edit(session, "1", "2022-01-01")
+    assert (touch(session, called)["person_id"], touch(session, called)["certainty"]) == (anna, "certain")
+
+
+@pytest.mark.parametrize("lives_with_ben", [False, True])
+def test_an_edit_in_the_only_household_with_a_number_looks_at_no_call(session: Session, lives_with_ben: bool) -> None:
+    customer(session, "1", **ANNA, **OAK)
+    if lives_with_ben:
+        customer(session, "2", **BEN, **OAK)
+    called = call(session)
+    run(session)
+    session.execute("UPDATE identity.touch SET reason = 'not looked at'")
+    edit(session, "1", "2025-01-01")
+    assert touch(session, called)["reason"] == "not looked at"
+
+
+def test_an_edit_that_moves_somebody_home_looks_at_the_calls(session: Session) -> None:
+    anna = customer(session, "1", **ANNA, **OAK, **EARLY)
+    customer(session, "3", **ANNA, **ELM, created_at=day("2019-01-01"), updated_at=day("2019-06-01"))
+    session.execute("UPDATE identity.member SET person_id = %s", [anna])
+    session.execute("DELETE FROM identity.person WHERE person_id <> %s", [anna])
+    called = call(session)
+    run(session)
+    before = touch(session, called)["household_id"]
+    customer(session, "2", **BEN, **ELM)
+    run(session)
+    edit(session, "3", "2025-01-01")
+    found = touch(session, called)
+    assert found["certainty"] == "household"
+    assert found["household_id"] != before
 
 
 def test_a_record_that_got_a_name_is_no_touch_any_more(session: Session) -> None:

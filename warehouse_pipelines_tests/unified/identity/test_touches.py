@@ -233,19 +233,18 @@ def test_an_edit_in_the_only_household_with_a_number_looks_at_no_call(session: S
 
 
 def test_an_edit_that_moves_somebody_home_looks_at_the_calls(session: Session) -> None:
-    anna = customer(session, "1", **ANNA, **OAK, **EARLY)
-    customer(session, "3", **ANNA, **ELM, created_at=day("2019-01-01"), updated_at=day("2019-06-01"))
-    session.execute("UPDATE identity.member SET person_id = %s", [anna])
-    session.execute("DELETE FROM identity.person WHERE person_id <> %s", [anna])
+    at_oak = record(session, "hubspot_contact", "1", **ANNA, **OAK, **EARLY, phones=[PHONE])
+    at_elm = record(session, "hubspot_contact", "2", **ANNA, **ELM, updated_at=day("2019-06-01"), phones=[PHONE])
+    ben = [record(session, "hubspot_contact", key, **BEN, **ELM, phones=[OTHER]) for key in ("3", "4", "5")]
+    anna, home = person(session, at_oak, at_elm), person(session, *ben)
     called = call(session)
     run(session)
-    before = touch(session, called)["household_id"]
-    customer(session, "2", **BEN, **ELM)
-    run(session)
-    edit(session, "3", "2025-01-01")
+    assert touch(session, called)["household_id"] != row_of(session, "person", "person_id", home)["household_id"]
+    edit(session, "2", "2025-01-01")
     found = touch(session, called)
-    assert found["certainty"] == "household"
-    assert found["household_id"] != before
+    assert found["person_id"] == anna
+    assert found["household_id"] == row_of(session, "person", "person_id", home)["household_id"]
+    assert touches.refresh(session) == 0
 
 
 def test_a_record_that_got_a_name_is_no_touch_any_more(session: Session) -> None:

@@ -17,9 +17,11 @@ def test_a_role_ends_with_its_block_and_the_one_around_it_stays(crm: ImportDatab
     with warehouse.session(crm.url) as session:
 
         def told() -> list[str]:
-            names = "role", "app.organization_id", "app.triggered_by", "lock_timeout"
-            [row] = session.execute("SELECT array_agg(current_setting(n)) AS a FROM unnest(%s) AS n", [[*names]])
-            return [*row["a"]]
+            [row] = session.execute(
+                "SELECT current_setting('role') AS role, current_setting('app.organization_id') AS organization,"
+                " current_setting('app.triggered_by') AS why, current_setting('lock_timeout') AS patience"
+            )
+            return [*row.values()]
 
         with acting(session, ORGANIZATION, "import", lock_timeout="7s"):
             for role, now in ((None, "none"), ("crm_definer", "crm_definer")):

@@ -42,7 +42,7 @@ LONGEST = (
     "test_journey.py", "test_plans.py", "test_battery.py", "test_sync_command.py", "test_guide.py",
     "test_dlt_source.py", "test_five9_fetch.py",
     "test_crash.py", "test_arrivy_fetch.py", "test_migrations.py", "test_salespro_fetch.py", "test_erasure.py",
-    "test_lead_import.py", "test_rebuild.py", "test_hostile_people.py", "test_dagster_home.py",
+    "test_import_rows.py", "test_rebuild.py", "test_hostile_people.py", "test_dagster_home.py",
     "test_pipedesk_revisions.py", "test_online.py", "test_crm_tables.py", "test_scopes.py", "test_hubspot_fetch.py",
     "test_run_lock.py", "test_merge.py", "test_genius_fetch.py", "test_truth.py", "test_answers_truth.py",
     "test_entered_leads.py", "test_kill.py", "test_reading.py", "test_receive.py", "test_accounts.py",

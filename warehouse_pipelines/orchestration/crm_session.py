@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from warehouse_pipelines.orchestration.maintenance import Row
+from warehouse_pipelines.unified.acting import act_for
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -72,7 +73,7 @@ class Crm:
             for organization in organizations:
                 with connection.transaction():
                     connection.execute("SET TRANSACTION READ ONLY")
-                    connection.execute("SELECT set_config('app.organization_id', %s, true)", [str(organization)])
+                    act_for(connection, organization)
                     found = connection.execute(query.encode(), parameters)
                     rows += ({"organization_id": str(organization), **row} for row in found)
         return rows

@@ -4,33 +4,20 @@ Each method is part of a transaction (``transaction``) as ``crm_owner``, below r
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.unified.acting import acting
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
 Due = Mapping[str, Any]
 """An enrollment that is due: id, lead_id, step, and what ``sequence_due`` has beside."""
-
-
-@contextmanager
-def acting(session: "Session", organization: UUID, *, lock_timeout: str = "0") -> Iterator[None]:
-    """Act as ``crm_owner`` for one organization, in a transaction, until the block ends."""
-    with session.transaction():
-        session.execute(
-            "SELECT set_config('app.organization_id', %s, true), set_config('app.triggered_by', 'sequence', true),"
-            " set_config('lock_timeout', %s, true)",
-            [str(organization), lock_timeout],
-        )
-        session.execute("SET LOCAL ROLE crm_owner")
-        yield
-        session.execute("RESET ROLE")
 
 
 class Enrollments:
@@ -41,7 +28,7 @@ class Enrollments:
 
     def transaction(self) -> AbstractContextManager[None]:
         """Act for the organization until the block ends; waits 5 s for a lock at most."""
-        return acting(self.session, self.organization, lock_timeout="5s")
+        return acting(self.session, self.organization, "sequence", lock_timeout="5s")
 
     def _run(self, statement: str, **given: Any) -> int:
         return self.session.execute(statement.encode(), {"organization": self.organization, **given}).rowcount

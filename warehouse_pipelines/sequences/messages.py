@@ -5,8 +5,8 @@ from uuid import UUID
 
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.sequences.enrollments import acting
 from warehouse_pipelines.sequences.step import SENT
+from warehouse_pipelines.unified.acting import acting
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -16,14 +16,14 @@ Outcome = Literal["done", "again", "skip"]
 
 def sequences(session: "Session", organization: UUID) -> list[dict[str, Any]]:
     """Return the sequences with their enrollments by status."""
-    with acting(session, organization):
+    with acting(session, organization, "sequence"):
         return session.execute(query("sequence_list"), {"organization": organization}).fetchall()
 
 
 def shown(session: "Session", organization: UUID, status: str | None, limit: int) -> list[dict[str, Any]]:
     """Return messages of a status, newest first, or those that are open; ``blocked`` says who must not be reached."""
     given = {"organization": organization, "status": status, "limit": limit}
-    with acting(session, organization):
+    with acting(session, organization, "sequence"):
         return session.execute(query("sequence_messages"), given).fetchall()
 
 
@@ -33,7 +33,7 @@ def settle(session: "Session", organization: UUID, message: UUID, outcome: Outco
     ``done``: it was sent, or done by a person, with what came of it in ``result``. ``again``: hand it over once more.
     ``skip``: leave the step out. Raises ``WrongUse`` where there is no such message, or a worker has it just now.
     """
-    with acting(session, organization):
+    with acting(session, organization, "sequence"):
         found = session.execute(
             "SELECT m.enrollment_id AS enrollment, m.step, m.lead_id AS lead, m.channel, m.status, e.status AS stands"
             " FROM crm.sequence_message AS m JOIN crm.lead_sequence_enrollments AS e"
@@ -85,7 +85,7 @@ def resume(session: "Session", organization: UUID, enrollment: UUID) -> None:
 
     Raises ``WrongUse`` for one that is not paused, or has a message to decide.
     """
-    with acting(session, organization):
+    with acting(session, organization, "sequence"):
         given = {"organization": organization, "enrollment": enrollment}
         open_ = session.execute(
             "SELECT m.id, m.status FROM crm.sequence_message AS m WHERE m.organization_id = %(organization)s"

@@ -11,6 +11,7 @@ from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified import columns
+from warehouse_pipelines.unified.acting import as_role
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -40,7 +41,6 @@ class Replies:
 
     def since(self, person: UUID, at: datetime) -> str | None:
         """Return how the person first got in touch after ``at``: call, text, form or email; within a transaction."""
-        self._session.execute("RESET ROLE")
-        row = self._session.execute(self._statement, {"person": person, "since": at}).fetchone()
-        self._session.execute("SET LOCAL ROLE crm_owner")
+        with as_role(self._session, None):
+            row = self._session.execute(self._statement, {"person": person, "since": at}).fetchone()
         return row["kind"] if row else None

@@ -42,6 +42,7 @@ from warehouse_pipelines.sequences.hand_over import LOOK_AGAIN, WAITS, HandOver,
 from warehouse_pipelines.sequences.replies import Replies
 from warehouse_pipelines.sequences.senders import Message
 from warehouse_pipelines.sequences.settings import SequenceSettings
+from warehouse_pipelines.unified.acting import as_role
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -92,8 +93,7 @@ def run(
                 "Running sequences: the restore of this warehouse did not end, so who opted out is not known. "
                 "`warehouse db verify` says what to do."
             )
-        with session.transaction():
-            session.execute("SET LOCAL ROLE crm_definer")
+        with session.transaction(), as_role(session, "crm_definer"):
             found = session.execute(query("sequence_organizations")).fetchall()
         for row in found:
             try:

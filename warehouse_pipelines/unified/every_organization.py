@@ -7,6 +7,7 @@ organizations there are ``crm_definer`` may see. Within a transaction, whose set
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from warehouse_pipelines.unified.acting import act_for, as_role
 from warehouse_pipelines.unified.erasing.holdings import DatabaseTable
 
 if TYPE_CHECKING:
@@ -17,17 +18,9 @@ TABLES = ("leads", "lead_audit_log", "dnc_list", "segments", "system_config", "b
 
 def organizations(session: "Session") -> list[Any]:
     """Return the ids of all organizations."""
-    session.execute("SET LOCAL ROLE crm_definer")
-    try:
-        there = " UNION ".join(f"SELECT organization_id AS id FROM crm.{table}" for table in TABLES)  # noqa: S608
+    there = " UNION ".join(f"SELECT organization_id AS id FROM crm.{table}" for table in TABLES)  # noqa: S608
+    with as_role(session, "crm_definer"):
         return [row["id"] for row in session.execute(f"{there} ORDER BY 1".encode()).fetchall()]
-    finally:
-        session.execute("RESET ROLE")
-
-
-def act_for(session: "Session", organization: Any) -> None:
-    """Act for an organization until the end of the transaction."""
-    session.execute("SELECT set_config('app.organization_id', %s, true)", [str(organization)])
 
 
 def every_organization(session: "Session", table: DatabaseTable) -> Iterator[None]:
@@ -37,11 +30,8 @@ def every_organization(session: "Session", table: DatabaseTable) -> Iterator[Non
         return
     for organization in organizations(session):
         act_for(session, organization)
-        session.execute("SET LOCAL ROLE crm_owner")
-        try:
+        with as_role(session, "crm_owner"):
             yield
-        finally:
-            session.execute("RESET ROLE")
 
 
 def _sees_all(session: "Session") -> bool:

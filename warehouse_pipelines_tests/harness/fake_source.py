@@ -67,6 +67,12 @@ LOG = replace(
     THING, name="entries", table="fake_entry", deletes=Deletes(by_window=True),
     cadence=replace(THING.cadence, lookback=timedelta(days=30)),
 )  # fmt: skip
+PEOPLE = replace(
+    THING, name="people", table="fake_people", deletes=Deletes(), rules=(),
+    columns=columns(text="id name note", timestamptz="at", phone="phone", email="email agent_email", integer="size"),
+    custom=None, index="", severity={"size": "reject"},
+)  # fmt: skip
+"""With columns of a person."""
 ENTITIES = (THING, PAIR, TICKET, LOG)
 
 Record = Mapping[str, Any]
@@ -130,6 +136,11 @@ class FakeSource:
 
 def page(*records: Record | bytes, in_window: bool = True) -> Page:
     return Page([one if isinstance(one, bytes) else json.dumps(one).encode() for one in records], in_window)
+
+
+def person(key: int, **more: Any) -> dict[str, object]:
+    """Return a record of ``PEOPLE``."""
+    return thing(key, name=f"person {key}", **more)
 
 
 def thing(key: Any, day: int = 1, **more: Any) -> dict[str, Any]:

@@ -20,6 +20,17 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing of ours catches it, and the database rolls back what was not committed."""
 
 
+def dying(call: Any, *, first: bool) -> Any:
+    """Return a call that is killed first, or right after it."""
+
+    def dies(*args: Any, **how: Any) -> Any:
+        if not first:
+            call(*args, **how)
+        raise Killed
+
+    return dies
+
+
 @contextmanager
 def killed_at(point: int) -> Iterator[Callable[[], int]]:
     """Raise ``Killed`` before or after the nth request or note; yield what counts the points that were passed."""

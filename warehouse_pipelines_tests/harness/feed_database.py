@@ -48,6 +48,11 @@ class FeedDatabase:
         self.session.execute(insert, given)
         return table, " ".join(str(values[name]) for name in entity.keys)
 
+    def contact(self, number: int = 1, **values: object) -> Name:
+        """Write a contact of HubSpot."""
+        given = {"createdate": "2026-01-05T10:00:00Z", "lastmodifieddate": "2026-02-01T10:00:00Z", **values}
+        return self.source("hubspot_contact", id=str(number), **given)
+
     def person(self, *records: Name, phones: tuple[str, ...] = (), kind: str = "customer", **values: Any) -> uuid.UUID:
         """Make one person of records, each with ``phones``; ``values`` are those of identity.person."""
         given = {

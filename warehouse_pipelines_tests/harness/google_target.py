@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from warehouse_pipelines import warehouse
+from warehouse_pipelines.loading.erased_values import digest
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model.entity import Entity
@@ -90,6 +91,16 @@ class GoogleTarget:
                 path = f"{of}/{child['name']}".lstrip("/")
                 found += [path, *self.tree(child["id"], path)]
         return found
+
+    def erase(self, address: str) -> None:
+        """Keep an address out, as that of an erased person."""
+        ((key,),) = [tuple(row.values()) for row in self.query("SELECT key FROM identity.erasure_key")]
+        self.query(
+            "WITH e AS (INSERT INTO identity.erasure (asked_by, erased_by, persons, rows, counts, residual, files)"
+            " VALUES ('email', 'x', 1, 1, '[]', '[]', '[]') RETURNING erasure_id)"
+            " INSERT INTO identity.tombstone (kind, digest, erasure_id) SELECT 'email', %s, erasure_id FROM e",
+            [digest(bytes(key), "email", address)],
+        )
 
     def writes(self) -> list[tuple[str, str]]:
         """The requests that wrote, as method and path."""

@@ -3,8 +3,6 @@
 import json
 import re
 import uuid
-from dataclasses import replace
-from typing import Any
 
 import psycopg
 import pytest
@@ -14,11 +12,9 @@ from warehouse_pipelines.errors import NotConfigured, TryAgain
 from warehouse_pipelines.loading import erased
 from warehouse_pipelines.loading.erased import ERASED_RECORD, Erased, own_columns
 from warehouse_pipelines.loading.erased_values import MARK, digest
-from warehouse_pipelines.model.deletes import Deletes
-from warehouse_pipelines.model.entity import columns
 from warehouse_pipelines.unified.erasing import erasure
 from warehouse_pipelines.unified.erasing.holdings import entities
-from warehouse_pipelines_tests.harness.fake_source import THING, FakeSource, thing
+from warehouse_pipelines_tests.harness.fake_source import PEOPLE, FakeSource, person
 from warehouse_pipelines_tests.harness.source_harness import source_harness
 
 pytestmark = pytest.mark.on_oldest(
@@ -27,11 +23,6 @@ pytestmark = pytest.mark.on_oldest(
     "test_a_loader_with_the_rights_that_the_page_names_loads_and_one_without_does_not",
 )
 
-PEOPLE = replace(
-    THING, name="people", table="fake_people", deletes=Deletes(), rules=(),
-    columns=columns(text="id name note", timestamptz="at", phone="phone", email="email agent_email", integer="size"),
-    custom=None, index="", severity={"size": "reject"},
-)  # fmt: skip
 PHONE, EMAIL = "+12065550101", "jo@example.com"
 
 
@@ -72,10 +63,6 @@ def erase(url: str, key: str | None = None, *, email: str | None = None, phone: 
                 "INSERT INTO identity.tombstone (kind, digest, source_table, erasure_id) VALUES (%s, %s, %s, %s)",
                 [*one, number],
             )
-
-
-def person(key: int, **more: Any) -> dict[str, object]:
-    return thing(key, name=f"person {key}", **more)
 
 
 def test_an_erased_record_is_left_out_and_counted(fake: FakeSource) -> None:

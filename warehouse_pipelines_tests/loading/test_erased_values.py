@@ -12,7 +12,7 @@ from warehouse_pipelines.loading.erased_values import MARK, ErasedValues, digest
 from warehouse_pipelines.loading.hash_and_drop import HASH
 from warehouse_pipelines.model.entity import Local
 from warehouse_pipelines.outbound.withheld import ERASED, Withheld
-from warehouse_pipelines_tests.loading.test_erased import PEOPLE, person
+from warehouse_pipelines_tests.harness.fake_source import PEOPLE, person
 
 KEY = b"k" * 32
 LISTED = frozenset(

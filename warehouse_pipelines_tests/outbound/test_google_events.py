@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 
-from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import PermissionMissing, VendorUnavailable, WrongUse
-from warehouse_pipelines.loading.erased_values import digest
 from warehouse_pipelines.outbound import applying, google_events, ledger
 from warehouse_pipelines.outbound.google_calendar import EVENTS, CalendarPartner
 from warehouse_pipelines.outbound.google_events import (
@@ -21,6 +19,7 @@ from warehouse_pipelines.outbound.google_events import (
 from warehouse_pipelines.outbound.run import connected
 from warehouse_pipelines.simulators.google.calendar import CREWS
 from warehouse_pipelines.sources import gcalendar
+from warehouse_pipelines_tests.harness.fault_points import Killed, dying
 from warehouse_pipelines_tests.harness.google_target import BY, CREW, GoogleTarget, google_target
 
 DRAFT = Draft(
@@ -89,21 +88,6 @@ def test_a_lost_answer_and_a_second_call_with_the_same_key_make_no_second_event(
     assert works.writes().count(("POST", f"/calendar/v3/calendars/{CREW}/events")) == 1
     assert object_id == f"{CREW} {event_id(CREW, 'visit 7')}"
     assert len(works.query("SELECT 1 AS one FROM pipedesk.calendar_events WHERE summary = 'Inspection'")) == 1
-
-
-class Killed(BaseException):
-    """What a process that is killed does not come back from."""
-
-
-def dying(call: Any, *, first: bool) -> Any:
-    """Return a call that is killed first, or right after it."""
-
-    def dies(*args: Any, **how: Any) -> Any:
-        if not first:
-            call(*args, **how)
-        raise Killed
-
-    return dies
 
 
 @pytest.mark.parametrize("moment", ["before", "after", "read back", "kept", "settled"])
@@ -265,7 +249,7 @@ def test_an_event_with_an_erased_guest_is_not_restored(works: GoogleTarget) -> N
     plan = create_event(works.url, CREW, DRAFT, by=BY)
     event = (works.items(plan)[0].object_id or "").split(" ")[1]
     update_event(works.url, CREW, event, {"status": "cancelled"}, by=BY)
-    erased(works, "bo@example.test")
+    works.erase("bo@example.test")
     assert update_event(works.url, CREW, event, {"status": "confirmed"}, by=BY).statuses == {"withheld": 1}
 
 
@@ -316,19 +300,8 @@ def test_guests_need_a_user_to_act_for(works: GoogleTarget, monkeypatch: pytest.
         create_event(works.url, CREW, DRAFT, by=BY)
 
 
-def erased(works: GoogleTarget, address: str) -> None:
-    ((key,),) = [tuple(row.values()) for row in works.query("SELECT key FROM identity.erasure_key")]
-    with warehouse.session(works.url) as session:
-        session.execute(
-            "WITH e AS (INSERT INTO identity.erasure (asked_by, erased_by, persons, rows, counts, residual, files)"
-            " VALUES ('email', 'x', 1, 1, '[]', '[]', '[]') RETURNING erasure_id)"
-            " INSERT INTO identity.tombstone (kind, digest, erasure_id) SELECT 'email', %s, erasure_id FROM e",
-            [digest(bytes(key), "email", address)],
-        )
-
-
 def test_an_erased_guest_is_not_invited(works: GoogleTarget) -> None:
-    erased(works, "bo@example.test")
+    works.erase("bo@example.test")
     plan = create_event(works.url, CREW, DRAFT, by=BY)
     assert plan.statuses == {"withheld": 1}
     assert not [one for one in works.writes() if one[0] == "POST"]

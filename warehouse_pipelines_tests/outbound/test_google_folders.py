@@ -21,8 +21,8 @@ from warehouse_pipelines.outbound.ledger import Plan
 from warehouse_pipelines.outbound.run import connected
 from warehouse_pipelines.simulators.google.drive import ROOT, SHARED_ROOT, folder_id
 from warehouse_pipelines.sources import gdrive
+from warehouse_pipelines_tests.harness.fault_points import Killed, dying
 from warehouse_pipelines_tests.harness.google_target import BY, COMPANY, GoogleTarget, google_target
-from warehouse_pipelines_tests.outbound.test_google_events import Killed, dying, erased
 
 slow = pytest.mark.slow
 
@@ -204,7 +204,7 @@ def test_nothing_is_shared_with_an_erased_person_and_a_share_can_be_taken_away(w
     top = by_name(works)[NAME]
     with connected(works.url, SHARING) as at_work:
         at_work.apply(plan_shares(at_work, top, shares(["reader:bo@example.test"]), by=BY), BY)
-    erased(works, "bo@example.test")
+    works.erase("bo@example.test")
     for role, status in (("writer", "withheld"), ("none", "written")):
         with connected(works.url, SHARING) as at_work:
             plan = plan_shares(at_work, top, shares([f"{role}:bo@example.test"]), by=BY)

@@ -6,9 +6,9 @@ The number stays blocked where it was: of an entry the keyed hash is kept.
 from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.unified.acting import act_for, as_role
 from warehouse_pipelines.unified.erasing.emptying import Part
 from warehouse_pipelines.unified.erasing.subject import Rows, Subject
-from warehouse_pipelines.unified.every_organization import act_for
 from warehouse_pipelines.unified.identity.entered import ENTERED
 
 if TYPE_CHECKING:
@@ -17,15 +17,12 @@ if TYPE_CHECKING:
 
 def leads(session: "Session", whom: Subject) -> list[dict[str, Any]]:
     """Return id and organization of the leads of these persons, deleted ones too."""
-    session.execute("SET LOCAL ROLE crm_definer")
-    try:
-        given = {
-            "persons": list(whom.person_ids), "emails": list(whom.emails), "phones": list(whom.phones),
-            "leads": list(whom.records.get(ENTERED.table, ())),
-        }  # fmt: skip
+    given = {
+        "persons": list(whom.person_ids), "emails": list(whom.emails), "phones": list(whom.phones),
+        "leads": list(whom.records.get(ENTERED.table, ())),
+    }  # fmt: skip
+    with as_role(session, "crm_definer"):
         return session.execute(query("erasing_leads").encode(), given).fetchall()
-    finally:
-        session.execute("RESET ROLE")
 
 
 def erase(session: "Session", whom: Subject, rows: Rows) -> list[Part]:
@@ -50,34 +47,25 @@ def _forget_feed(session: "Session", whom: Subject, rows: Rows, ids: list[Any]) 
     there = session.execute("SELECT to_regclass('crm.consent_fact') IS NOT NULL AS there").fetchone()
     if not (there and there["there"]):
         return {}
-    session.execute("SET LOCAL ROLE crm_definer")
-    try:
+    with as_role(session, "crm_definer"):
         fed = session.execute("DELETE FROM crm.lead_feed WHERE lead_id = ANY(%s)", [ids]).rowcount
         facts = session.execute("DELETE FROM crm.consent_fact WHERE phone = ANY(%s)", [list(whom.phones)]).rowcount
         for table, keys in rows.items():
             facts += session.execute(
                 "DELETE FROM crm.consent_fact WHERE source_table = %s AND source_key = ANY(%s)", [table, list(keys)]
             ).rowcount
-    finally:
-        session.execute("RESET ROLE")
     return {"lead_feed": fed, "consent_fact": facts}
 
 
 def _listing(session: "Session", whom: Subject) -> list[Any]:
-    session.execute("SET LOCAL ROLE crm_definer")
-    try:
+    with as_role(session, "crm_definer"):
         found = session.execute(
             "SELECT DISTINCT organization_id FROM crm.dnc_list WHERE phone = ANY(%s) ORDER BY 1", [list(whom.phones)]
         )
         return [row["organization_id"] for row in found.fetchall()]
-    finally:
-        session.execute("RESET ROLE")
 
 
 def _as_owner(session: "Session", statement: str, value: Any) -> dict[str, Any]:
-    session.execute("SET LOCAL ROLE crm_owner")
-    try:
+    with as_role(session, "crm_owner"):
         row = session.execute(statement.encode(), [value]).fetchone()
-    finally:
-        session.execute("RESET ROLE")
     return row or {}

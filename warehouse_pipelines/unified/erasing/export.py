@@ -16,12 +16,13 @@ from uuid import UUID
 from psycopg import sql
 
 from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines.unified.acting import act_for, as_role
 from warehouse_pipelines.unified.erasing import crm as erasing_crm
 from warehouse_pipelines.unified.erasing import emptying
 from warehouse_pipelines.unified.erasing.holdings import DatabaseTable, rows_of, tables
 from warehouse_pipelines.unified.erasing.subject import By, Rows, Subject, subject
 from warehouse_pipelines.unified.erasing.token_scan import Tokens
-from warehouse_pipelines.unified.every_organization import act_for, every_organization
+from warehouse_pipelines.unified.every_organization import every_organization
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -138,8 +139,7 @@ def _leads(session: "Session", there: dict[str, DatabaseTable], whom: Subject) -
     found = []
     for lead in erasing_crm.leads(session, whom):
         act_for(session, lead["organization_id"])
-        session.execute("SET LOCAL ROLE crm_owner")
-        try:
+        with as_role(session, "crm_owner"):
             (row,) = _select(
                 session, sql.SQL("SELECT to_jsonb(l) AS found FROM crm.leads AS l WHERE id = %s"), [lead["id"]]
             )
@@ -148,8 +148,6 @@ def _leads(session: "Session", there: dict[str, DatabaseTable], whom: Subject) -
                 statement = sql.SQL("SELECT to_jsonb(h) AS found FROM {} AS h WHERE lead_id = %s ORDER BY 1")
                 row[table] = _select(session, statement.format(name), [lead["id"]])
             found.append(row)
-        finally:
-            session.execute("RESET ROLE")
     return found
 
 

@@ -23,6 +23,7 @@ from uuid import UUID
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.settings import settings
+from warehouse_pipelines.unified.acting import act_for
 from warehouse_pipelines.unified.feed import called_off, consent, costs, leads, signals
 from warehouse_pipelines.unified.script import run_script
 
@@ -64,7 +65,7 @@ def run(session: "Session", *, full: bool = False) -> Summary:
         session.execute(LOCK)
         session.execute("SET LOCAL jit = off")
         session.execute("SET LOCAL work_mem = '64MB'")
-        _act(session, organization)
+        act_for(session, organization, "import")
         until = session.execute(query("feed_until")).fetchone()
         with _timed(summary, "read"):
             summary.full = signals.find_people(session, full=full)
@@ -77,7 +78,7 @@ def run(session: "Session", *, full: bool = False) -> Summary:
         row = session.execute("SELECT count(*) AS n FROM feed_person").fetchone()
         summary.people = row["n"] if row else 0
         for one in _organizations(session, organization):
-            _act(session, one)
+            act_for(session, one, "import")
             with _timed(summary, "leads"):
                 consent.compute(session, one)
                 summary.add(leads.write(session, one, full=summary.full))
@@ -90,7 +91,7 @@ def run(session: "Session", *, full: bool = False) -> Summary:
                 summary.add({"scored": _score(session, one, people)})
         with _timed(summary, "costs"):
             theirs = _fed_by(session, costs.CRM, organization)
-            _act(session, theirs)
+            act_for(session, theirs, "import")
             summary.add(costs.write(session, theirs))
         _keep_positions(session, until["read_until"] if until else None)
         summary.unmapped = _unmapped(session)
@@ -104,7 +105,7 @@ def score(session: "Session") -> int:
         session.execute(LOCK)
         scored = 0
         for organization in _organizations(session, settings().crm_organization_id):
-            _act(session, organization)
+            act_for(session, organization, "import")
             scored += _score(session, organization)
         return scored
 
@@ -115,15 +116,6 @@ def _score(session: "Session", organization: UUID, people: list[UUID] | None = N
 
 def _people(session: "Session") -> list[UUID]:
     return [row["person_id"] for row in session.execute("SELECT person_id FROM feed_person").fetchall()]
-
-
-def _act(session: "Session", organization: UUID) -> None:
-    """Say to the triggers for whom, and why, the next statements write. Nobody is their user."""
-    session.execute(
-        "SELECT set_config('app.organization_id', %s, true), set_config('app.user_id', '', true),"
-        " set_config('app.client_ip', '', true), set_config('app.triggered_by', 'import', true)",
-        [str(organization)],
-    )
 
 
 def _organizations(session: "Session", default: UUID) -> list[UUID]:

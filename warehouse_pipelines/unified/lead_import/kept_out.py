@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING
 
 from warehouse_pipelines.loading.erased import LOCK, Erased, last_erasure
+from warehouse_pipelines.unified.acting import as_role
 from warehouse_pipelines.unified.identity.entered import ENTITY
 from warehouse_pipelines.unified.lead_import.values import LeadRow
 
@@ -26,15 +27,12 @@ class KeptOut:
     def read(self, session: "Session") -> None:
         """Read the list if somebody was erased since, and keep erasures waiting to the end of the transaction.
 
-        It is read as the session's user, and the role of the transaction is taken again. Raises ``NotConfigured`` for a
-        user who may not read it.
+        It is read as the session's user. Raises ``NotConfigured`` for a user who may not read it.
         """
-        role = session.execute("SELECT current_setting('role') AS role").fetchone()
-        session.execute("RESET ROLE")
-        session.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LOCK])
-        if self._list is None or last_erasure(session) != self._list.last:
-            self._list = Erased.read(session, ENTITY)
-        session.execute("SELECT set_config('role', %s, true)", [role["role"] if role else "none"])
+        with as_role(session, None):
+            session.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LOCK])
+            if self._list is None or last_erasure(session) != self._list.last:
+                self._list = Erased.read(session, ENTITY)
 
     def without(self, row: LeadRow) -> LeadRow:
         """Return the row, refused if it is an erased person's, and with nothing of one in its notes."""

@@ -19,7 +19,7 @@ ALONE = (
     "first_name", "last_name", "email", "phone", "source", "timezone", "division", "postal_code", "owner_id",
     "value_usd",
 )  # fmt: skip
-TOLD = ("timezone", "division", "owner_id", "value_usd", *LISTS)
+COMPARED_FIELDS = ("timezone", "division", "owner_id", "value_usd", *LISTS)
 """Fields of which it is said when the other lead has the same, and the log does not say from where."""
 
 
@@ -80,7 +80,7 @@ def _lent(row: dict[str, Any]) -> Lent:
         changes["source_metadata"] = {key: [None, value] for key, value in row["metadata"].items()}
     alike = [
         name
-        for name in TOLD
+        for name in COMPARED_FIELDS
         if name not in changes
         and (
             any(one in _list(other[name]) for one in _list(has[name]))

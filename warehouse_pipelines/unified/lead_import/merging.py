@@ -12,6 +12,7 @@ Decided:
 """
 
 import copy
+import dataclasses
 import datetime as dt
 import re
 import uuid
@@ -19,9 +20,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from warehouse_pipelines.unified.lead_import.kept_out import KeptOut
 from warehouse_pipelines.unified.lead_import.matching import Lead, Leads, listed, name_of
-from warehouse_pipelines.unified.lead_import.values import LeadRow, refusal
+from warehouse_pipelines.unified.lead_import.refusals import refusal
+from warehouse_pipelines.unified.lead_import.values import LeadRow
 
 FILLED = ("first_name", "last_name", "postal_code", "division", "timezone", "value_usd", "owner_id")
 NEVER_OVERWRITTEN = ("owner_id",)
@@ -51,14 +52,11 @@ class Rules:
     statuses: Mapping[str, tuple[str, Sequence[str]]]
     """By the word in lower case: our status, and the channels that it forbids."""
     next_statuses: Mapping[str, Sequence[str]]
-    timezones: Mapping[str, str | None]
     source: str
     """Of a new lead whose row names none."""
     overwrite: bool
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str]
     """By its folded spelling: the one name of a source of leads."""
-
-    kept_out: KeptOut = field(default_factory=KeptOut)
 
     def source_of(self, row: LeadRow) -> str | None:
         """Return the name of the row's source, None where it names none."""
@@ -66,36 +64,42 @@ class Rules:
         return self.sources.get(" ".join(re.split(r"[\s_-]+", written)).strip(), written) or None
 
 
-def apply(row: LeadRow, leads: Leads, rules: Rules, listed_keys: frozenset[str]) -> Outcome:
-    """Put a row into ``leads``, and return what became of it."""
-    if row.refused:
-        _, forbidden = _status(row, rules, [])
-        said = [ALL_THE_SAME] if forbidden and (row.phones or row.emails) else []
-        return Outcome(
-            row.number, "refused", remarks=[row.refused, *row.remarks, *said], forbidden=forbidden, phones=row.phones,
-            emails=row.emails,
-        )  # fmt: skip
+def in_our_words(row: LeadRow, rules: Rules, timezones: Mapping[str, str | None]) -> LeadRow:
+    """Return a row with our status, the channels that its word for it forbids, and the name of its time zone."""
     remarks = list(row.remarks)
     status, forbidden = _status(row, rules, remarks)
-    if row.timezone and not (zone := rules.timezones.get(row.timezone)):
+    if row.refused:
+        return dataclasses.replace(row, forbidden=forbidden)
+    zone = timezones[row.timezone] if row.timezone else None
+    if row.timezone and not zone:
         remarks.append("timezone is none that is known")
-    else:
-        zone = rules.timezones[row.timezone] if row.timezone else None
+    return dataclasses.replace(row, status=status, forbidden=forbidden, timezone=zone, remarks=remarks)
+
+
+def apply(row: LeadRow, leads: Leads, rules: Rules, listed_keys: frozenset[str]) -> Outcome:
+    """Put a row that is in our words into ``leads``, and return what became of it."""
+    outcome = Outcome(
+        row.number, "refused", remarks=[*row.remarks], forbidden=row.forbidden, phones=row.phones, emails=row.emails
+    )
+    remarks = outcome.remarks
+    if row.refused:
+        remarks.insert(0, row.refused)
+        if row.forbidden and (row.phones or row.emails):
+            remarks.append(ALL_THE_SAME)
+        return outcome
     if (listed_phone := not listed_keys.isdisjoint(row.phones)) or not listed_keys.isdisjoint(row.emails):
         remarks.append(
             f"on the do-not-call list by its {'number' if listed_phone else 'e-mail address'}; it stays listed"
         )
     name = name_of(row.first_name, row.last_name, row.metadata.get("company"))
     lead = leads.of(name, row.phones, row.emails)
-    outcome = Outcome(
-        row.number, "created", forbidden=forbidden, phones=row.phones, emails=row.emails, remarks=remarks
-    )  # fmt: skip
     if lead is None:
-        lead = Lead(_new(row, status, zone, leads, rules, remarks), name, row.number, is_new=True)
+        lead = Lead(_new(row, leads, rules, remarks), name, row.number, is_new=True)
+        outcome.outcome = "created"
     else:
         outcome.same_as_row = lead.row
         before = copy.deepcopy(lead.values)
-        _merge(lead, row, status, zone, leads, rules, remarks)
+        _merge(lead, row, leads, rules, remarks)
         lead.name = name_of(
             lead.values["first_name"], lead.values["last_name"], lead.values["source_metadata"].get("company")
         )
@@ -125,9 +129,7 @@ def _status(row: LeadRow, rules: Rules, remarks: list[str]) -> tuple[str | None,
     return status, [*row.forbidden, *(one for one in forbids if one not in row.forbidden)]
 
 
-def _new(
-    row: LeadRow, status: str | None, zone: str | None, leads: Leads, rules: Rules, remarks: list[str]
-) -> dict[str, Any]:
+def _new(row: LeadRow, leads: Leads, rules: Rules, remarks: list[str]) -> dict[str, Any]:
     free = [phone for phone in row.phones if leads.holds(phone) is None]
     shared = [phone for phone in row.phones if phone not in free]
     metadata = {"crm_source": "import", "import_id": rules.import_id, "import_row": row.number, **row.metadata}
@@ -139,19 +141,18 @@ def _new(
         metadata["other_phones"] = free[1:]
     return {
         "id": str(uuid.uuid4()), "first_name": row.first_name, "last_name": row.last_name,
-        "email": row.emails[0] if row.emails else None, "phone": free[0] if free else None, "status": status or "new",
-        "source": rules.source_of(row) or rules.source, "source_metadata": metadata, "tags": list(row.tags),
-        "timezone": zone, "division": row.division, "postal_code": row.postal_code, "owner_id": row.owner_id,
-        "value_usd": row.value_usd, "consent": [*row.consent, *row.withdrawn], "created_at": row.created_at,
+        "email": row.emails[0] if row.emails else None, "phone": free[0] if free else None,
+        "status": row.status or "new", "source": rules.source_of(row) or rules.source, "source_metadata": metadata,
+        "tags": list(row.tags), "timezone": row.timezone, "division": row.division, "postal_code": row.postal_code,
+        "owner_id": row.owner_id, "value_usd": row.value_usd, "consent": [*row.consent, *row.withdrawn],
+        "created_at": row.created_at,
     }  # fmt: skip
 
 
-def _merge(
-    lead: Lead, row: LeadRow, status: str | None, zone: str | None, leads: Leads, rules: Rules, remarks: list[str]
-) -> None:
+def _merge(lead: Lead, row: LeadRow, leads: Leads, rules: Rules, remarks: list[str]) -> None:
     values = lead.values
     for name in FILLED:
-        new = zone if name == "timezone" else getattr(row, name)
+        new = getattr(row, name)
         if new is None or same(new, values[name]):
             continue
         if values[name] is None or (rules.overwrite and name not in NEVER_OVERWRITTEN):
@@ -161,7 +162,7 @@ def _merge(
     if not values["source"]:
         values["source"] = rules.source_of(row)
     metadata = values["source_metadata"] = dict(values["source_metadata"])
-    _reach(lead, row, leads, rules, metadata)
+    _reach(lead, row, leads, rules)
     for name, new in row.metadata.items():
         if name in {"other_phones", "other_emails"} or same(new, metadata.get(name)):
             continue
@@ -171,16 +172,16 @@ def _merge(
             remarks.append(f"{name} differs and was kept")
     values["tags"] = [*values["tags"], *(tag for tag in row.tags if tag not in values["tags"])]
     values["consent"] = with_consent(values["consent"], row)
-    if status and status != values["status"]:
-        if rules.overwrite and status in rules.next_statuses.get(values["status"], ()):
-            values["status"] = status
+    if row.status and row.status != values["status"]:
+        if rules.overwrite and row.status in rules.next_statuses.get(values["status"], ()):
+            values["status"] = row.status
         else:
             remarks.append(f"status differs and was kept: {values['status']}")
 
 
-def _reach(lead: Lead, row: LeadRow, leads: Leads, rules: Rules, metadata: dict[str, Any]) -> None:
+def _reach(lead: Lead, row: LeadRow, leads: Leads, rules: Rules) -> None:
     """Add the row's numbers and addresses: the first to the lead's own, if it has none or by ``overwrite``."""
-    values = lead.values
+    values, metadata = lead.values, lead.values["source_metadata"]
     has = lead.keys
     for phone in row.phones:
         if phone in has and not (rules.overwrite and phone == row.phones[0] != values["phone"]):

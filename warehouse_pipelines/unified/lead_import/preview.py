@@ -5,9 +5,10 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
+from warehouse_pipelines.unified.lead_import.cells import cleaned, postal_code
 from warehouse_pipelines.unified.lead_import.columns import FIELDS, Column, ColumnMap
 from warehouse_pipelines.unified.lead_import.table_file import LeadFile, Row, Unreadable
-from warehouse_pipelines.unified.lead_import.values import cleaned, postal_code, read
+from warehouse_pipelines.unified.lead_import.values import read
 
 LOOKED_AT = 1000
 SHOWN = 5

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from warehouse_pipelines.errors import WrongUse
-from warehouse_pipelines.unified.lead_import.run import acting
+from warehouse_pipelines.unified.acting import acting
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -41,7 +41,7 @@ def write(session: "Session", organization_id: UUID, import_id: UUID, path: Path
         with open(number, "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 - it is open already
             rows = csv.writer(file)
             rows.writerow(COLUMNS)
-            with acting(session, organization_id), session.cursor(name="lead_import_report") as found:
+            with acting(session, organization_id, "import"), session.cursor(name="lead_import_report") as found:
                 found.itersize = 5000
                 for row in found.execute(ROWS, [organization_id, import_id]):
                     rows.writerow(_cells(row))
@@ -66,7 +66,7 @@ def _cells(row: dict[str, Any]) -> list[object]:
 
 def telling(session: "Session", organization_id: UUID, import_id: UUID, limit: int = 30) -> list[dict[str, Any]]:
     """Return what was refused, not read or has a remark: how many rows alike, and the first of them; remarks last."""
-    with acting(session, organization_id):
+    with acting(session, organization_id, "import"):
         return session.execute(
             "SELECT outcome, remarks, count(*) AS rows, min(row_number) AS first_row,"
             " (array_agg(lead_id ORDER BY row_number))[1]::text AS lead_id,"

@@ -23,12 +23,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.errors import ActionNeeded, NotConfigured, SyncRunning, WrongUse, masked
+from warehouse_pipelines.errors import ActionNeeded, SyncRunning, WrongUse, masked
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.unified.acting import acting, as_role
 from warehouse_pipelines.unified.lead_import import merging, store, values
 from warehouse_pipelines.unified.lead_import.columns import ColumnMap
+from warehouse_pipelines.unified.lead_import.kept_out import KeptOut
 from warehouse_pipelines.unified.lead_import.matching import CROWD, Lead, Leads, name_of
 from warehouse_pipelines.unified.lead_import.merging import Outcome, Rules
+from warehouse_pipelines.unified.lead_import.refusals import CHANNELS
 from warehouse_pipelines.unified.lead_import.table_file import LeadFile, Unreadable
 from warehouse_pipelines.unified.lead_import.values import LeadRow
 
@@ -75,27 +78,6 @@ class Summary:
 
 
 @contextlib.contextmanager
-def acting(session: "Session", organization_id: uuid.UUID) -> Iterator[None]:
-    """Begin a transaction that acts for an organization, below its policies. Raises ``NotConfigured``."""
-    import psycopg
-
-    with session.transaction():
-        try:
-            session.execute("SET LOCAL ROLE crm_owner")
-        except psycopg.errors.InsufficientPrivilege as error:
-            user = session.info.user
-            raise NotConfigured(
-                f"The database user {user} may not act as crm_owner, which imports leads; as a superuser: "
-                f"GRANT crm_owner, crm_definer TO {user}"
-            ) from error
-        session.execute(
-            "SELECT set_config('app.organization_id', %s, true), set_config('app.triggered_by', 'import', true)",
-            [str(organization_id)],
-        )
-        yield
-
-
-@contextlib.contextmanager
 def masking() -> Iterator[None]:
     """Turn an error of the database into one without the values that it quotes."""
     import psycopg
@@ -139,7 +121,7 @@ def import_file(
         id_, after = found["id"], int(found["rows_read"])
         if found["status"] == "complete":
             return _summary(found, already_at=found["finished_at"])
-        rules = _rules(session, options, str(id_))
+        running = _Import(session, options, str(id_))
         read_until = max(after, mapping.header_row)
         waiting: list[LeadRow] = []
         number = read_until
@@ -153,18 +135,18 @@ def import_file(
                 if not row.blank:
                     waiting.append(values.read(row, mapping, dt.datetime.now(dt.UTC)))
                 if len(waiting) == batch:
-                    _load(session, options, rules, waiting, number)
+                    running.load(waiting, number)
                     progress(number)
                     waiting = []
                     batches += 1
                     if batches in COUNTED_ANEW:
-                        _count_anew(session, options)
+                        running.count_anew()
         except Unreadable as error:
             unread = number + 1, str(error)
         file.check_unchanged()
-        _load(session, options, rules, waiting, number)
+        running.load(waiting, number)
         progress(number)
-        with acting(session, options.organization_id):
+        with acting(session, options.organization_id, "import"):
             done = store.end(session, options.organization_id, id_, unread)
         return _summary(done, resumed_after=after, unread=unread)
 
@@ -180,7 +162,7 @@ def _begin(session: "Session", file: LeadFile, mapping: ColumnMap, options: Opti
         "overwrite": options.overwrite,
     }  # fmt: skip
     given = {"organization_id": options.organization_id, "hash": file.hash, "sheet": file.about.sheet}
-    with acting(session, options.organization_id):
+    with acting(session, options.organization_id, "import"):
         for found in session.execute(query("lead_import_start").encode(), given).fetchall():
             if found["mapping"] == chosen:
                 store.read_again(session, options.organization_id, found["id"])
@@ -199,63 +181,125 @@ def _begin(session: "Session", file: LeadFile, mapping: ColumnMap, options: Opti
     return begun
 
 
-def _rules(session: "Session", options: Options, import_id: str) -> Rules:
-    with acting(session, options.organization_id):
-        allowed = session.execute(
-            "SELECT s AS status, crm.next_statuses(s) AS next FROM unnest(%s::text[]) AS s", [list(store.STATUSES)]
-        ).fetchall()
-        statuses: dict[str, tuple[str, Sequence[str]]] = {one: (one, ()) for one in store.STATUSES}
-        statuses |= {one.replace("_", " "): (one, ()) for one in store.STATUSES}
-        statuses |= store.mapped_statuses(session)
-        aliases = session.execute("SELECT spelling, source FROM crm.lead_source_alias").fetchall()
-        default = session.execute("SELECT crm.lead_source(%s) AS source", [options.source]).fetchone()
-    return Rules(
-        import_id, statuses, {row["status"]: row["next"] for row in allowed}, {},
-        default["source"] if default else options.source, options.overwrite,
-        {row["spelling"]: row["source"] for row in aliases},
-    )  # fmt: skip
+class _Import:
+    """An import that runs: its rules, and what it knows so far of time zones and of erased people."""
 
+    def __init__(self, session: "Session", options: Options, import_id: str) -> None:
+        self.session, self.organization = session, options.organization_id
+        self.timezones: dict[str, str | None] = {}
+        self.kept_out = KeptOut()
+        with self._acting():
+            statuses: dict[str, tuple[str, Sequence[str]]] = {one: (one, ()) for one in store.STATUSES}
+            statuses |= {one.replace("_", " "): (one, ()) for one in store.STATUSES}
+            statuses |= store.mapped_statuses(session)
+            allowed = store.allowed_statuses(session)
+            aliases = session.execute("SELECT spelling, source FROM crm.lead_source_alias").fetchall()
+            default = session.execute("SELECT crm.lead_source(%s) AS source", [options.source]).fetchone()
+        self.rules = Rules(
+            import_id, statuses, allowed, default["source"] if default else options.source, options.overwrite,
+            {row["spelling"]: row["source"] for row in aliases},
+        )  # fmt: skip
 
-def _count_anew(session: "Session", options: Options) -> None:
-    """Let the planner know how many leads there are: after 1, 8, 64, ... batches.
+    def _acting(self) -> contextlib.AbstractContextManager[None]:
+        return acting(self.session, self.organization, "import")
 
-    With the statistics of an empty table a look-up read all leads of the organization for each row.
-    """
-    with acting(session, options.organization_id):
-        session.execute("ANALYZE crm.leads, crm.lead_import_row")
+    def count_anew(self) -> None:
+        """Let the planner know how many leads there are: after 1, 8, 64, ... batches.
 
+        With the statistics of an empty table a look-up read all leads of the organization for each row.
+        """
+        with self._acting():
+            self.session.execute("ANALYZE crm.leads, crm.lead_import_row")
 
-def _load(session: "Session", options: Options, rules: Rules, rows: list[LeadRow], number: int) -> None:
-    """Load rows in a transaction, and note that the file was read until ``number``."""
-    import psycopg
+    def load(self, rows: list[LeadRow], number: int) -> None:
+        """Load rows in a transaction, and note that the file was read until ``number``."""
+        import psycopg
 
-    for attempt in range(ATTEMPTS):
-        try:
-            with acting(session, options.organization_id):
-                outcomes = _load_rows(session, options, rules, rows)
-                store.write_rows(session, options.organization_id, rules.import_id, outcomes, number)
-            return
-        except (
-            psycopg.errors.UniqueViolation,
-            psycopg.errors.DeadlockDetected,
-            psycopg.errors.SerializationFailure,
-        ):
-            if attempt == ATTEMPTS - 1 and len(rows) == 1:
-                raise
-            if attempt == ATTEMPTS - 1:
+        for attempt in range(ATTEMPTS):
+            try:
+                with self._acting():
+                    outcomes = self._load_rows(rows)
+                    store.write_rows(self.session, self.organization, self.rules.import_id, outcomes, number)
+                return
+            except (
+                psycopg.errors.UniqueViolation,
+                psycopg.errors.DeadlockDetected,
+                psycopg.errors.SerializationFailure,
+            ):
+                if attempt == ATTEMPTS - 1 and len(rows) == 1:
+                    raise
+                if attempt == ATTEMPTS - 1:
+                    break
+            except (psycopg.errors.IntegrityError, psycopg.errors.DataError) as error:
+                if len(rows) == 1:
+                    rule = error.diag.constraint_name or type(error).__name__
+                    told = "the database refuses it: "
+                    again = (rows[0].refused or "").startswith(told)
+                    rows = [LeadRow(rows[0].number) if again else _forbidding(rows[0])]
+                    rows[0].refused = f"{told}{rule}"
+                    continue
                 break
-        except (psycopg.errors.IntegrityError, psycopg.errors.DataError) as error:
-            if len(rows) == 1:
-                rule = error.diag.constraint_name or type(error).__name__
-                told = "the database refuses it: "
-                again = (rows[0].refused or "").startswith(told)
-                rows = [LeadRow(rows[0].number) if again else _forbidding(rows[0])]
-                rows[0].refused = f"{told}{rule}"
-                continue
-            break
-    half = len(rows) // 2
-    _load(session, options, rules, rows[:half], rows[half - 1].number)
-    _load(session, options, rules, rows[half:], number)
+        half = len(rows) // 2
+        self.load(rows[:half], rows[half - 1].number)
+        self.load(rows[half:], number)
+
+    def _load_rows(self, rows: Sequence[LeadRow]) -> list[Outcome]:
+        session, organization, rules = self.session, self.organization, self.rules
+        self.kept_out.read(session)
+        rows = [self.kept_out.without(row) for row in rows]
+        good = [row for row in rows if not row.refused]
+        leads = self._known(good)
+        self._learn_timezones(good)
+        rows = [merging.in_our_words(row, rules, self.timezones) for row in rows]
+        listed = store.listed_keys(session, organization, good)
+        outcomes = [merging.apply(row, leads, rules, listed) for row in rows]
+        several = leads.by_id.values()
+        store.insert_leads(session, organization, [lead.values for lead in several if lead.is_new])
+        store.update_leads(session, organization, [lead.values for lead in several if lead.before is not None])
+        store.forbid(session, organization, rules.import_id, outcomes)
+        return outcomes
+
+    def _known(self, rows: Sequence[LeadRow]) -> Leads:
+        """Return the live leads that share a number or an address with the rows; they stay locked."""
+        leads = Leads()
+        given: dict[str, Any] = {
+            "organization_id": self.organization,
+            "phones": list({phone for row in rows for phone in row.phones}),
+            "emails": list({email for row in rows for email in row.emails}),
+            "crowd": CROWD + 1,
+        }
+        with as_role(self.session, "crm_definer"):
+            found = self.session.execute(query("lead_import_known").encode(), given).fetchall()
+            made = {}
+            if found:
+                ids = [row["id"] for row in found]
+                made = store.rows_that_made(self.session, self.organization, self.rules.import_id, ids)
+            _add(leads, found, made)
+            crowded = {key for key, several in leads.by_key.items() if len(several) > CROWD}
+            if crowded:
+                given |= {
+                    "phones": [phone for phone in given["phones"] if phone in crowded],
+                    "emails": [email for email in given["emails"] if email in crowded],
+                    "first_names": list({(row.first_name or "").lower() for row in rows}),
+                    "last_names": list({(row.last_name or "").lower() for row in rows}),
+                }
+                more = self.session.execute(query("lead_import_namesakes").encode(), given).fetchall()
+                _add(leads, [row for row in more if row["id"] not in leads.by_id], {})
+        return leads
+
+    def _learn_timezones(self, rows: Sequence[LeadRow]) -> None:
+        """Ask the database for zones that were not met before."""
+        wanted = {row.timezone for row in rows if row.timezone} - self.timezones.keys()
+        if not wanted:
+            return
+        spelt = {
+            zone: ZONES.get(zone.lower().removeprefix("us/").removesuffix(" time").strip(), zone) for zone in wanted
+        }
+        good = self.session.execute(
+            "SELECT z FROM unnest(%s::text[]) AS z WHERE crm.is_iana_timezone(z)", [list(set(spelt.values()))]
+        ).fetchall()
+        names = {row["z"] for row in good}
+        self.timezones |= {zone: name if name in names else None for zone, name in spelt.items()}
 
 
 def _forbidding(row: LeadRow) -> LeadRow:
@@ -263,53 +307,8 @@ def _forbidding(row: LeadRow) -> LeadRow:
     forbidden = {*row.forbidden, *(one["channel"] for one in row.withdrawn)}
     return LeadRow(
         row.number, phones=row.phones, emails=row.emails, status=row.status,
-        forbidden=[one for one in values.CHANNELS if one in forbidden],
+        forbidden=[one for one in CHANNELS if one in forbidden],
     )  # fmt: skip
-
-
-def _load_rows(session: "Session", options: Options, rules: Rules, rows: Sequence[LeadRow]) -> list[Outcome]:
-    rules.kept_out.read(session)
-    rows = [rules.kept_out.without(row) for row in rows]
-    good = [row for row in rows if not row.refused]
-    leads = _known(session, options, rules, good)
-    _learn_timezones(session, rules, good)
-    listed = store.listed_keys(session, options.organization_id, good)
-    outcomes = [merging.apply(row, leads, rules, listed) for row in rows]
-    store.insert_leads(session, options.organization_id, [lead.values for lead in leads.by_id.values() if lead.is_new])
-    store.update_leads(
-        session, options.organization_id, [lead.values for lead in leads.by_id.values() if lead.before is not None]
-    )
-    store.forbid(session, options.organization_id, rules.import_id, outcomes)
-    return outcomes
-
-
-def _known(session: "Session", options: Options, rules: Rules, rows: Sequence[LeadRow]) -> Leads:
-    """Return the live leads that share a number or an address with the rows; they stay locked in this transaction."""
-    leads = Leads()
-    given: dict[str, Any] = {
-        "organization_id": options.organization_id,
-        "phones": list({phone for row in rows for phone in row.phones}),
-        "emails": list({email for row in rows for email in row.emails}),
-        "crowd": CROWD + 1,
-    }
-    session.execute("SET LOCAL ROLE crm_definer")
-    found = session.execute(query("lead_import_known").encode(), given).fetchall()
-    made = {}
-    if found:
-        made = store.rows_that_made(session, options.organization_id, rules.import_id, [row["id"] for row in found])
-    _add(leads, found, made)
-    crowded = {key for key, several in leads.by_key.items() if len(several) > CROWD}
-    if crowded:
-        given |= {
-            "phones": [phone for phone in given["phones"] if phone in crowded],
-            "emails": [email for email in given["emails"] if email in crowded],
-            "first_names": list({(row.first_name or "").lower() for row in rows}),
-            "last_names": list({(row.last_name or "").lower() for row in rows}),
-        }
-        more = session.execute(query("lead_import_namesakes").encode(), given).fetchall()
-        _add(leads, [row for row in more if row["id"] not in leads.by_id], {})
-    session.execute("SET LOCAL ROLE crm_owner")
-    return leads
 
 
 def _add(leads: Leads, found: Sequence[dict[str, Any]], made: dict[str, int]) -> None:
@@ -318,18 +317,3 @@ def _add(leads: Leads, found: Sequence[dict[str, Any]], made: dict[str, int]) ->
         also = frozenset(lead_values.pop("also", ()))
         name = name_of(row["first_name"], row["last_name"], row["source_metadata"].get("company"))
         leads.add(Lead(lead_values, name, made.get(row["id"]), also=also))
-
-
-def _learn_timezones(session: "Session", rules: Rules, rows: Sequence[LeadRow]) -> None:
-    """Ask the database for zones that were not met before."""
-    known = rules.timezones
-    assert isinstance(known, dict)  # noqa: S101 - the run's own
-    wanted = {row.timezone for row in rows if row.timezone} - known.keys()
-    if not wanted:
-        return
-    spelt = {zone: ZONES.get(zone.lower().removeprefix("us/").removesuffix(" time").strip(), zone) for zone in wanted}
-    good = session.execute(
-        "SELECT z FROM unnest(%s::text[]) AS z WHERE crm.is_iana_timezone(z)", [list(set(spelt.values()))]
-    ).fetchall()
-    names = {row["z"] for row in good}
-    known |= {zone: name if name in names else None for zone, name in spelt.items()}

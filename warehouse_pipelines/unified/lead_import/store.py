@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.unified.acting import as_role
 from warehouse_pipelines.unified.lead_import.merging import Outcome
+from warehouse_pipelines.unified.lead_import.refusals import CHANNELS
 from warehouse_pipelines.unified.lead_import.values import LeadRow
 
 if TYPE_CHECKING:
@@ -76,14 +78,21 @@ def as_json(rows: object) -> str:
     return json.dumps(rows, default=other)
 
 
+def allowed_statuses(session: "Session") -> dict[str, Sequence[str]]:
+    """Return, by status, those that the state machine allows after it."""
+    found = session.execute(
+        "SELECT s AS status, crm.next_statuses(s) AS next FROM unnest(%s::text[]) AS s", [list(STATUSES)]
+    )
+    return {row["status"]: row["next"] for row in found}
+
+
 def mapped_statuses(session: "Session") -> dict[str, tuple[str, Sequence[str]]]:
     """Return what status words of files mean, by ``crm.status_mapping``, and the channels that they forbid."""
     found = session.execute(
         "SELECT source_status, status, opt_out FROM crm.status_mapping WHERE source = 'import'"
     ).fetchall()
     return {
-        row["source_status"]: (row["status"], [one for one in row["opt_out"] or () if one in ("call", "sms", "email")])
-        for row in found
+        row["source_status"]: (row["status"], [one for one in row["opt_out"] or () if one in CHANNELS]) for row in found
     }
 
 
@@ -137,10 +146,9 @@ def forbid(session: "Session", organization_id: UUID, import_id: str, outcomes: 
             persons.append(entry)
     _forbid(session, organization_id, query("lead_import_forbid"), numbers)
     if addresses or persons:
-        session.execute("SET LOCAL ROLE crm_definer")
-        _forbid(session, organization_id, query("lead_import_forbid_addresses"), addresses)
-        _forbid(session, organization_id, query("lead_import_forbid_persons"), persons)
-        session.execute("SET LOCAL ROLE crm_owner")
+        with as_role(session, "crm_definer"):
+            _forbid(session, organization_id, query("lead_import_forbid_addresses"), addresses)
+            _forbid(session, organization_id, query("lead_import_forbid_persons"), persons)
 
 
 def _forbid(session: "Session", organization_id: UUID, statement: str, entries: Sequence[dict[str, Any]]) -> None:

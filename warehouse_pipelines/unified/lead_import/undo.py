@@ -14,6 +14,7 @@ Decided:
 """
 
 import copy
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -22,10 +23,13 @@ from uuid import UUID
 
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.unified.acting import acting
 from warehouse_pipelines.unified.lead_import import lent, store
-from warehouse_pipelines.unified.lead_import.run import acting, alone, masking
+from warehouse_pipelines.unified.lead_import.run import alone, masking
 
 if TYPE_CHECKING:
+    from psycopg import Cursor
+
     from warehouse_pipelines.warehouse import Session
 
 AT_ONCE = 1000
@@ -50,7 +54,7 @@ class Undone:
 
 def imports(session: "Session", organization_id: UUID, limit: int = 50) -> list[dict[str, Any]]:
     """Return the newest imports of an organization."""
-    with acting(session, organization_id):
+    with acting(session, organization_id, "import"):
         return session.execute(
             "SELECT id::text, file_name, sheet, status, rows_read, created, updated, duplicates, refused, started_by,"
             " started_at, finished_at, undone_at FROM crm.lead_import ORDER BY started_at DESC LIMIT %s",
@@ -63,7 +67,7 @@ def find(session: "Session", organization_id: UUID, begins: str) -> dict[str, An
     begins = begins.strip().lower()
     if len(begins) < 4 or set(begins) - set("0123456789abcdef-"):
         raise WrongUse(f"{begins!r} is no id of an import; `warehouse import list` has them.")
-    with acting(session, organization_id):
+    with acting(session, organization_id, "import"):
         found = session.execute(
             "SELECT * FROM crm.lead_import WHERE starts_with(id::text, %s) ORDER BY started_at", [begins]
         ).fetchall()
@@ -81,7 +85,7 @@ def undo(session: "Session", organization_id: UUID, import_id: UUID, *, by: str)
     Raises ``WrongUse`` when it is undone already, and ``SyncRunning`` while an import runs.
     """
     given = {"organization_id": organization_id, "import_id": import_id}
-    with masking(), alone(session, organization_id), acting(session, organization_id):
+    with masking(), alone(session, organization_id), acting(session, organization_id, "import"):
         taken = session.execute(
             "UPDATE crm.lead_import SET status = 'undone', undone_at = now(), undone_by = %s"
             " WHERE id = %s AND status <> 'undone' RETURNING id",
@@ -89,145 +93,134 @@ def undo(session: "Session", organization_id: UUID, import_id: UUID, *, by: str)
         ).fetchone()
         if not taken:
             raise WrongUse(f"The import {str(import_id)[:8]} is undone already, or there is none of this id.")
-        left: dict[str, int] = {}
-        deleted = _delete_made(session, given, left)
-        put_back, partly = _put_back_changed(session, given, left)
-    return Undone(import_id, deleted, put_back, partly, left)
+        undoing = _Undoing(session, given)
+        deleted = undoing.delete_made()
+        put_back, partly = undoing.put_back_changed()
+    return Undone(import_id, deleted, put_back, partly, dict(undoing.left))
 
 
-def _delete_made(session: "Session", given: dict[str, Any], left: dict[str, int]) -> int:
-    found = session.execute(query("lead_import_made").encode(), given).fetchall()
-    deleted = [row["id"] for row in found if row["stays"] is None and not row["fed"]]
-    lent_by = lent.lent(session, given, deleted)
-    session.execute(query("lead_import_lent_since").encode(), given | {"leads": list(lent_by)})
-    took_back = {row["id"] for row in found if row["took_back"]}
-    if refused := took_back.intersection(deleted).difference(lent_by):
-        left[REFUSAL] = len(refused)
-    session.execute(
-        "UPDATE crm.leads SET deleted_at = coalesce(deleted_at, now()),"
-        " source_metadata = source_metadata - '{feed_deleted,merged_into}'::text[]"
-        " WHERE organization_id = %s AND id = ANY (%s::uuid[])",
-        [given["organization_id"], deleted],
-    )
-    handed = [row["id"] for row in found if row["stays"] is None and row["fed"]]
-    if handed:
-        session.execute(query("lead_import_handed_over").encode(), given | {"leads": handed})
-        _note(session, given, "partly", handed)
-        left[HANDED_OVER] = len(handed)
-    partly = _take_off(session, given, lent_by, left)
-    _note(session, given, "deleted", deleted)
-    _note(session, given, "partly", partly)
-    for row in found:
-        if row["stays"]:
-            left[row["stays"]] = left.get(row["stays"], 0) + 1
-    _note(session, given, "left", [row["id"] for row in found if row["stays"]])
-    return len(deleted)
+class _Undoing:
+    """An import that is being undone: by the reason, how many leads were left so far, or something of them."""
 
+    def __init__(self, session: "Session", given: dict[str, Any]) -> None:
+        self.session, self.given = session, given
+        self.left: Counter[str] = Counter()
+        self.allowed = store.allowed_statuses(session)
 
-def _take_off(
-    session: "Session",
-    given: dict[str, Any],
-    lent_by: dict[str, lent.Lent],
-    left: dict[str, int],
-) -> list[str]:
-    """Take off leads what was lent to them, and return the leads that lent it, of which something was left there."""
-    partly = []
-    for some in _some(list(lent_by.items())):
-        others = _locked(session, given, [mine.other_id for _, mine in some])
-        before = copy.deepcopy(others)
-        allowed = _allowed(session)
-        taken = _taken(session, given, [mine.changes for _, mine in some])
-        for lead, mine in some:
-            if mine.other_id not in others:
-                continue
-            kept = put_back(others[mine.other_id], mine.changes, allowed, taken)
-            why = [*map(CHANGED.format, dict.fromkeys(kept)), *map(ALIKE.format, mine.alike)]
-            partly += [lead] if why else []
-            for one in why:
-                left[one] = left.get(one, 0) + 1
-        store.update_leads(
-            session, given["organization_id"], [values for id_, values in others.items() if values != before[id_]]
+    def delete_made(self) -> int:
+        """Delete the leads that the import made, but for those that must stay; return how many."""
+        found = self._run(query("lead_import_made")).fetchall()
+        deleted = [row["id"] for row in found if row["stays"] is None and not row["fed"]]
+        lent_by = lent.lent(self.session, self.given, deleted)
+        self._run(query("lead_import_lent_since"), leads=list(lent_by))
+        took_back = {row["id"] for row in found if row["took_back"]}
+        if refused := took_back.intersection(deleted).difference(lent_by):
+            self.left[REFUSAL] += len(refused)
+        self._run(
+            "UPDATE crm.leads SET deleted_at = coalesce(deleted_at, now()),"
+            " source_metadata = source_metadata - '{feed_deleted,merged_into}'::text[]"
+            " WHERE organization_id = %(organization_id)s AND id = ANY (%(leads)s::uuid[])",
+            leads=deleted,
         )
-    return partly
+        if handed := [row["id"] for row in found if row["stays"] is None and row["fed"]]:
+            self._run(query("lead_import_handed_over"), leads=handed)
+            self._note("partly", handed)
+            self.left[HANDED_OVER] += len(handed)
+        partly = self._take_off(lent_by)
+        self._note("deleted", deleted)
+        self._note("partly", partly)
+        stay = {row["id"]: row["stays"] for row in found if row["stays"]}
+        self._note("left", list(stay))
+        self.left.update(stay.values())
+        return len(deleted)
 
+    def put_back_changed(self) -> tuple[int, int]:
+        """Put back what the import changed; return of how many leads everything, and of how many a part."""
+        rows = self._run(query("lead_import_changed")).fetchall()
+        by_lead = [(lead, list(several)) for lead, several in groupby(rows, key=lambda row: row["lead_id"])]
+        done: dict[str, str] = {}
+        for some in _some(by_lead):
+            leads = self._locked([lead for lead, _ in some], with_parts=True)
+            taken = self._taken([row["changes"] for _, several in some for row in several])
+            changed = []
+            for lead, several in some:
+                values = leads.get(lead)
+                if values is None:
+                    done[lead] = "left"
+                    self.left["it was deleted since"] += 1
+                    continue
+                before = copy.deepcopy(values)
+                kept = [name for row in several for name in put_back(values, row["changes"], self.allowed, taken)]
+                if values != before:
+                    changed.append(values)
+                done[lead] = "put_back" if not kept else "partly" if values != before else "left"
+                self.left.update(map(CHANGED.format, dict.fromkeys(kept)))
+            # Before they change: what they lent is what they had.
+            lent_by = lent.lent(self.session, self.given, [id_ for id_, values in leads.items() if values["is_part"]])
+            store.update_leads(self.session, self.given["organization_id"], changed)
+            of_import = {lead: lent_by[lead].of([row["changes"] for row in several]) for lead, several in some
+                         if lead in lent_by}  # fmt: skip
+            done |= dict.fromkeys(self._take_off(of_import), "partly")
+        for what in ("put_back", "partly", "left"):
+            self._note(what, [lead for lead, one in done.items() if one == what])
+        return sum(one == "put_back" for one in done.values()), sum(one == "partly" for one in done.values())
 
-def _note(session: "Session", given: dict[str, Any], undone: str, leads: Sequence[str]) -> None:
-    session.execute(
-        "UPDATE crm.lead_import_row SET undone = %s WHERE organization_id = %s AND import_id = %s"
-        " AND lead_id = ANY (%s::uuid[]) AND outcome IN ('created', 'updated')",
-        [undone, given["organization_id"], given["import_id"], list(leads)],
-    )
+    def _take_off(self, lent_by: dict[str, lent.Lent]) -> list[str]:
+        """Take off leads what was lent to them; return the leads that lent it, of which something was left there."""
+        partly = []
+        for some in _some(list(lent_by.items())):
+            others = self._locked([mine.other_id for _, mine in some])
+            before = copy.deepcopy(others)
+            taken = self._taken([mine.changes for _, mine in some])
+            for lead, mine in some:
+                if mine.other_id not in others:
+                    continue
+                kept = put_back(others[mine.other_id], mine.changes, self.allowed, taken)
+                why = [*map(CHANGED.format, dict.fromkeys(kept)), *map(ALIKE.format, mine.alike)]
+                partly += [lead] if why else []
+                self.left.update(why)
+            changed = [values for id_, values in others.items() if values != before[id_]]
+            store.update_leads(self.session, self.given["organization_id"], changed)
+        return partly
 
+    def _note(self, undone: str, leads: Sequence[str]) -> None:
+        self._run(
+            "UPDATE crm.lead_import_row SET undone = %(undone)s WHERE organization_id = %(organization_id)s"
+            " AND import_id = %(import_id)s AND lead_id = ANY (%(leads)s::uuid[])"
+            " AND outcome IN ('created', 'updated')",
+            undone=undone, leads=list(leads),
+        )  # fmt: skip
 
-def _put_back_changed(session: "Session", given: dict[str, Any], left: dict[str, int]) -> tuple[int, int]:
-    rows = session.execute(query("lead_import_changed").encode(), given).fetchall()
-    by_lead = [(lead, list(several)) for lead, several in groupby(rows, key=lambda row: row["lead_id"])]
-    done: dict[str, str] = {}
-    for some in _some(by_lead):
-        leads = _locked(session, given, [lead for lead, _ in some], with_parts=True)
-        allowed = _allowed(session)
-        taken = _taken(session, given, [row["changes"] for _, several in some for row in several])
-        changed = []
-        for lead, several in some:
-            values = leads.get(lead)
-            if values is None:
-                done[lead] = "left"
-                left["it was deleted since"] = left.get("it was deleted since", 0) + 1
-                continue
-            before = copy.deepcopy(values)
-            kept = [name for row in several for name in put_back(values, row["changes"], allowed, taken)]
-            if values != before:
-                changed.append(values)
-            done[lead] = "put_back" if not kept else "partly" if values != before else "left"
-            for name in dict.fromkeys(kept):
-                why = CHANGED.format(name)
-                left[why] = left.get(why, 0) + 1
-        # Before they change: what they lent is what they had.
-        lent_by = lent.lent(session, given, [lead for lead, values in leads.items() if values["is_part"]])
-        store.update_leads(session, given["organization_id"], changed)
-        of_import = {lead: lent_by[lead].of([row["changes"] for row in several]) for lead, several in some
-                     if lead in lent_by}  # fmt: skip
-        done |= dict.fromkeys(_take_off(session, given, of_import, left), "partly")
-    for what in ("put_back", "partly", "left"):
-        _note(session, given, what, [lead for lead, one in done.items() if one == what])
-    return sum(one == "put_back" for one in done.values()), sum(one == "partly" for one in done.values())
+    def _locked(self, leads: Sequence[str], *, with_parts: bool = False) -> dict[str, dict[str, Any]]:
+        """Lock live leads, and if asked for those that became part of another one."""
+        found = self._run(
+            "SELECT id::text, first_name, last_name, email, phone, status, source, source_metadata, tags, timezone,"
+            " division, postal_code, owner_id::text, value_usd, consent, deleted_at IS NOT NULL AS is_part"
+            " FROM crm.leads WHERE organization_id = %(organization_id)s AND id = ANY (%(leads)s::uuid[])"
+            " AND (deleted_at IS NULL"
+            " OR %(with_parts)s AND erased_at IS NULL AND source_metadata ->> 'feed_deleted' = 'merged')"
+            " ORDER BY id FOR UPDATE",
+            leads=list(leads), with_parts=with_parts,
+        )  # fmt: skip
+        return {row["id"]: dict(row) for row in found}
+
+    def _taken(self, changes: Sequence[dict[str, Any]]) -> frozenset[str]:
+        """Return the numbers, of those to be put back, that are a live lead's meanwhile."""
+        wanted = [one["phone"][0] for one in changes if "phone" in one and one["phone"][0]]
+        found = self._run(
+            "SELECT phone FROM crm.leads WHERE organization_id = %(organization_id)s AND phone = ANY (%(phones)s)"
+            " AND deleted_at IS NULL",
+            phones=wanted,
+        )
+        return frozenset(row["phone"] for row in found)
+
+    def _run(self, statement: str, **more: Any) -> "Cursor[dict[str, Any]]":
+        return self.session.execute(statement.encode(), self.given | more)
 
 
 def _some(leads: Sequence[Any]) -> Iterator[Sequence[Any]]:
     for at in range(0, len(leads), AT_ONCE):
         yield leads[at : at + AT_ONCE]
-
-
-def _locked(
-    session: "Session", given: dict[str, Any], leads: Sequence[str], *, with_parts: bool = False
-) -> dict[str, dict[str, Any]]:
-    """Lock live leads, and if asked for those that became part of another one."""
-    found = session.execute(
-        "SELECT id::text, first_name, last_name, email, phone, status, source, source_metadata, tags, timezone,"
-        " division, postal_code, owner_id::text, value_usd, consent, deleted_at IS NOT NULL AS is_part FROM crm.leads"
-        " WHERE organization_id = %s AND id = ANY (%s::uuid[])"
-        " AND (deleted_at IS NULL OR %s AND erased_at IS NULL AND source_metadata ->> 'feed_deleted' = 'merged')"
-        " ORDER BY id FOR UPDATE",
-        [given["organization_id"], list(leads), with_parts],
-    )
-    return {row["id"]: dict(row) for row in found}
-
-
-def _allowed(session: "Session") -> dict[str, Sequence[str]]:
-    found = session.execute(
-        "SELECT s AS status, crm.next_statuses(s) AS next FROM unnest(%s::text[]) AS s", [list(store.STATUSES)]
-    )
-    return {row["status"]: row["next"] for row in found}
-
-
-def _taken(session: "Session", given: dict[str, Any], changes: Sequence[dict[str, Any]]) -> frozenset[str]:
-    """Return the numbers, of those to be put back, that are a live lead's meanwhile."""
-    wanted = [one["phone"][0] for one in changes if "phone" in one and one["phone"][0]]
-    found = session.execute(
-        "SELECT phone FROM crm.leads WHERE organization_id = %s AND phone = ANY (%s) AND deleted_at IS NULL",
-        [given["organization_id"], wanted],
-    )
-    return frozenset(row["phone"] for row in found)
 
 
 def put_back(

@@ -21,9 +21,9 @@ from warehouse_pipelines.unified.erasing import erasure, export
 from warehouse_pipelines.unified.erasing.holdings import entities, reachable, rows_of, tables
 from warehouse_pipelines.unified.erasing.subject import By, persons, subject
 from warehouse_pipelines.unified.identity import resolve
-from warehouse_pipelines.unified.lead_import import columns, run, undo
-from warehouse_pipelines.unified.lead_import.opening import open_file
-from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION as DEFAULT_ORGANIZATION
+from warehouse_pipelines.unified.lead_import import undo
+from warehouse_pipelines_tests.harness.import_database import ORGANIZATION as DEFAULT_ORGANIZATION
+from warehouse_pipelines_tests.harness.import_database import ImportDatabase, import_leads
 from warehouse_pipelines_tests.harness.source_harness import asking
 from warehouse_pipelines_tests.harness.subprocesses import FORKS
 from warehouse_pipelines_tests.unified.erasing import planted
@@ -374,6 +374,42 @@ def _rows(url: str, statement: str) -> list[tuple[Any, ...]]:
         return connection.execute(statement.encode()).fetchall()
 
 
+def test_erasure_finds_a_lead_by_a_further_number_or_address(crm: ImportDatabase) -> None:
+    """Also by one that it shares, if nobody who is there has it as his own."""
+    head = "Name,Phone,Cell,Email,Email 2\n"
+    crm.load(
+        f"{head}Ann Poe,2065550101,2065550102,,\nBen Poe,,,ben@example.com,Ben@work.example\nCid Poe,2065550103,,,\n"
+        "Dan Poe,2065550103,,dan@example.com,\nEve Poe,2065550104,,,\nFay Poe,2065550104,,fay@example.com,\n"
+        "Guy Poe,2065550105,2065550106,,\n"
+    )
+    crm.query("UPDATE crm.leads SET deleted_at = now() WHERE first_name = 'Eve'")
+    for by, value in (("phone", "2065550102"), ("email", "ben@WORK.example"), ("phone", "2065550103"),
+                      ("phone", "2065550104")):  # fmt: skip
+        crm.erase(by, value)
+    assert [name for (name,) in crm.leads("first_name")] == ["Guy", "Dan"]
+    assert crm.query("SELECT count(*) AS n FROM crm.leads WHERE erased_at IS NOT NULL") == [{"n": 5}]
+
+
+def test_an_erased_lead_takes_its_further_numbers_along(crm: ImportDatabase) -> None:
+    """From a deleted lead and from the do-not-call list, but not from who has the number now."""
+    crm.load("Name,Phone,Cell,Home Phone\nAnn Poe,2065550101,2065550102,2065550103\n")
+    for number, deleted in (("+12065550102", "now"), ("+12065550103", None)):
+        crm.query(
+            "INSERT INTO crm.leads (organization_id, first_name, phone, deleted_at)"
+            " VALUES (%s, 'Other', %s, %s::timestamptz)", DEFAULT_ORGANIZATION, number, deleted,
+        )  # fmt: skip
+        crm.query(
+            "INSERT INTO crm.dnc_list (organization_id, phone, reason) VALUES (%s, %s, 'opt_out')",
+            DEFAULT_ORGANIZATION, number,
+        )  # fmt: skip
+    with psycopg.connect(crm.url) as connection:
+        connection.execute("SELECT set_config('app.organization_id', %s, true)", [str(DEFAULT_ORGANIZATION)])
+        connection.execute("SELECT crm.erase_lead(id) FROM crm.leads WHERE first_name = 'Ann'")
+    assert crm.query("SELECT phone FROM crm.leads WHERE phone IS NOT NULL") == [{"phone": "+12065550103"}]
+    assert crm.query("SELECT phone FROM crm.dnc_list ORDER BY phone") == [{"phone": "+12065550103"}, {"phone": None}]
+    assert crm.listed("0102", "0103") == [True, True]
+
+
 @pytest.mark.slow("a server of its own")
 def test_the_owner_of_the_database_alone_resolves_imports_and_erases(server: Server, tmp_path: Path) -> None:
     """As docs/deploy.md makes the user: it owns the database, may make roles, and is no superuser."""
@@ -401,9 +437,8 @@ def test_the_owner_of_the_database_alone_resolves_imports_and_erases(server: Ser
     with warehouse.session(url) as session:
         path = tmp_path / "leads.csv"
         path.write_text("name,phone,email\nAda Example,2162230101,ada@example.test\n")
-        file = open_file(path)
-        done = run.import_file(session, file, columns.mapped(file), run.Options(UUID(DEFAULT_ORGANIZATION), "loader"))
+        done = import_leads(session, path)
         assert done.created == 1
         resolve.run(session)
         feed.run(session)
-        assert undo.undo(session, UUID(DEFAULT_ORGANIZATION), done.id, by="loader").deleted == 1
+        assert undo.undo(session, DEFAULT_ORGANIZATION, done.id, by="loader").deleted == 1

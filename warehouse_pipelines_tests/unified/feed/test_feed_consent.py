@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from warehouse_pipelines.unified.feed import signals
 from warehouse_pipelines.unified.identity import resolve
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
 
@@ -200,13 +199,6 @@ def test_a_text_of_who_is_taken_for_staff_stops_the_number(fed: FeedDatabase) ->
     fed.reached(said, fed.person(owner, kind="staff"))
     fed.feed()
     assert fed.listed(PHONE, "sms")
-
-
-def test_a_change_of_the_feed_s_rules_computes_all_once(fed: FeedDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    fed.person(contact(fed), phones=(PHONE,))
-    assert [fed.feed().full, fed.feed().full] == [True, False]
-    monkeypatch.setattr(signals, "RULES", signals.RULES + 1)
-    assert [fed.feed().full, fed.feed().full] == [True, False]
 
 
 def end(fed: FeedDatabase, condition: str = "true", *parameters: Any) -> None:

@@ -10,13 +10,12 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.unified.identity import entered as entered_leads
 from warehouse_pipelines.unified.identity import records, resolve, source_rows
 from warehouse_pipelines.unified.identity.tables import Tables
-from warehouse_pipelines.unified.lead_import import columns, run, undo
-from warehouse_pipelines.unified.lead_import.opening import open_file
+from warehouse_pipelines.unified.lead_import import run, undo
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
+from warehouse_pipelines_tests.harness.import_database import OPTIONS, import_leads
 
 PHONE, OTHER_PHONE, THIRD_PHONE = "+12162230101", "+12162230102", "+12162230103"
 HEAD = "First,Last,Phone,Cell,Email,Zip,Status\n"
-OPTIONS = run.Options(uuid.UUID(ORGANIZATION), "tester")
 
 
 class Entered:
@@ -29,8 +28,7 @@ class Entered:
         self.files += 1
         path = self.folder / f"leads{self.files}.csv"
         path.write_text(head + rows)
-        file = open_file(path)
-        return run.import_file(self.fed.session, file, columns.mapped(file), options)
+        return import_leads(self.fed.session, path, options)
 
     def undo(self, summary: run.Summary) -> undo.Undone:
         return undo.undo(self.fed.session, uuid.UUID(ORGANIZATION), summary.id, by="tester")

@@ -12,7 +12,7 @@ import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines import settings, warehouse
@@ -223,7 +223,7 @@ def _refused(left: Sequence[tuple["Source", "Entity"]], run_id: str, error: Exce
 
     with warehouse.session(url) as session:
         for source, declared in left:
-            sync_history.refuse(session, source, declared, error, start_time=sync_history.utc_now(), run_id=run_id)
+            sync_history.refuse(session, source, declared, error, start_time=datetime.now(UTC), run_id=run_id)
     refused = {declared.name for _, declared in left}
     yield from (outcome for outcome in outcomes_of(run_id, url) if outcome.sync_type in refused)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import DatabaseUnavailable, SyncRunning, WarehouseError, masked
-from warehouse_pipelines.loading import sync_history, webhook_inbox
+from warehouse_pipelines.loading import entity_lock, sync_history, webhook_inbox
 from warehouse_pipelines.loading.keyed import sync_keys
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.loading.sync import sync
@@ -195,6 +195,6 @@ class _Batch:
                 rows = [key for key, received in plan.rows.items() if received >= poll.start_time]
             gap = DELTA_SECONDS if entity.cursor or entity.state_based else WHOLE_SECONDS
             wait = max(0.0, gap - poll.seconds)
-        if rows and sync_history.is_running(self._session, source, entity):
+        if rows and entity_lock.is_held(self._session, source.name, entity.name):
             return rows, BUSY_SECONDS
         return rows, wait

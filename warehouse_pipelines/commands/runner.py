@@ -147,6 +147,7 @@ class Runner:
         from dagster._utils.interrupts import capture_interrupts
 
         from warehouse_pipelines.orchestration import run_lock
+        from warehouse_pipelines.orchestration.failures import NO_RUN_RETRIES
 
         job = self._defs.resolve_job_def(name)
         if chosen := {dg.AssetKey(asset.split(".")) for asset in assets}:
@@ -165,6 +166,7 @@ class Runner:
                     **run_config,
                     "loggers": {"console": {"config": {"log_level": "DEBUG" if self._debug else "CRITICAL"}}},
                 },
+                # Whoever started a command that was killed decides whether it is started again.
                 tags={**job.run_tags, **tag, **NO_RUN_RETRIES},
                 remote_job_origin=origin(job.name),
             )
@@ -183,9 +185,6 @@ def _definitions(only: tuple[str, str] | None, url: str) -> "dg.Definitions":
 
     return defs
 
-
-NO_RUN_RETRIES = {"dagster/max_retries": "0"}
-"""Whoever started a command that was killed decides whether it is started again."""
 
 LOCATION, REPOSITORY = "warehouse", "__repository__"
 """What workspace.yaml calls the code, and Dagster what is defined in it."""

@@ -36,7 +36,8 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.model.entity import Entity, require_joinable, target
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.orchestration.io_manager import key_of, session_of_step
+from warehouse_pipelines.orchestration.asset_facts import key_of
+from warehouse_pipelines.orchestration.failures import session_of_step
 from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
@@ -66,13 +67,13 @@ JUDGE_SECONDS = 20.0
 
 def at_once(entity: Entity) -> list[dg.AssetCheckKey]:
     """Return the keys of the checks that follow an entity's sync."""
-    return [dg.AssetCheckKey(key_of(entity), name) for name in AT_ONCE]
+    return [dg.AssetCheckKey(key_of(entity.table), name) for name in AT_ONCE]
 
 
 def hourly(entities: Iterable[Entity]) -> list[dg.AssetCheckKey]:
     """Return the keys of the hourly checks of all entities."""
     return [
-        dg.AssetCheckKey(key_of(entity), name)
+        dg.AssetCheckKey(key_of(entity.table), name)
         for entity in entities
         for name in ("references", "volume", "health")
         if name != "references" or entity.refs
@@ -169,7 +170,7 @@ def worth_a_run(
     by_table = {entity.table: entity for source in sources for entity in source.entities}
     keys = hourly(by_table.values())
     stored = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
-    records = instance.get_asset_records([key_of(entity) for entity in by_table.values()])
+    records = instance.get_asset_records([key_of(entity.table) for entity in by_table.values()])
     latest = {record.asset_entry.asset_key: record.asset_entry.last_materialization_record for record in records}
     since = time.time() - STORE_SECONDS
     fresh = {key for key, last in stored.items() if passed(last, since) and is_shown(last, latest.get(key.asset_key))}
@@ -225,7 +226,7 @@ def _absent(entity: Entity, name: str) -> dg.AssetCheckResult:
 def _result(entity: Entity, name: str, passed: bool, text: str, /, **facts: Any) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=passed,
-        asset_key=key_of(entity),
+        asset_key=key_of(entity.table),
         check_name=name,
         severity=dg.AssetCheckSeverity.ERROR if name == "key" else dg.AssetCheckSeverity.WARN,
         description=text,

@@ -19,7 +19,7 @@ import dagster as dg
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import masked
-from warehouse_pipelines.orchestration.io_manager import session_of_step
+from warehouse_pipelines.orchestration.failures import session_of_step
 from warehouse_pipelines.orchestration.ticks import told_plainly
 
 if TYPE_CHECKING:

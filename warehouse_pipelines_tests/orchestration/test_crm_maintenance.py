@@ -18,7 +18,7 @@ from warehouse_pipelines.orchestration import crm_maintenance, crm_upkeep
 from warehouse_pipelines.orchestration.crm_maintenance import TASKS
 from warehouse_pipelines.orchestration.crm_review import ANOMALIES
 from warehouse_pipelines.orchestration.crm_session import Crm
-from warehouse_pipelines.orchestration.io_manager import session_of_step
+from warehouse_pipelines.orchestration.failures import session_of_step
 from warehouse_pipelines.orchestration.ticks import TickFailed
 from warehouse_pipelines_tests.harness.crm_database import A, B, add, one, populate
 

@@ -45,10 +45,10 @@ def probe(
 
     Raises as ``psycopg`` and Dagster's storage do.
     """
-    from warehouse_pipelines.loading import probe as loading
+    from warehouse_pipelines.loading import probe as entity_probe
 
     until = time.monotonic() + TICK_SECONDS
-    likely = loading.candidates(session, source, entities)
+    likely = entity_probe.candidates(session, source, entities)
     stored = _results(instance, likely)
     since = time.time() - CHECKED_SECONDS
     likely = [one for one in likely if all(checks.passed(stored.get(key), since) for key in checks.at_once(one))]
@@ -61,7 +61,7 @@ def probe(
         for entity in _parents_first(likely):
             if entity.parent in left or time.monotonic() >= until:
                 continue
-            if result := loading.probe(source, entity, url=url):
+            if result := entity_probe.probe(source, entity, url=url):
                 _report(instance, entity, result)
                 left.remove(entity.table)
                 done.append(entity)

@@ -28,15 +28,10 @@ from warehouse_pipelines.orchestration import probes
 from warehouse_pipelines.orchestration.asset_facts import key_of
 from warehouse_pipelines.orchestration.assets import step_key
 from warehouse_pipelines.orchestration.checks import at_once, hourly, worth_a_run
+from warehouse_pipelines.orchestration.run_lock import LAUNCHED
 from warehouse_pipelines.orchestration.ticks import told_plainly
 
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+UNFINISHED = [dg.DagsterRunStatus.QUEUED, *LAUNCHED]
 
 WORTH_SECONDS = 60.0
 """Reading time, by the last good runs, that each of the runs has if a tick asks for several."""

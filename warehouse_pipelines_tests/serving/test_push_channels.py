@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands import cli
 from warehouse_pipelines.errors import NotConfigured, RequestRefused, WrongUse
-from warehouse_pipelines.orchestration.pipedesk_maintenance import jobs
+from warehouse_pipelines.orchestration import maintenance, pipedesk_maintenance
 from warehouse_pipelines.serving import channels, push_channels
 from warehouse_pipelines.serving.vendors import BY_CRM
 from warehouse_pipelines.serving.work import work
@@ -170,7 +170,8 @@ def test_a_refused_credential_leaves_the_channels_and_fails_the_run(events: Sour
     register(serve.url, "gcalendar")
     events.execute("UPDATE pipedesk.calendar_sync_states SET expiration = now() + interval '2 hours'")
     events.simulator.set_fault("unauthorized")
-    job = next(one for one in jobs(lambda: serve.url) if one.name == "hourly_renew_push_channels")
+    jobs = maintenance.jobs({"pipedesk": pipedesk_maintenance.TASKS}, lambda: serve.url)
+    job = next(one for one in jobs if one.name == "hourly_renew_push_channels")
     with dg.DagsterInstance.ephemeral() as instance:
         done = job.execute_in_process(instance=instance, raise_on_error=False)
         assert not done.success

@@ -62,7 +62,7 @@ class Lease:
     def __init__(
         self, url: str, session: "Session", source: Source, entity: Entity, token: int, taken_at: datetime
     ) -> None:
-        self._url, self.session, self.token, self.taken_at = url, session, token, taken_at
+        self.url, self.session, self.token, self.taken_at = url, session, token, taken_at
         self.lost = threading.Event()
         self.when_lost: Callable[[], None] = lambda: None
         self._of = (source.name, entity.name)
@@ -84,7 +84,7 @@ class Lease:
         """Return the error of a run that lost this lease; while the server is away it says that."""
         crm, sync_type = self._of
         try:
-            warehouse.connect(self._url).close()
+            warehouse.connect(self.url).close()
         except DatabaseUnavailable as error:
             return DatabaseUnavailable(f"{error} Nothing was committed; the lease was lost. Run it again.")
         return LeaseLost(

@@ -80,15 +80,8 @@ def load(
 
     run_id = _run_id(context)
     with failures(context, lambda: _history(url(), source, entity, run_id)), _at_debug(options.debug):
-        result = sync(
-            source,
-            entity,
-            options,
-            url=url(),
-            backfill=options.backfill(source, entity),
-            run_id=run_id,
-            resource=unread,
-        )
+        purpose = options.purpose(source, entity)
+        result = sync(source, entity, options, purpose, url=url(), run_id=run_id, resource=unread)
         if options.dry_run:
             return result
         # The vendor's own page shows when it was last read, and plots what that cost.

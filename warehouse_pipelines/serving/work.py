@@ -21,7 +21,7 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import DatabaseUnavailable, SyncRunning, WarehouseError, masked
 from warehouse_pipelines.loading import entity_lock, sync_history, webhook_inbox
 from warehouse_pipelines.loading.keyed import sync_keys
-from warehouse_pipelines.loading.options import Options, Result
+from warehouse_pipelines.loading.options import DELIVERED, Options, Result
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.loading.webhook_inbox import Due
 from warehouse_pipelines.model.entity import Entity
@@ -179,7 +179,7 @@ class _Batch:
 
     def _results(self, source: Source, entity: Entity, target: Target, keys: list[str]) -> "list[Result]":
         if not target.by_key:
-            return [sync(source, entity, Options(), url=self._url, run_id=self._run_id, for_webhooks=True)]
+            return [sync(source, entity, Options(), DELIVERED, url=self._url, run_id=self._run_id)]
         most = source.by_key[entity.name]
         return [
             sync_keys(source, entity, keys[start : start + most], url=self._url, run_id=self._run_id)

@@ -290,8 +290,8 @@ def test_days_that_the_vendor_keeps_no_longer_are_refused() -> None:
     short = dataclasses.replace(record_store.THINGS, cadence=cadence)
     source, now = record_store.RecordStore().source(), datetime(2024, 6, 1, tzinfo=UTC)
     with pytest.raises(WrongUse, match=r"keeps things for 90 days, which is since 2024-03-03; 2024-02-28 is before"):
-        Options(start_date=date(2024, 1, 1), end_date=date(2024, 2, 28)).backfill(source, short, now)
-    assert Options(start_date=date(2024, 1, 1), end_date=date(2024, 3, 10)).backfill(source, short, now)
+        Options(start_date=date(2024, 1, 1), end_date=date(2024, 2, 28)).purpose(source, short, now)
+    assert Options(start_date=date(2024, 1, 1), end_date=date(2024, 3, 10)).purpose(source, short, now).window
 
 
 def test_a_dry_run_is_an_observation(definitions: dg.Definitions, instance: dg.DagsterInstance, bare_url: str) -> None:

@@ -11,7 +11,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.definitions import defs
-from warehouse_pipelines.orchestration import unified
+from warehouse_pipelines.orchestration import asset_facts, unified
 from warehouse_pipelines.orchestration.asset_facts import key_of, rows_of
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.settings import settings
@@ -135,7 +135,7 @@ def test_a_run_does_not_count_what_is_large(database_url: str, monkeypatch: pyte
             )
         assert rows_of(session, "crm.lead_source_costs") == {"dagster/row_count": 3}
         assert rows_of(session, "marts.unmapped_status") == {"dagster/row_count": 0}
-        monkeypatch.setattr(unified, "COUNTED_BYTES", 0)
+        monkeypatch.setattr(asset_facts, "COUNTED_BYTES", 0)
         assert rows_of(session, "crm.lead_source_costs") == {"dagster/row_count": 3}, "never analysed"
         session.execute("ANALYZE crm.lead_source_costs")
         session.execute("DELETE FROM crm.lead_source_costs WHERE source = 'source 1'")

@@ -176,8 +176,7 @@ def _last_full(connection: "Session", source: Source, entity: Entity) -> tuple[d
             WHERE status IN ('success', 'partial') AND configuration ->> 'cursor' IS NOT NULL) AS good
         FROM orchestration.sync_history
         WHERE crm_source = %(crm)s AND sync_type = %(entity)s AND configuration ->> 'mode' = 'full'
-            AND configuration ->> 'dry_run' = 'false' AND configuration ->> 'max_records' = '0'
-            AND configuration ->> 'narrowed' IS DISTINCT FROM 'true' AND {SINCE_REGISTERED}
+            AND orchestration.asks_for_news(configuration) AND {SINCE_REGISTERED}
         """,  # noqa: S608  (of this module)
         {"crm": source.name, "entity": entity.name},
     ).fetchone()

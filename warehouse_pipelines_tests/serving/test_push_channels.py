@@ -20,7 +20,7 @@ from warehouse_pipelines.settings import ServeSettings
 from warehouse_pipelines.simulators.google.drive import SHARED_DRIVE, SHARED_ROOT
 from warehouse_pipelines.simulators.google.simulator import Google
 from warehouse_pipelines.sources import SOURCES, _google_push
-from warehouse_pipelines.sources.webhooks import TOLD
+from warehouse_pipelines.sources.webhooks import DELIVERED_ENTITIES
 from warehouse_pipelines_tests.harness.serving import SECRETS, Serving, callrail, serving
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, looking, source_harness
 from warehouse_pipelines_tests.harness.subprocesses import eventually
@@ -304,7 +304,7 @@ def test_what_is_received_is_listed_of_every_crm_that_delivers(serve: Serving, m
     assert "none yet" not in listed("callrail")
     assert "1 wait to be worked off." in listed("callrail")
     assert "not set" not in listed("callrail")
-    for crm in TOLD:
+    for crm in DELIVERED_ENTITIES:
         assert "Last delivery of" in listed(crm)
     answer = CliRunner().invoke(cli.main, ["webhooks", "list", "five9"])
     assert answer.exit_code == 2
@@ -313,8 +313,8 @@ def test_what_is_received_is_listed_of_every_crm_that_delivers(serve: Serving, m
 
 def test_every_entity_that_deliveries_tell_of_is_there() -> None:
     entities = {source.name: {entity.name for entity in source.entities} for source in SOURCES}
-    assert all(set(names) <= entities[crm] for crm, names in TOLD.items())
-    assert TOLD.keys() == BY_CRM.keys()
+    assert all(set(names) <= entities[crm] for crm, names in DELIVERED_ENTITIES.items())
+    assert DELIVERED_ENTITIES.keys() == BY_CRM.keys()
     for setting in filter(None, (vendor.needs for vendor in BY_CRM.values())):
         assert setting.lower() in ServeSettings.model_fields
 

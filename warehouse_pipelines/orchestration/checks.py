@@ -18,7 +18,8 @@ for a run of those whose result is to be stored (``worth_a_run``). All are warni
   another CRM warns only when hardly any is found there.
 - ``volume``: whether the last two runs found as much as is usual at their time of the week, by the SELECT of the alert
   of that name (``sql/alerts/volume.sql``), with the threshold of its row.
-- ``health``: the rules of ``warehouse status``, the share of good runs and the age of the last.
+- ``health``: the share of good runs, the age of the last, and more (``health.CHECK``); ``warehouse status`` judges by
+  other rules.
 """
 
 import contextlib
@@ -138,9 +139,9 @@ def judge_hourly(
     wanted: Set[dg.AssetCheckKey],
 ) -> Iterator[dg.AssetCheckResult]:  # fmt: skip
     """Yield the results of those hourly checks that are ``wanted``. Raises ``psycopg.Error``."""
-    from warehouse_pipelines.observability.health import judge
+    from warehouse_pipelines.observability.health import CHECK, judge
 
-    health = {(found.crm, found.sync_type): found for found in judge(sources, url=url)}
+    health = {(found.crm, found.sync_type): found for found in judge(sources, url=url, rules=CHECK)}
     unusual = _unusual(sources, url) if any(key.name == "volume" for key in wanted) else {}
     for source in sources:
         own = {entity.table for entity in source.entities}
@@ -364,7 +365,7 @@ def _unusual(sources: Sequence[Source], url: str) -> dict[tuple[str, str], str]:
 
 
 def _health(entity: Entity, found: "Health") -> dg.AssetCheckResult:
-    text = "; ".join(found.problems) or ("healthy" if found.configured else "not configured, so not judged")
+    text = "; ".join(found.problems) or ("healthy" if found.judged else "not configured, so not judged")
     return _result(
         entity,
         "health",

@@ -110,7 +110,7 @@ def test_the_overview_lists_every_entity_that_is_configured_and_judges_as_status
     for source in SOURCES[:2]:
         for entity in source.entities:
             assert f'href="/runs?crm={source.name}&amp;entity={entity.name}&amp;days=30">{entity.name}</a>' in page
-    ill = [one for one in judge(SOURCES, url=serve.url, rules=STATUS) if one.configured and one.problems]
+    ill = [one for one in judge(SOURCES, url=serve.url, rules=STATUS) if one.judged and one.problems]
     said = f"<strong>{len(ill)} of " if ill else "1 incident is open."
     assert said in page
     assert all(one.problems[0] in page for one in ill)
@@ -148,7 +148,7 @@ def test_a_crm_that_nothing_syncs_is_not_up_to_date(serve: Serving) -> None:
         entities = [
             EntityStanding(
                 source=source, entity=entity, target=timedelta(hours=2), rows=1, statuses=(), seconds=(), next_at=None,
-                health=Health(crm=source.name, sync_type=entity.name, configured=True, settings_problem=problem),
+                health=Health(crm=source.name, sync_type=entity.name, judged=True, settings_problem=problem),
                 good_at=now - timedelta(days=3 if nobody else days), enabled=enabled and not nobody,
                 dagster_status=dagster,
             )
@@ -183,7 +183,7 @@ def test_the_overview_says_once_which_settings_of_a_crm_cannot_be_used(serve: Se
         EntityStanding(
             source=source, entity=entity, target=timedelta(hours=2), rows=1, statuses=(), seconds=(), next_at=None,
             health=Health(
-                crm=source.name, sync_type=entity.name, configured=True, settings_problem=problem, problems=(problem,)
+                crm=source.name, sync_type=entity.name, judged=True, settings_problem=problem, problems=(problem,)
             ),
             good_at=None, enabled=True, dagster_status="running",
         )

@@ -48,7 +48,7 @@ class EntityStanding:
     @property
     def state(self) -> tuple[str, str]:
         """How it is shown, and the word for it."""
-        if not self.health.configured:
+        if not self.health.judged:
             return "quiet", "not configured"
         if self.health.problems:
             return "bad", "unhealthy"
@@ -91,9 +91,9 @@ class CrmStanding:
     entities: Sequence[EntityStanding]
 
     @property
-    def configured(self) -> bool:
-        """Whether its settings are there."""
-        return any(one.health.configured for one in self.entities)
+    def judged(self) -> bool:
+        """Whether somebody means to have it synced (``observability.judged``)."""
+        return any(one.health.judged for one in self.entities)
 
     @property
     def ill(self) -> Sequence[EntityStanding]:
@@ -129,7 +129,7 @@ class CrmStanding:
     @property
     def state(self) -> tuple[str, str]:
         """How it is shown, and the words for it."""
-        if not self.configured:
+        if not self.judged:
             return "quiet", "not configured"
         if self.ill:
             return "bad", f"{len(self.ill)} unhealthy"

@@ -131,8 +131,8 @@ def status_kept(pool: Pool, standings: Kept[list[CrmStanding]], zone: ZoneInfo) 
         found = await standings.now()
         return Status(
             now,
-            [_crm(crm, counts, today, now, alerts) for crm in found if crm.configured],
-            [crm.source.title for crm in found if not crm.configured],
+            [_crm(crm, counts, today, now, alerts) for crm in found if crm.judged],
+            [crm.source.title for crm in found if not crm.judged],
             [_alert(alert) for alert in alerts],
         )
 

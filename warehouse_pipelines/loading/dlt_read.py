@@ -150,11 +150,11 @@ class _Pass:
         self.coercer = read.coercer(self.entity)
         self.rejected = 0
         self.watermark: datetime | None = after.watermark if after else None
-        self.living = after.living if after else 0
+        self.living: int = after.living if after else 0
         self.archived: dict[str, datetime] = after.archived if after else {}
         self.not_archived: set[str] = after.not_archived if after else set()
         self._met: set[int] = after._met if after else set()
-        self._came_twice = after._came_twice if after else False
+        self._came_twice: bool = after._came_twice if after else False
         self._deletions: list[pa.Table] = []
 
     def _read_again(self, other: Entity) -> Iterator[pa.Table]:

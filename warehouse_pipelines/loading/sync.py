@@ -37,7 +37,7 @@ from warehouse_pipelines.loading.options import Options, Result, Status
 from warehouse_pipelines.loading.plan import BY_KEY, Plan, plan
 from warehouse_pipelines.loading.read_ahead import read_ahead
 from warehouse_pipelines.loading.rejects import Reject
-from warehouse_pipelines.loading.request_budget import RequestBudget
+from warehouse_pipelines.loading.request_budget import LONGEST_WAIT, RequestBudget
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import ReadContext, ReadReport, ReadRequest, Window
@@ -74,12 +74,14 @@ def sync(
     keys: Sequence[str] = (),
     for_webhooks: bool = False,
     probe: bool = False,
+    longest_wait: float = LONGEST_WAIT,
     progress: Callable[[int], None] = lambda records: None,
 ) -> Result:
     """Sync one entity and return what was done. ``progress`` is called after each batch with the records read so far.
 
     With ``keys`` the source's ``fetch`` reads these and nothing else (``keyed.sync_keys``). ``for_webhooks`` notes in
-    the history that a delivery asked for this run, and not a schedule. A ``probe`` commits only if nothing is new.
+    the history that a delivery asked for this run, and not a schedule. A ``probe`` commits only if nothing is new. A run
+    waits at most ``longest_wait`` seconds for a request of a budget, and raises ``BudgetSpent`` where it takes longer.
 
     Raises a ``WarehouseError`` that says what to do; the history row is closed then, and nothing was loaded. A probe
     leaves no row then; it also raises ``SomethingNew``, and ``TimeoutError`` after ``PROBE_SECONDS``.
@@ -98,6 +100,7 @@ def sync(
         configuration |= {"probe": True} if probe else {}
         run = (Probe if probe else Run)(source, entity, options, planned, url, now, page_size, held.token)
         held.when_lost = run.stop
+        run.budget.longest_wait = longest_wait
 
         def work() -> Result:
             run.begin(session, configuration, run_id, keys)

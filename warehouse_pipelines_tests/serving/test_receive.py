@@ -61,26 +61,26 @@ def test_a_second_delivery_of_the_same_is_a_duplicate(serve: Serving) -> None:
 def test_the_same_bytes_are_due_again_when_they_were_worked_off(serve: Serving) -> None:
     """A call is a good lead, then none, then one again; and what failed is sent once more by hand."""
 
-    def work_off(error: str = "") -> list[str]:
+    def work_off(source: str, error: str = "") -> list[str]:
         with warehouse.session(serve.url) as session:
-            due = webhook_inbox.due(session, 100)
+            due = webhook_inbox.due(session, source, 100)
             if error:
                 webhook_inbox.fail(session, {row.id: error for row in due}, for_good=True)
             else:
-                webhook_inbox.close(session, [row.id for row in due], "done")
+                webhook_inbox.close(session, {row.id: row.received_at for row in due}, "done")
         return [row.body for row in due]
 
     good, bad = (b'{"id":"CAL%032d","lead_status":"%s","note":""}' % (7, one) for one in (b"good_lead", b"not_a_lead"))
     for body in (good, bad, good):
         assert serve.post("callrail", body, **callrail(body)) == 200
         assert serve.post("callrail", body, **callrail(body)) == 200, "while it waits, it is one"
-        assert work_off() == [body.decode()]
+        assert work_off("callrail") == [body.decode()]
     assert serve.outcomes("callrail") == {"accepted": 3, "duplicate": 3}
     assert len(serve.inbox()) == 2
     event = events(contact_event(101))
     for error in ("the vendor was away", ""):
         assert serve.post("hubspot", event, **hubspot(event)) == 200
-        assert work_off(error) == [event.decode()]
+        assert work_off("hubspot", error) == [event.decode()]
 
 
 def test_duplicates_that_come_at_once_are_kept_once(serve: Serving) -> None:

@@ -21,6 +21,7 @@ from warehouse_pipelines_tests.harness.source_harness import SourceHarness, look
 
 pytestmark = pytest.mark.on_oldest(
     "test_two_never_work_at_the_same_time",
+    "test_what_waits_for_a_busy_entity_comes_behind_what_nobody_has_looked_at",
     "test_a_merge_has_survivor_and_absorbed_read",
     "test_a_custom_object_is_read_by_delta_unless_a_setting_names_its_type",
     "test_a_delta_that_began_after_the_delivery_counts_by_the_clock_of_postgresql",
@@ -202,10 +203,11 @@ def test_rows_wait_while_another_run_holds_their_entity(contacts: SourceHarness,
 
 
 def test_two_never_work_at_the_same_time(inbox: Inbox) -> None:
-    with warehouse.session(inbox.url) as session, webhook_inbox.working(session) as mine:
+    inbox.put(events(contact_event(7, "ticket.creation")))
+    with warehouse.session(inbox.url) as session, webhook_inbox.working(session, "hubspot") as mine:
         assert mine
         assert work(SOURCES, url=inbox.url) is None
-    assert inbox.work().taken == 0
+    assert inbox.work().taken == 1
 
 
 def test_a_merge_has_survivor_and_absorbed_read(contacts: SourceHarness, inbox: Inbox) -> None:
@@ -238,6 +240,51 @@ def test_a_custom_object_is_read_by_delta_unless_a_setting_names_its_type(
         worked = inbox.work()
         assert {entity.name for _, entity, _ in worked.reads} == {"geniususers", "zipcodes", "appointments"}
         assert inbox.row(row)["status"] == "pending", "divisions were polled seconds ago: they wait for their turn"
+
+
+def test_what_waits_for_a_busy_entity_comes_behind_what_nobody_has_looked_at(
+    contacts: SourceHarness, inbox: Inbox
+) -> None:
+    """However many they are, and however often they are due again. Those that came long ago wait for longer."""
+    first, *_ = contacts.simulator.ids("contacts")
+    company, *_ = contacts.simulator.ids("companies")
+    old, *others = (inbox.put(events(contact_event(first, occurredAt=number))) for number in range(3))
+    connection = looking(inbox.url)
+    connection.execute(
+        "UPDATE orchestration.webhook_inbox SET received_at = received_at - interval '1 h' WHERE id = %s", [old]
+    )
+    with lease.hold(contacts.url, contacts.source, contacts.entity):
+        assert dict(inbox.work(limit=3).rows) == {"waiting": 3}
+        waits = [(inbox.row(key)["not_before"] - datetime.now(UTC)).total_seconds() for key in (old, *others)]
+        assert waits[0] > 50
+        assert max(waits[1:]) < 4
+        other = inbox.put(events(contact_event(company, "company.creation")))
+        connection.execute("UPDATE orchestration.webhook_inbox SET not_before = now() WHERE id <> %s", [other])
+        assert dict(inbox.work(limit=1).rows) == {"done": 1}
+    assert inbox.row(other)["status"] == "done"
+
+
+def test_deliveries_wait_for_a_spent_budget_and_those_that_were_read_before_are_done(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No try is counted, and nothing hangs for the hour that the budget takes to come back."""
+    with source_harness("callrail_call", database_url, monkeypatch) as harness:
+        monkeypatch.setenv("CALLRAIL_REQUESTS_PER_HOUR", "6")
+        inbox = Inbox(database_url, "callrail")
+        keys = harness.simulator.ids("calls")[:12]
+        rows = [inbox.put(b'{"resource_id":"%s","duration":"143"}' % key.encode()) for key in keys]
+        worked = inbox.work()
+        found = [inbox.row(row) for row in rows]
+        done = [row for row in found if row["status"] == "done"]
+        late = [row for row in found if row["status"] == "pending"]
+        assert 0 < len(done) == len(harness.living()) < 6
+        assert dict(worked.rows) == {"done": len(done), "waiting": len(late)}
+        assert {row["attempts"] for row in late} == {0}
+        assert all(row["not_before"] > row["received_at"] + timedelta(minutes=50) for row in late)
+        assert f"spent before {len(late)} of 12 keys" in late[0]["error_message"]
+        again = inbox.put(b'{"resource_id":"%s","duration":"144"}' % keys[0].encode())
+        assert dict(inbox.work().rows) == {"waiting": 1}
+        assert "the next request is free in" in inbox.row(again)["error_message"]
 
 
 def test_a_delta_that_began_after_the_delivery_counts_by_the_clock_of_postgresql(

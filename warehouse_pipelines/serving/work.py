@@ -211,11 +211,18 @@ class Batch:
                 self._failed[row.id] = str(error)
                 continue
             for change in changes:
+                if change.if_read and not self._was_read(change):
+                    continue
                 plan = plans.setdefault(self._target(change), _Plan())
                 plan.rows[row.id] = row.received_at
                 if change.key is not None:
                     plan.keys[change.key].append(row.id)
         return {target: plan for target, plan in plans.items() if target[:2] in self._entities}
+
+    def _was_read(self, change: Change) -> bool:
+        if (change.crm, change.entity) not in self._entities:
+            return False
+        return sync_history.last_poll(self._session, *self._entities[change.crm, change.entity]).start_time is not None
 
     def _target(self, change: Change) -> Target:
         source, _ = self._entities.get((change.crm, change.entity), (None, None))

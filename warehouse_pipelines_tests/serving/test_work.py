@@ -15,6 +15,7 @@ from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.serving import work as program
 from warehouse_pipelines.serving.work import Worked, work
+from warehouse_pipelines.simulators.core.wire import answer_json
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.serving import contact_event, events
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, looking, source_harness
@@ -237,9 +238,46 @@ def test_a_custom_object_is_read_by_delta_unless_a_setting_names_its_type(
         assert harness.rows()[key,]["region"] == "far"
         monkeypatch.delenv("HUBSPOT_DIVISION_OBJECT")
         row = inbox.put(events({**event, "occurredAt": 1}))
+        assert dict(inbox.work().rows) == {"waiting": 1}, "divisions were polled seconds ago: they wait for their turn"
+        looking(database_url).execute(
+            "UPDATE orchestration.sync_history SET start_time = start_time - interval '1 minute',"
+            " end_time = end_time - interval '1 minute'"
+        )
+        inbox.make_due()
         worked = inbox.work()
-        assert {entity.name for _, entity, _ in worked.reads} == {"geniususers", "zipcodes", "appointments"}
-        assert inbox.row(row)["status"] == "pending", "divisions were polled seconds ago: they wait for their turn"
+        assert [entity.name for _, entity, _ in worked.reads] == ["divisions"], "the others were never read"
+        assert inbox.row(row)["status"] == "done"
+
+
+@pytest.mark.parametrize("has_custom", [False, True])
+def test_hubspots_own_appointment_is_read_where_the_portal_has_no_custom_object_for_it(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, has_custom: bool
+) -> None:
+    """Of one that has, the id may be that of another record, or of none, which would count as deleted for good."""
+    kind = "custom" if has_custom else "standard"
+    with source_harness("hubspot_appointment", database_url, monkeypatch, appointment=kind) as harness:
+        if not has_custom:
+            monkeypatch.setattr(
+                harness.simulator._description, "schemas", lambda which: answer_json(200, {"results": []})
+            )
+        harness.sync()
+        inbox = Inbox(database_url, "hubspot")
+        key, *_ = harness.simulator.ids("appointments")
+        harness.simulator.edit("appointments", key, {"city": "Nowhere"})
+        event = contact_event(key, "object.propertyChange", objectTypeId="0-421")
+        row = inbox.put(events(event, {**event, "objectId": 4_000_000_000}))
+        worked = inbox.work()
+        assert [(entity.name, result.mode) for _, entity, result in worked.reads] == [("appointments", "webhook")]
+        assert inbox.row(row)["status"] == "done"
+        assert (harness.rows()[key,]["city"] == "Nowhere") is not has_custom
+        assert len(harness.living()) == len(harness.rows())
+        other = inbox.put(events(contact_event(key, "object.creation", objectTypeId="0-5")))
+        unknown = inbox.put(events(contact_event(key, "object.creation", objectTypeId="2-999")))
+        looking(database_url).execute("UPDATE orchestration.sync_history SET start_time = start_time - interval '1 h'")
+        worked = inbox.work()
+        assert [(entity.name, result.mode) for _, entity, result in worked.reads] == [("appointments", "delta")]
+        assert (inbox.row(other)["status"], inbox.row(unknown)["status"]) == ("ignored", "done")
+        assert {run["status"] for run in harness.history()} == {"success"}
 
 
 def test_what_waits_for_a_busy_entity_comes_behind_what_nobody_has_looked_at(

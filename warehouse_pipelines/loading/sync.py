@@ -80,8 +80,8 @@ def sync(
     """Sync one entity and return what was done. ``progress`` is called after each batch with the records read so far.
 
     With ``keys`` the source's ``fetch`` reads these and nothing else (``keyed.sync_keys``). ``for_webhooks`` notes in
-    the history that a delivery asked for this run, and not a schedule. A ``probe`` commits only if nothing is new. A run
-    waits at most ``longest_wait`` seconds for a request of a budget, and raises ``BudgetSpent`` where it takes longer.
+    the history that a delivery asked for this run, and not a schedule. A ``probe`` commits only if nothing is new.
+    It raises ``BudgetSpent`` rather than wait more than ``longest_wait`` seconds for a request of a budget.
 
     Raises a ``WarehouseError`` that says what to do; the history row is closed then, and nothing was loaded. A probe
     leaves no row then; it also raises ``SomethingNew``, and ``TimeoutError`` after ``PROBE_SECONDS``.

@@ -44,7 +44,11 @@ class OutcomeUnknown(TryAgain):
 
 
 class BudgetSpent(TryAgain):
-    """The budget of requests for a credential is used up for longer than a run should wait."""
+    """The budget of requests for a credential is used up for longer than a run should wait: for so many ``seconds``."""
+
+    def __init__(self, message: str, *, seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class SyncRunning(TryAgain):

@@ -36,7 +36,7 @@ from warehouse_pipelines.loading.options import PROBE, SCHEDULED, Options, Purpo
 from warehouse_pipelines.loading.plan import Plan, plan
 from warehouse_pipelines.loading.read_ahead import read_ahead
 from warehouse_pipelines.loading.rejects import Reject
-from warehouse_pipelines.loading.request_budget import RequestBudget
+from warehouse_pipelines.loading.request_budget import LONGEST_WAIT, RequestBudget
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import ReadContext, ReadReport, ReadRequest, Window
@@ -69,9 +69,12 @@ def sync(
     url: str,
     run_id: str | None = None,
     resource: "DltResource | None" = None,
+    longest_wait: float = LONGEST_WAIT,
     progress: Callable[[int], None] = lambda records: None,
 ) -> Result:
     """Sync one entity and return what was done. ``progress`` is called after each batch with the records read so far.
+
+    It raises ``BudgetSpent`` rather than wait more than ``longest_wait`` seconds for a request of a budget.
 
     Raises a ``WarehouseError`` that says what to do; the history row is closed then, and nothing was loaded. A probe
     leaves no row then; it also raises ``SomethingNew``, and ``TimeoutError`` after ``PROBE_SECONDS``.
@@ -84,6 +87,7 @@ def sync(
         planned = plan(entity, options, last, held.taken_at, purpose, narrowed=narrowed)
         run = (Probe if purpose == PROBE else Run)(source, entity, options, purpose, planned, held)
         held.when_lost = run.stop
+        run.budget.longest_wait = longest_wait
 
         def work() -> Result:
             run.begin(run_id)

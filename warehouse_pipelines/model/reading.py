@@ -266,7 +266,9 @@ class ReadReport:
                           to be deleted; they are tombstoned in an ``unproven`` read too
     ``withdrawn_keys``    keys of rows that an earlier read made of what is no record: a complete read tombstones them,
                           however many they are
-    ``unread_keys``       those of the keys of a read by key that the vendor refused to answer, with ``unproven``
+    ``unread_keys``       those of the keys of a read by key that the vendor refused to answer, or for which the budget
+                          was spent, with ``unproven``
+    ``unread_seconds``    in how many seconds the spent budget has a request again; 0 for keys that were refused
     ``includes_deleted``  True if a full read, or one by key, includes what the vendor lists as deleted: an absent row
                           is ``erased`` then, and not only ``missing``
     ``erased_keys``       keys of rows that the vendor listed as deleted, and does not list any more though it should
@@ -285,6 +287,7 @@ class ReadReport:
     deleted_keys: Sequence[str] = ()
     withdrawn_keys: Sequence[str] = ()
     unread_keys: Sequence[str] = ()
+    unread_seconds: float = 0.0
     includes_deleted: bool = False
     erased_keys: Sequence[str] = ()
     unproven: str | None = None

@@ -4,8 +4,14 @@ HubSpot deletes a contact for good when somebody asks it to for the sake of priv
 vendor does not even list it as deleted (``delete_reason = 'erased'``). The same is true of a contact that somebody
 deleted by hand long ago and HubSpot has forgotten since. So it is a proposal, which a person decides on;
 ``WAREHOUSE_ERASE_AT_ONCE`` decides on all.
+
+A contact that was merged into another looks the same until the merge is told of, which may be after its deletion:
+HubSpot tries a delivery for a day. So a record is up for a decision ``SURE_AFTER`` it was deleted, and only if its row
+still says that it is; it is proposed at once, because nothing is sent to who is proposed (``outbound.withheld``).
 """
 
+from collections import defaultdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
@@ -23,6 +29,9 @@ if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
 REASON = "the vendor has it no more, not even among what it lists as deleted"
+
+SURE_AFTER = timedelta(hours=26)
+"""HubSpot tries a delivery for a day, and here it is tried for 40 minutes, or waits an hour for a budget."""
 
 
 def find(session: "Session") -> int:
@@ -44,8 +53,11 @@ def find(session: "Session") -> int:
 
 
 def waiting(session: "Session") -> list[dict[str, Any]]:
-    """Return the proposals that nobody decided on, with the person that each record is of; oldest first."""
-    return session.execute(
+    """Return the proposals that nobody decided on, with the person that each record is of; oldest first.
+
+    Those whose record is not deleted for good after all are withdrawn, and those that are not sure yet left out.
+    """
+    proposed = session.execute(
         """
         SELECT p.source_table, p.source_key, p.reason, p.found_at, m.person_id, i.record_count
         FROM identity.erasure_proposal AS p
@@ -54,6 +66,33 @@ def waiting(session: "Session") -> list[dict[str, Any]]:
         WHERE p.dismissed_at IS NULL ORDER BY p.found_at, p.source_table, p.source_key
         """
     ).fetchall()
+    sure = _sure(session, proposed)
+    return [row for row in proposed if (row["source_table"], row["source_key"]) in sure]
+
+
+def _sure(session: "Session", proposed: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    """Return which of these records have been deleted for good for long enough; withdraw what is not at all."""
+    keys: dict[str, list[str]] = defaultdict(list)
+    for row in proposed:
+        keys[row["source_table"]].append(row["source_key"])
+    there = tables(session) if keys else {}
+    found: dict[tuple[str, str], bool] = {}
+    for name, some in keys.items():
+        if table := there.get(name):
+            statement = sql.SQL("""
+                SELECT {key} AS key, coalesce(t.deleted_at < now() - {sure_after}, true) AS sure FROM {table} AS t
+                WHERE {among} AND t.archived AND t.delete_reason = 'erased'
+            """).format(key=table.key(), sure_after=SURE_AFTER, table=table.identifier, among=table.having(some))
+            found |= {(name, row["key"]): row["sure"] for row in session.execute(statement).fetchall()}
+    gone = [(name, key) for name, some in keys.items() for key in some if (name, key) not in found]
+    if gone:
+        names, keys_of = zip(*gone, strict=True)
+        session.execute(
+            "DELETE FROM identity.erasure_proposal AS p USING unnest(%s::text[], %s::text[]) AS g (label, key)"
+            " WHERE (p.source_table, p.source_key) = (g.label, g.key) AND p.dismissed_at IS NULL",
+            [list(names), list(keys_of)],
+        )
+    return {record for record, sure in found.items() if sure}
 
 
 def dismiss(session: "Session", record: str, by: str) -> None:

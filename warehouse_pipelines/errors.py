@@ -4,6 +4,7 @@
     ├── TryAgain                  another attempt may help; Dagster's retry policy applies
     │   ├── VendorUnavailable       the vendor answered 429 or 5xx, cut the answer short, or did not answer
     │   ├── OutcomeUnknown          a write was sent, and no answer tells whether the vendor did it
+    │   ├── WritePostponed          a write would be sent only after a wait, so what it is based on is asked again first
     │   ├── BudgetSpent             our own budget of requests for this credential is used up for now
     │   ├── SyncRunning             another run holds this entity
     │   ├── LeaseLost               this run lost its entity to another one, and commits nothing
@@ -41,6 +42,14 @@ class VendorUnavailable(TryAgain):
 
 class OutcomeUnknown(TryAgain):
     """A write was sent and no answer tells whether the vendor did it; read back before it is sent again."""
+
+
+class WritePostponed(TryAgain):
+    """A write was not sent, or the vendor did nothing of it, and asks to wait ``seconds``."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class BudgetSpent(TryAgain):

@@ -19,6 +19,7 @@
     │   ├── AnswerChanged           an answer without the expected list, or not JSON at all
     │   ├── CursorStuck             a page repeats or a cursor does not advance
     │   ├── SuspiciousRead          zero rows where there were many, or a read that would tombstone a table
+    │   ├── TooManyErasures         more people than are believed would be erased at once
     │   └── WrongUse                a flag or a value that cannot be used
     └── BadRecord                 this one record cannot be loaded; it goes to the dead letters
 
@@ -112,6 +113,10 @@ class CursorStuck(ActionNeeded):
 
 class SuspiciousRead(ActionNeeded):
     """The read succeeded and cannot be believed."""
+
+
+class TooManyErasures(ActionNeeded):
+    """More people than are believed would be erased at once."""
 
 
 class WrongUse(ActionNeeded):

@@ -110,7 +110,7 @@ def test_an_account_is_not_read_with_the_credential_of_another(found: dict[str, 
     [first, *_, last] = found["swapped hubspot"]
     for said in (
         "HUBSPOT_ACCESS_TOKEN answers for the account hub-44440002, and the tables of hubspot are of hub-44440001.",
-        "set HUBSPOT_ACCOUNT_ID=hub-44440002, and sync with --full",
+        "declare it in config/accounts.toml under another name",
     ):
         assert said in first
     assert "HUBSPOT_WEST_ACCESS_TOKEN answers for the account hub-44440001" in last

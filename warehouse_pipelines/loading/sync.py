@@ -226,6 +226,11 @@ class Run:
             self.report.vendor_account = self.accounts.get(self.source.name)
         else:
             self.report.vendor_account = vendor_account.require(self.source, self.accounts, self.reading.context)
+        self.reading.context.see_accounts = self._see_accounts
+
+    def _see_accounts(self, ids: Sequence[str]) -> None:
+        """Refuse and remember the accounts that the read itself saw."""
+        self.report.vendor_account = vendor_account.seen(self.source, self.accounts, ids, self.reading.context)
 
     def _execute(self, unread: "DltResource", progress: Callable[[int], None]) -> Result:
         loader = self.loader = Loader(
@@ -315,7 +320,7 @@ class Run:
                 self._detect_deletes(loader, window, report)
             elif report.deleted_keys and incomplete in (None, report.unproven):
                 self._tombstone_named(loader, window, report)
-            if incomplete is None:
+            if incomplete is None and not self._account_is_new:
                 loader.tombstones.mark_erased(report.erased_keys)
         if loader.older and self.plan.mode == "full":
             self._tell_older(loader.older)
@@ -364,14 +369,24 @@ class Run:
             begins = [moment for moment in (window.since, report.complete_since) if moment is not None]
             window = Window(max(begins), window.until)
         loader.tombstones.withdraw(report.withdrawn_keys, window)
-        loader.tombstones.tombstone_missing(window, report.delete_reason, everything=everything)
+        loader.tombstones.tombstone_missing(window, self._delete_reason(report), everything=everything)
 
     def _tombstone_named(self, loader: Loader, window: Window | None, report: ReadReport) -> None:
         """Tombstone the rows whose keys the source named, if this run may."""
         if self.purpose.keys:
             window = self.plan.window
         if window is not None:
-            loader.tombstones.tombstone(report.deleted_keys, window, report.delete_reason)
+            loader.tombstones.tombstone(report.deleted_keys, window, self._delete_reason(report))
+
+    @property
+    def _account_is_new(self) -> bool:
+        """Whether no run of this entity knew before whose account it read, so that rows may be of another one."""
+        own = self.accounts.get(self.source.name)
+        return self.report.vendor_account is not None and (own is None or self.entity.name not in own.entities)
+
+    def _delete_reason(self, report: ReadReport) -> str:
+        """Return why a row that was not found is deleted: of another account, it need not be erased at the vendor."""
+        return "missing" if self._account_is_new else report.delete_reason
 
     def _close_dry(self, closing: dict[str, Any]) -> None:
         """Close the row of a dry run, whose transaction was rolled back."""

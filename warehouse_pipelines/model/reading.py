@@ -168,6 +168,8 @@ class ReadContext:
     ``known``      asks the warehouse
     ``acquire``    waits for the shared budget of a credential; raises ``BudgetSpent``
     ``cancelled``  set when the run is stopped; a wait must end with it
+    ``see_accounts``  is told the vendor's ids of the accounts that are about to be read, by a source that lists them in
+                   each read; raises ``WrongAccount``
     ``pace``       how many requests of this read may be in flight
     ``calls`` and ``waited_seconds`` count requests and the time spent on them, waits included
     ``noted``, ``measured`` and ``absent`` are what ``note``, ``measure`` and ``mark_absent`` were given. They are kept
@@ -186,6 +188,7 @@ class ReadContext:
         self.known: Known = known or NothingKnown()
         self.acquire = acquire
         self.cancelled = cancelled or threading.Event()
+        self.see_accounts: Callable[[Sequence[str]], None] = lambda ids: None
         self.pace = Pace()
         self.calls = 0
         self.waited_seconds = 0.0

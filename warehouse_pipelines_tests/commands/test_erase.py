@@ -150,6 +150,42 @@ def test_who_was_merged_is_not_erased_when_the_deletion_is_told_before_the_merge
         assert Withheld.read(session).proposed == frozenset()
 
 
+def test_nobody_is_proposed_of_whom_the_vendor_has_a_living_record(url: str) -> None:
+    """Else a customer who is in the new portal, or of whom one of two records was deleted, would be erased for good."""
+    _privacy_deletion(url, "2")
+    assert "hubspot_contact:2" in run("erase", "--proposals").stdout
+    with asking(url) as connection:
+        connection.execute(
+            "WITH r AS (INSERT INTO identity.record (source_table, source_key, kind, fingerprint)"
+            " VALUES ('hubspot_contact', '20', 'customer', '') RETURNING record_id)"
+            " INSERT INTO identity.member (record_id, person_id, source_table, source_key)"
+            " SELECT r.record_id, %s, 'hubspot_contact', '20' FROM r",
+            [person_id(2)],
+        )
+    for _ in range(2):
+        assert run("erase", "--proposals", "--yes").stdout == "There are no proposals.\n"
+    assert found(url, 2)
+    with asking(url) as connection:
+        connection.execute("UPDATE identity.record SET deleted = true WHERE source_key = '20'")
+    assert "hubspot_contact:2" in run("erase", "--proposals").stdout
+
+
+def test_many_people_are_erased_at_once_only_by_force(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proposals, "FEW", 1)
+    _privacy_deletion(url, "2")
+    _privacy_deletion(url, "3")
+    refused = run("erase", "--proposals", "--yes")
+    assert refused.exit_code == 1
+    assert "records of hubspot_contact would be erased" in refused.output
+    monkeypatch.setenv("WAREHOUSE_ERASE_AT_ONCE", "true")
+    with warehouse.session(url) as session:
+        report = identity_maintenance.propose_erasures(session)
+    assert (report.facts["erased"], "--yes --force" in report.attention) == (0, True)
+    assert found(url, 2)
+    assert run("erase", "--proposals", "--yes", "--force").exit_code == 0
+    assert (found(url, 2), found(url, 3)) == (set(), set())
+
+
 @pytest.mark.slow("the same in other circumstances")
 def test_the_job_proposes_and_by_a_setting_erases(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also what is in Dagster's storage, where errors of runs are kept."""

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from warehouse_pipelines.errors import ActionNeeded, PermissionMissing, TryAgain, WrongUse
+from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.outbound import applying, run, targets
 from warehouse_pipelines.outbound.delivery import Delivery
@@ -16,7 +18,9 @@ from warehouse_pipelines.outbound.target import Target
 from warehouse_pipelines.simulators.callrail.simulator import CallRail
 from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
 from warehouse_pipelines.simulators.server import Simulators, start
+from warehouse_pipelines.unified.identity import resolve
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
+from warehouse_pipelines_tests.harness.source_harness import BY_TABLE
 
 
 class Business:
@@ -199,6 +203,59 @@ def test_contacts_get_their_person_and_its_score(works: Business) -> None:
     assert not [one for one in works.hubspot.requests()["log"] if "batch" in one["path"]]
     works.undo(plan)
     assert works.hubspot.record("contacts", contact)["properties"]["genius_golden_id"] is None
+
+
+def test_what_is_written_to_contacts_is_declared_as_no_edit() -> None:
+    of_contacts = [one for one in targets.TARGETS if one.object == "contacts"]
+    assert len(of_contacts) >= 2
+    for target in of_contacts:
+        assert {field.name for field in target.fields} <= {*BY_TABLE[target.subject][1].written_back}
+
+
+def test_what_we_write_to_a_contact_is_no_news_of_the_customer_and_an_edit_beside_it_is(works: Business) -> None:
+    """A lead that is lost stays so, an address is as old as it is, and what a user entered stays."""
+    feed, contact = works.database, works.hubspot.ids("contacts")[0]
+    works.hubspot.define_property("contacts", "hs_lead_status", "string")
+    works.hubspot.edit("contacts", contact, {
+        "firstname": "Ada", "lastname": "Lovely", "email": "ada@home.example", "phone": "(216) 223-0101",
+        "address": "1 Old Road", "city": "Toledo", "state": "OH", "zip": "43604", "hs_lead_status": "CONNECTED",
+        "lifecyclestage": "lead",
+    })  # fmt: skip
+
+    def load(**flags: Any) -> dict[str, Any]:
+        sync(*BY_TABLE["hubspot_contact"], Options(**flags), url=works.url)
+        resolve.run(feed.session)
+        feed.feed()
+        return feed.one(
+            "SELECT l.id, l.status, l.postal_code, p.zip, c.lastmodifieddate AS written_at,"
+            " coalesce(c.source_edited_at, c.source_updated_at) AS edited_at"
+            " FROM crm.leads AS l JOIN identity.person AS p ON p.person_id = l.golden_id, hubspot_contact AS c"
+            " WHERE l.email = 'ada@home.example' AND c.id = %s", [contact],
+        )  # fmt: skip
+
+    edited = load()
+    now = feed.one("SELECT clock_timestamp() AS at")["at"]
+    feed.source(
+        "genius_lead", lead_id=77, firstname="Ada", lastname="Lovely", email="ada@home.example", created="2026-01-01",
+        address1="9 New Street", city="Akron", state="OH", zipcode="44301", modified=now, dead_on=now,
+    )  # fmt: skip
+    lost = load()
+    assert (lost["status"], lost["postal_code"], lost["zip"]) == ("lost", "44301", "44301")
+    feed.edit(lost["id"], postal_code="44999")
+    for score in (11, 12):
+        feed.session.execute("UPDATE crm.leads SET lead_score = %s WHERE id = %s", [score, lost["id"]])
+        assert works.apply(targets.PEOPLE).statuses["written"] > 0
+        for flags in ({}, {"full": True, "force": True}):
+            found = load(**flags)
+            assert (found["status"], found["postal_code"], found["zip"]) == ("lost", "44999", "44301")
+            assert found["edited_at"] == edited["edited_at"] < found["written_at"]
+    # What a person edits just before or after we write is theirs.
+    works.hubspot.edit("contacts", contact, {"zip": "43605"})
+    feed.session.execute("UPDATE crm.leads SET lead_score = 13 WHERE id = %s", [lost["id"]])
+    works.apply(targets.PEOPLE)
+    found = load()
+    assert (found["status"], found["postal_code"], found["zip"]) == ("contacted", "43605", "43605")
+    assert found["edited_at"] == found["written_at"]
 
 
 @pytest.mark.parametrize("ending", [

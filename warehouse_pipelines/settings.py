@@ -55,9 +55,9 @@ class FromEnvironment(BaseSettings, extra="ignore", env_ignore_empty=True):
     or a file leaves at either end of a value is dropped: blanks, ends of lines, characters without width. Within a
     secret such a character makes it unusable, and the error tells its position but nothing of the value.
 
-    ``<NAME>_FILE`` in the environment names a file that holds the value, as secrets of containers are given. A file that
-    is empty is an error: whoever names one means to set the value. While the demo's simulators run, their settings stand
-    in for those of vendors; see ``_simulated``.
+    ``<NAME>_FILE`` in the environment names a file that holds the value, as secrets of containers are given. An empty
+    one is an error: whoever names it means to set the value. While the demo's simulators run, their settings stand in
+    for those of vendors; see ``_simulated``.
     """
 
     def __init__(self, **given: Any) -> None:

@@ -270,7 +270,8 @@ def test_a_key_that_is_an_address_is_masked_and_any_other_stays(url: str, masked
 def test_of_a_run_neither_its_state_nor_an_address_is_seen(url: str, masked: Connection) -> None:
     """Google's sync tokens stand there by the calendar, which is called by its owner's e-mail address."""
     configuration = {
-        "mode": "full", "cursor": None, "state": {"crew-a@x.example": "0:0"}, "vendor": {"calendar": "\\\nada@x.example"},
+        "mode": "full", "cursor": None, "state": {"crew-a@x.example": "0:0"},
+        "vendor": {"calendar": "\\\nada@x.example"},
     }  # fmt: skip
     with psycopg.connect(url) as connection:
         [(run,)] = connection.execute(

@@ -37,10 +37,12 @@ class Mask:
 
     def of(self, column: str, pg_type: str) -> str:
         """Return the masked value of a column of ``t``."""
-        if not self.function:
-            return f"NULL::{pg_type}"
+        return self.over(f"t.{quoted(column)}") if self.function else f"NULL::{pg_type}"
+
+    def over(self, expression: str) -> str:
+        """Return the masked value of an expression."""
         key = ", (SELECT k.key FROM identity.mask_key AS k)" if self.keyed else ""
-        return f"masked.{self.function}(t.{quoted(column)}{key})"
+        return f"masked.{self.function}({expression}{key})"
 
 
 @functools.cache

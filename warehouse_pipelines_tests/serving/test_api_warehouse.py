@@ -122,6 +122,65 @@ def test_data_in_clear_are_for_who_may_and_each_view_is_logged(
     assert "person" not in str(operator.get("/api/tables/hubspot_contact").json()["items"]), "masked unless asked for"
 
 
+def pages(client: httpx.Client, table: str, **given: Any) -> list[dict[str, Any]]:
+    """Return the rows of all pages."""
+    found: list[dict[str, Any]] = []
+    while True:
+        page = client.get(f"/api/tables/{table}", params=given).json()
+        assert page["truncated"] is False
+        found += page["items"]
+        if page["next"] is None:
+            return found
+        given["cursor"] = page["next"]
+
+
+def test_a_view_on_one_table_is_read_by_the_key_of_that_table(serve: Serving, operator: httpx.Client) -> None:
+    with warehouse.session(serve.url) as found:
+        found.execute("""
+            INSERT INTO salesrabbit_lead (id, raw_data, archived, created_at)
+            SELECT n, '{}', n % 2 = 0, timestamptz '2026-01-01' FROM generate_series(1, 50) AS n
+            """)
+    rows = pages(operator, "salesrabbit_lead_v1", clear="true", limit=10)
+    assert sorted(int(row["id"]) for row in rows) == [*range(1, 51, 2)]
+    sorted_so = operator.get("/tables/salesrabbit_lead_v1", params={"clear": 1, "sort": "created_at"})
+    assert sorted_so.status_code == 422, "that is sync_created_at, and not the column that the index has"
+
+
+def test_what_has_no_key_says_that_it_is_cut_off(serve: Serving, operator: httpx.Client) -> None:
+    with warehouse.session(serve.url) as found:
+        found.execute("""
+            INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status)
+            VALUES ('hubspot', 'deals', now(), now(), 'success')
+            """)
+    for limit, truncated in ((1, True), (100, False)):
+        given: dict[str, str | int] = {"clear": "true", "limit": limit}
+        page = operator.get("/api/tables/orchestration.sync_metrics_daily", params=given).json()
+        assert (page["truncated"], page["next"]) == (truncated, None)
+
+
+def test_pages_of_rows_whose_keys_have_one_mask_leave_out_none(serve: Serving, viewer: httpx.Client) -> None:
+    """Two postal codes with the same three digits, on one day."""
+    columns = "appointments, visits, sold, installed, paid, lost, sold_amount, paid_amount"
+    columns += ", cohort_appointments, cohort_visits, cohort_sold, cohort_sold_amount"
+    insert = f"""
+        INSERT INTO marts.funnel_daily (day, source, division, rep, zip, leads, {columns})
+        SELECT date '2026-01-01' + d, 'google', 'Ohio', 'unknown', (44100 + z)::text, 1{", 0" * 12}
+        FROM generate_series(0, 2) AS d, generate_series(1, 11) AS z
+        """
+    with warehouse.session(serve.url) as found:
+        found.execute(insert.encode())
+        found.execute("ANALYZE marts.funnel_daily")
+    rows = pages(viewer, "marts.funnel_daily", limit=4)
+    assert sum(row["leads"] for row in rows) == len(rows) == 33
+    assert {row["zip"] for row in rows} == {"441**"}
+    assert "row_token" not in rows[0]
+    page = viewer.get("/tables/marts.funnel_daily?where=leads.from:1").text
+    assert page.count("<tr><td") == 33
+    assert "row_token" not in page
+    lines = viewer.get("/tables/marts.funnel_daily/export.csv").text.splitlines()
+    assert len(lines) == 34
+
+
 def test_rows_of_crm_are_those_of_the_organization(
     serve: Serving, viewer: httpx.Client, operator: httpx.Client
 ) -> None:

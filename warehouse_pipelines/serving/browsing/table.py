@@ -81,8 +81,8 @@ class Table:
     """A relation; ``shown`` is what is read: a view of the schema ``masked``, or with ``clear`` the relation itself.
 
     A view that only chooses rows and columns of one table has the key and the indexes of that table. A view of all the
-    ``accounts`` of a CRM has those of each of their tables; with ``account`` it is read for one of them. ``token`` tells
-    rows apart whose key is masked, and is no column that is shown.
+    ``accounts`` of a CRM has those of their tables; with ``account`` it is read for one of them. ``token`` tells rows
+    apart whose key is masked, and is no column that is shown.
     """
 
     schema: str

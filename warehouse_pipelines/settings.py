@@ -55,8 +55,9 @@ class FromEnvironment(BaseSettings, extra="ignore", env_ignore_empty=True):
     or a file leaves at either end of a value is dropped: blanks, ends of lines, characters without width. Within a
     secret such a character makes it unusable, and the error tells its position but nothing of the value.
 
-    ``<NAME>_FILE`` in the environment names a file that holds the value, as secrets of containers are given. While the
-    demo's simulators run, their settings stand in for those of vendors; see ``_simulated``.
+    ``<NAME>_FILE`` in the environment names a file that holds the value, as secrets of containers are given. An empty
+    one is an error: whoever names it means to set the value. While the demo's simulators run, their settings stand in
+    for those of vendors; see ``_simulated``.
     """
 
     def __init__(self, **given: Any) -> None:
@@ -125,9 +126,12 @@ class _InFile:
 
     def read(self) -> str:
         try:
-            return self.path.read_text()
+            text = self.path.read_text()
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"the file {self.path} cannot be read: {type(error).__name__}") from None
+        if not any(map(_is_visible, text)):
+            raise ValueError(f"the file {self.path} is empty")
+        return text
 
 
 def setting_name(form: type[BaseSettings], field: str) -> str:

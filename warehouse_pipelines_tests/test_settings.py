@@ -251,6 +251,18 @@ def test_a_secret_in_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeyp
         settings.settings()
 
 
+@pytest.mark.parametrize("content", ["", "\n", " \u200b\n"])
+def test_an_empty_file_of_a_secret_is_named_and_is_no_secret(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "env_file", lambda: tmp_path / ".env")
+    monkeypatch.delenv("ARRIVY_WEBHOOK_SECRET", raising=False)
+    (tmp_path / "secret").write_text(content)
+    monkeypatch.setenv("ARRIVY_WEBHOOK_SECRET_FILE", str(tmp_path / "secret"))
+    with pytest.raises(NotConfigured, match=f"ARRIVY_WEBHOOK_SECRET: Value error, the file {tmp_path}/secret is empty"):
+        settings.serve_settings()
+
+
 def test_the_credential_that_vendors_share_does_not_say_that_each_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     gcalendar = next(source for source in SOURCES if source.name == "gcalendar")
     monkeypatch.setenv("GCALENDAR_IDS", "")

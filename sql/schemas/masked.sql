@@ -45,6 +45,13 @@ RETURN CASE WHEN btrim(value) = '' THEN value WHEN value IS NOT NULL THEN '[mask
 CREATE OR REPLACE FUNCTION masked.document(value jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN value IS NOT NULL THEN '{"masked": true}'::jsonb END;
 
+-- What a run was asked and counted stays. Its state does not: sync tokens stand there by the address of a calendar's
+-- owner, and a token opens what it is of. Nor does an address elsewhere, such as of an option.
+CREATE OR REPLACE FUNCTION masked.run(value jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN regexp_replace(
+    (CASE WHEN jsonb_exists(value, 'state') THEN value || '{"state": {"masked": true}}' ELSE value END)::text,
+    '(?:\\.|[^\s"@\\])+@(?:\\.|[^\s"@\\])+', '[masked]', 'g')::jsonb;
+
 -- A word of a short list, such as a status; an e-mail address among them is masked all the same.
 CREATE OR REPLACE FUNCTION masked.word(value text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN strpos(value, '@') > 0 THEN '[masked]' ELSE value END;

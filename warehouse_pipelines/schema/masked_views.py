@@ -20,10 +20,13 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from warehouse_pipelines.schema.comments import Name
-from warehouse_pipelines.schema.masks import mask_of, quoted
+from warehouse_pipelines.schema.masks import Mask, mask_of, quoted
 from warehouse_pipelines.schema.readable import Relation
 
 MASKED, MASKING = "warehouse_read_masked", "warehouse_masking"
+
+ROW_TOKEN = "row_token"  # noqa: S105  (the name of a column)
+"""The column that tells rows apart where a part of the key is masked: masks of two postal codes are alike."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,9 @@ def _view(relation: Relation) -> View:
         mask = mask_of(relation, column)
         shown.append(f"{mask.of(column, pg_type) if mask else f't.{quoted(column)}'} AS {quoted(column)}")
         said[column] = mask.said if mask else ""
+    if any(mask_of(relation, column) for column in relation.keys):
+        shown.append(f"{_row_token(relation)} AS {ROW_TOKEN}")
+        said[ROW_TOKEN] = "A token of the whole key, of which a part is masked; no two rows have the same."
     # Composed of names of the catalog, each quoted.
     definition = f"SELECT {', '.join(shown)} FROM {quoted(relation.schema)}.{quoted(relation.name)} AS t"  # noqa: S608
     view = View(name, definition, {})
@@ -74,6 +80,12 @@ def _view(relation: Relation) -> View:
     }
     comments["masked", name, None] = ((*table, None), f"Personal columns are masked. [{view.hash}]")
     return View(name, definition, comments)
+
+
+def _row_token(relation: Relation) -> str:
+    """Return a keyed token of the table and the key: no part of the key can be told by it, nor found elsewhere."""
+    key = ", ".join([sql.quote(f"{relation.schema}.{relation.name}"), *(f"t.{quoted(one)}" for one in relation.keys)])
+    return Mask("token", "", keyed=True).over(f"jsonb_build_array({key})::text")
 
 
 def align(connection: sa.Connection, views: Sequence[View]) -> list[str]:

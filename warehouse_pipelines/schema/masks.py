@@ -7,6 +7,7 @@
     coordinates       to a tenth of a degree
     text              whether something is written
     document, URL     whether there is one; so ``raw_data`` and ``custom_properties``
+    document of a run its state and what looks like an e-mail address: a sync token names the calendar that it is of
     other             nothing: dates of birth, addresses of the network, hashes, and what is no text of a column that
                       the installation added, unless ``config/columns.toml`` says that it is not personal
 
@@ -36,10 +37,12 @@ class Mask:
 
     def of(self, column: str, pg_type: str) -> str:
         """Return the masked value of a column of ``t``."""
-        if not self.function:
-            return f"NULL::{pg_type}"
+        return self.over(f"t.{quoted(column)}") if self.function else f"NULL::{pg_type}"
+
+    def over(self, expression: str) -> str:
+        """Return the masked value of an expression."""
         key = ", (SELECT k.key FROM identity.mask_key AS k)" if self.keyed else ""
-        return f"masked.{self.function}(t.{quoted(column)}{key})"
+        return f"masked.{self.function}({expression}{key})"
 
 
 @functools.cache
@@ -58,6 +61,7 @@ PLACE = Mask("place", "Masked: to a tenth of a degree.")
 TEXT = Mask("text", "Masked: whether something is written.")
 TEXTS = Mask("texts", "Masked: how many there are.")
 DOCUMENT = Mask("document", "Masked: whether there is one.")
+RUN = Mask("run", "The state and e-mail addresses are masked.")
 WORD = Mask("word", "")
 COLLEAGUE = Mask("colleague", "An e-mail address is masked.", keyed=True)
 REASON = Mask("reason", "A sentence is masked.")
@@ -142,7 +146,7 @@ def mask_of(relation: Relation, column: str) -> Mask | None:
     if many:
         return TEXTS if pg_type == "text[]" else NOTHING
     if pg_type == "jsonb":
-        return DOCUMENT
+        return RUN if relation.schema == "orchestration" else DOCUMENT
     if not pg_type.startswith(("text", "character")):
         return NOTHING
     return INITIAL if _NAME.search(named) and not _NO_NAME.search(named) else TEXT
@@ -178,7 +182,7 @@ def _is_unknown(relation: Relation, column: str) -> bool:
 def _stays(relation: Relation, column: str, pg_type: str) -> bool:
     """Whether a text tells nothing of a customer."""
     if pg_type in ("json", "jsonb", "bytea"):
-        return column in SCORES or relation.schema == "orchestration"
+        return column in SCORES or (relation.schema == "orchestration" and pg_type != "jsonb")
     if relation.label in LISTS:
         return True
     if relation.entity:

@@ -12,6 +12,8 @@ import httpx
 from warehouse_pipelines.errors import ActionNeeded, TryAgain, masked
 
 SECONDS = 15.0
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+"""Errors of a request of which Dagster got nothing."""
 
 JOBS = """
 query Jobs { repositoriesOrError { __typename ... on RepositoryConnection {
@@ -25,6 +27,10 @@ RUN = """
 query Run($id: ID!) { runOrError(runId: $id) {
     __typename ... on Run { runId status jobName startTime endTime } } }
 """
+TAGGED = """
+query Tagged($tags: [ExecutionTag!]!) { runsOrError(filter: {tags: $tags}, limit: 1) {
+    __typename ... on Runs { results { runId } } ... on Error { message } } }
+"""
 TERMINATE = """
 mutation Terminate($id: String!) { terminateRun(runId: $id, terminatePolicy: SAFE_TERMINATE) {
     __typename ... on TerminateRunFailure { message } } }
@@ -33,6 +39,10 @@ mutation Terminate($id: String!) { terminateRun(runId: $id, terminatePolicy: SAF
 
 class DagsterAway(TryAgain):
     """Dagster's webserver does not answer."""
+
+
+class LaunchUnknown(DagsterAway):
+    """Dagster was asked for a run and did not say whether it made it."""
 
 
 class DagsterRefused(ActionNeeded):
@@ -47,7 +57,10 @@ class Dagster:
         self._client = httpx.AsyncClient(timeout=SECONDS)
 
     async def launch(self, job: str, config: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-        """Ask for a run of a job and return its id. Raises ``DagsterAway`` and ``DagsterRefused``."""
+        """Ask for a run of a job and return its id.
+
+        Raises ``LaunchUnknown`` where it may have been made, other ``DagsterAway`` and ``DagsterRefused`` where not.
+        """
         found = (await self._ask(JOBS, {}))["repositoriesOrError"]
         places = [
             (node["location"]["name"], node["name"])
@@ -57,13 +70,18 @@ class Dagster:
         if not places:
             raise DagsterRefused(f"Dagster has no job {job}.")
         location, repository = places[0]
-        answer = await self._ask(LAUNCH, {"params": {
-            "selector": {
-                "repositoryLocationName": location, "repositoryName": repository, "jobName": job,
-            },
-            "runConfigData": dict(config),
-            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
-        }})  # fmt: skip
+        try:
+            answer = await self._ask(LAUNCH, {"params": {
+                "selector": {
+                    "repositoryLocationName": location, "repositoryName": repository, "jobName": job,
+                },
+                "runConfigData": dict(config),
+                "executionMetadata": {"tags": _pairs(tags)},
+            }})  # fmt: skip
+        except DagsterAway as error:
+            if isinstance(error.__cause__, NOT_SENT):
+                raise
+            raise LaunchUnknown(str(error)) from error
         launched = answer["launchRun"]
         if launched["__typename"] != "LaunchRunSuccess":
             raise DagsterRefused(f"Dagster does not run {job}: {masked(launched.get('message', ''))}")
@@ -74,6 +92,13 @@ class Dagster:
         """Return what Dagster says of a run; None when it knows none such. Raises ``DagsterAway``."""
         found: dict[str, Any] = (await self._ask(RUN, {"id": run_id}))["runOrError"]
         return found if found["__typename"] == "Run" else None
+
+    async def tagged(self, tags: Mapping[str, str]) -> str | None:
+        """Return the id of the newest run with these tags, or None. Raises ``DagsterAway`` and ``DagsterRefused``."""
+        found = (await self._ask(TAGGED, {"tags": _pairs(tags)}))["runsOrError"]
+        if found["__typename"] != "Runs":
+            raise DagsterRefused(f"Dagster does not list its runs: {masked(found.get('message', ''))}")
+        return next((run["runId"] for run in found["results"]), None)
 
     async def cancel(self, run_id: str) -> bool:
         """Ask for the end of a run; return whether there was one to end. Raises ``DagsterAway``."""
@@ -94,3 +119,7 @@ class Dagster:
             raise DagsterRefused(f"Dagster refused: {masked(str(content['errors'][0].get('message', '')))}")
         found: dict[str, Any] = content["data"]
         return found
+
+
+def _pairs(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in tags.items()]

@@ -1,7 +1,7 @@
 """Sessions of the warehouse for those who ask ``serve``, and the role in which each is asked.
 
     async with pool.session() as session:                              # as the warehouse's own user
-    async with pool.acting(CRM_APP, visitor) as session:               # one transaction, below row-level security
+    async with pool.acting(CRM_APP, visitor, reads=True) as session:   # one transaction, below row-level security
     async with pool.reading(visitor) as session:                       # one transaction that writes nothing
 
 ``acting`` takes the role and the tenant with one statement, whose settings end with the transaction, so a session that
@@ -9,8 +9,9 @@ is lent again has neither. The organization and the user are the visitor's, and 
 make a statement of ours run SQL of his own could leave the role again: all values are parameters, and the extended
 protocol, by which a statement with parameters goes, takes one statement at a time.
 
-Sessions are few, since PostgreSQL has few cores; who does not get one in time is answered 503. Not ``psycopg_pool``,
-for the reasons in ``warehouse``.
+Sessions are few, since PostgreSQL has few cores; who does not get one in time is answered 503. So that nobody shuts
+others out, a visitor has at most ``EACH`` of them at a time, and requests that only read leave ``SPARED`` of them; and
+nothing but PostgreSQL is asked while one is lent. Not ``psycopg_pool``, for the reasons in ``warehouse``.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import DatabaseUnavailable
@@ -35,7 +37,9 @@ READ_MASKED = "warehouse_read_masked"
 
 SESSIONS = 8
 SPARED = 3
-"""Sessions that no reading of tables takes: who signs in, and who a request is made by, is asked meanwhile."""
+"""Sessions that no reading of tables or leads takes: who signs in, and who a request is made by, is asked meanwhile."""
+EACH = 2
+"""Sessions that the requests of one visitor have at a time; two visitors leave one of those that read to a third."""
 
 WAIT_SECONDS = 3.0
 """How long a request waits for a session before it is answered 503."""
@@ -77,12 +81,25 @@ class Pool:
         self._url = url
         self._free = asyncio.Semaphore(size)
         self._readers = asyncio.Semaphore(max(size - SPARED, 1))
+        self._shares: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
         self._idle: deque[tuple[float, Session]] = deque()
 
     @contextlib.asynccontextmanager
-    async def session(self) -> "AsyncIterator[Session]":
-        """Lend a session that commits each statement, as the warehouse's own user. Raises ``DatabaseUnavailable``."""
-        async with _one_of(self._free):
+    async def session(self, visitor: Actor | None = None, *, reads: bool = False) -> "AsyncIterator[Session]":
+        """Lend a session that commits each statement, as the warehouse's own user. Raises ``DatabaseUnavailable``.
+
+        With ``visitor`` it is one of those that this visitor may have at a time, with ``reads`` of those that read.
+        """
+        async with contextlib.AsyncExitStack() as taken:
+            try:
+                async with asyncio.timeout(WAIT_SECONDS):
+                    if visitor is not None:
+                        await taken.enter_async_context(self._share_of(visitor))
+                    if reads:
+                        await taken.enter_async_context(self._readers)
+                    await taken.enter_async_context(self._free)
+            except TimeoutError:
+                raise DatabaseUnavailable("all sessions of the warehouse are in use; try again") from None
             lent = await self._kept_one() or await self._connect()
             try:
                 yield lent
@@ -90,9 +107,12 @@ class Pool:
                 await self._take_back(lent)
 
     @contextlib.asynccontextmanager
-    async def acting(self, role: str, visitor: Actor) -> "AsyncIterator[Session]":
-        """Lend a transaction in ``role`` for the visitor's organization. Raises ``DatabaseUnavailable``."""
-        async with self.session() as session, session.transaction():
+    async def acting(self, role: str, visitor: Actor, *, reads: bool = False) -> "AsyncIterator[Session]":
+        """Lend a transaction in ``role`` for the visitor's organization; ``reads`` for a request that changes nothing.
+
+        Raises ``DatabaseUnavailable``.
+        """
+        async with self.session(visitor, reads=reads) as session, session.transaction():
             await become(session, role, visitor)
             yield session
 
@@ -109,7 +129,7 @@ class Pool:
             "role": READ if clear else READ_MASKED, "timeout": str(READ_MILLISECONDS),
             "organization": str(visitor.organization_id), "user": str(visitor.user_id),
         }  # fmt: skip
-        async with _one_of(self._readers), self.session() as session, session.transaction():
+        async with self.session(visitor, reads=True) as session, session.transaction():
             await session.execute(READ_ONLY, settings)
             yield session
 
@@ -126,6 +146,12 @@ class Pool:
         """End the sessions."""
         while self._idle:
             await self._idle.pop()[1].close()
+
+    def _share_of(self, visitor: Actor) -> asyncio.Semaphore:
+        """Return the visitor's share, which is kept while somebody holds it or waits for it."""
+        if (share := self._shares.get(visitor.user_id)) is None:
+            share = self._shares[visitor.user_id] = asyncio.Semaphore(EACH)
+        return share
 
     async def _connect(self) -> "Session":
         from psycopg.rows import dict_row
@@ -155,19 +181,6 @@ class Pool:
             await lent.close()
         else:
             self._idle.append((time.monotonic(), lent))
-
-
-@contextlib.asynccontextmanager
-async def _one_of(lent: asyncio.Semaphore) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(WAIT_SECONDS):
-            await lent.acquire()
-    except TimeoutError:
-        raise DatabaseUnavailable("all sessions of the warehouse are in use; try again") from None
-    try:
-        yield
-    finally:
-        lent.release()
 
 
 async def become(session: "Session", role: str, visitor: Actor) -> None:

@@ -1,7 +1,7 @@
 """How a delivery proves that its vendor sent it: a function for each way, over the exact bytes that came.
 
 Nothing of a body is parsed before its function has returned True. Every comparison takes the same time wherever two
-texts differ. A vendor whose secret is not set proves nothing.
+texts differ. A vendor whose secret is not set, or empty, proves nothing.
 
 HubSpot's older versions 1 and 2 cannot tell a repetition from a new delivery. They are accepted all the same: who has
 no secret cannot make one, and a repetition only has records read again.
@@ -30,7 +30,7 @@ SECRET_HEADER = "x-webhook-secret"  # noqa: S105  (the name of the header)
 
 def hubspot(delivery: Delivery, settings: ServeSettings) -> bool:
     """Version 3 where its header is there, else version 1 or 2."""
-    if settings.hubspot_client_secret is None:
+    if not settings.hubspot_client_secret:
         return False
     secret = settings.hubspot_client_secret.get_secret_value().encode()
     headers = delivery.headers
@@ -52,7 +52,7 @@ def hubspot(delivery: Delivery, settings: ServeSettings) -> bool:
 
 def callrail(delivery: Delivery, settings: ServeSettings) -> bool:
     """By the key of any company: a delivery names its company only by whose key fits."""
-    if settings.callrail_signing_keys is None:
+    if not settings.callrail_signing_keys:
         return False
     given = delivery.headers.get("signature", "")
     keys = filter(None, map(str.strip, settings.callrail_signing_keys.get_secret_value().split(",")))
@@ -73,7 +73,7 @@ def leadconduit(delivery: Delivery, settings: ServeSettings) -> bool:
 
 
 def _by_header(delivery: Delivery, secret: SecretStr | None) -> bool:
-    if secret is None:
+    if not secret:
         return False
     scheme, _, token = delivery.headers.get("authorization", "").partition(" ")
     given = delivery.headers.get(SECRET_HEADER) or (token if scheme.lower() == "bearer" else "")

@@ -267,10 +267,31 @@ def test_a_key_that_is_an_address_is_masked_and_any_other_stays(url: str, masked
     assert {key for table, key in keys if table == "callrail_call"} == {"1", "2"}
 
 
+def test_of_a_run_neither_its_state_nor_an_address_is_seen(url: str, masked: Connection) -> None:
+    """Google's sync tokens stand there by the calendar, which is called by its owner's e-mail address."""
+    configuration = {
+        "mode": "full", "cursor": None, "state": {"crew-a@x.example": "0:0"},
+        "vendor": {"calendar": "\\\nada@x.example"},
+    }  # fmt: skip
+    with psycopg.connect(url) as connection:
+        [(run,)] = connection.execute(
+            "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, configuration,"
+            " performance_metrics) VALUES ('pipedesk', 'calendar_events', now(), %s, %s) RETURNING id",
+            [json.dumps(configuration), json.dumps({"total_records": 2, "noticed": {"refused": ["crew-b@x.example"]}})],
+        ).fetchall()
+    statement = "SELECT configuration, performance_metrics FROM masked.orchestration_sync_history WHERE id = %s"
+    row = masked.execute(statement, [run]).fetchone()
+    assert row is not None
+    assert row[0]["state"] == {"masked": True}
+    assert (row[0]["mode"], row[0]["cursor"]) == ("full", None)
+    assert row[1] == {"total_records": 2, "noticed": {"refused": ["[masked]"]}}
+    assert "@" not in json.dumps(row)
+
+
 def test_nothing_stays_nothing(masked: Connection) -> None:
     keyed = ["email", "phone", "emails", "phones", "colleague"]
     calls = [f"{name}(NULL, 'k')" for name in keyed]
-    calls += [f"{name}(NULL)" for name in ("initial", "zip", "text", "texts", "document", "word", "place")]
+    calls += [f"{name}(NULL)" for name in ("initial", "zip", "text", "texts", "document", "word", "place", "run")]
     for call in calls:
         assert one(masked, f"SELECT masked.{call} IS NULL") is True, call
 

@@ -1,5 +1,6 @@
 """The API on what is synced: CRMs, entities, history, schedules, tables, syncs."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -9,8 +10,10 @@ import pytest
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.serving import dagster
+from warehouse_pipelines.serving.database import SESSIONS, Pool
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.crm_database import A, B, add, session
+from warehouse_pipelines_tests.harness.http_client import PLAIN
 from warehouse_pipelines_tests.harness.serving import Serving, serving
 from warehouse_pipelines_tests.harness.visitors import program
 
@@ -119,6 +122,65 @@ def test_data_in_clear_are_for_who_may_and_each_view_is_logged(
     assert "person" not in str(operator.get("/api/tables/hubspot_contact").json()["items"]), "masked unless asked for"
 
 
+def pages(client: httpx.Client, table: str, **given: Any) -> list[dict[str, Any]]:
+    """Return the rows of all pages."""
+    found: list[dict[str, Any]] = []
+    while True:
+        page = client.get(f"/api/tables/{table}", params=given).json()
+        assert page["truncated"] is False
+        found += page["items"]
+        if page["next"] is None:
+            return found
+        given["cursor"] = page["next"]
+
+
+def test_a_view_on_one_table_is_read_by_the_key_of_that_table(serve: Serving, operator: httpx.Client) -> None:
+    with warehouse.session(serve.url) as found:
+        found.execute("""
+            INSERT INTO salesrabbit_lead (id, raw_data, archived, created_at)
+            SELECT n, '{}', n % 2 = 0, timestamptz '2026-01-01' FROM generate_series(1, 50) AS n
+            """)
+    rows = pages(operator, "salesrabbit_lead_v1", clear="true", limit=10)
+    assert sorted(int(row["id"]) for row in rows) == [*range(1, 51, 2)]
+    sorted_so = operator.get("/tables/salesrabbit_lead_v1", params={"clear": 1, "sort": "created_at"})
+    assert sorted_so.status_code == 422, "that is sync_created_at, and not the column that the index has"
+
+
+def test_what_has_no_key_says_that_it_is_cut_off(serve: Serving, operator: httpx.Client) -> None:
+    with warehouse.session(serve.url) as found:
+        found.execute("""
+            INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status)
+            VALUES ('hubspot', 'deals', now(), now(), 'success')
+            """)
+    for limit, truncated in ((1, True), (100, False)):
+        given: dict[str, str | int] = {"clear": "true", "limit": limit}
+        page = operator.get("/api/tables/orchestration.sync_metrics_daily", params=given).json()
+        assert (page["truncated"], page["next"]) == (truncated, None)
+
+
+def test_pages_of_rows_whose_keys_have_one_mask_leave_out_none(serve: Serving, viewer: httpx.Client) -> None:
+    """Two postal codes with the same three digits, on one day."""
+    columns = "appointments, visits, sold, installed, paid, lost, sold_amount, paid_amount"
+    columns += ", cohort_appointments, cohort_visits, cohort_sold, cohort_sold_amount"
+    insert = f"""
+        INSERT INTO marts.funnel_daily (day, source, division, rep, zip, leads, {columns})
+        SELECT date '2026-01-01' + d, 'google', 'Ohio', 'unknown', (44100 + z)::text, 1{", 0" * 12}
+        FROM generate_series(0, 2) AS d, generate_series(1, 11) AS z
+        """
+    with warehouse.session(serve.url) as found:
+        found.execute(insert.encode())
+        found.execute("ANALYZE marts.funnel_daily")
+    rows = pages(viewer, "marts.funnel_daily", limit=4)
+    assert sum(row["leads"] for row in rows) == len(rows) == 33
+    assert {row["zip"] for row in rows} == {"441**"}
+    assert "row_token" not in rows[0]
+    page = viewer.get("/tables/marts.funnel_daily?where=leads.from:1").text
+    assert page.count("<tr><td") == 33
+    assert "row_token" not in page
+    lines = viewer.get("/tables/marts.funnel_daily/export.csv").text.splitlines()
+    assert len(lines) == 34
+
+
 def test_rows_of_crm_are_those_of_the_organization(
     serve: Serving, viewer: httpx.Client, operator: httpx.Client
 ) -> None:
@@ -160,7 +222,88 @@ def test_without_dagster_nothing_is_claimed(serve: Serving, operator: httpx.Clie
         assert found.execute("SELECT FROM access.idempotency_key").fetchall() == []
 
 
-@pytest.mark.parametrize("document", [dagster.JOBS, dagster.LAUNCH, dagster.RUN, dagster.TERMINATE])
+class LateDagster:
+    """Answers like Dagster's webserver; a launch it answers too late, after it made the run or ``before``."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool, self.late, self.before = pool, True, False
+        self.launched: list[dict[str, str]] = []
+        self.lent: set[int] = set()
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.content)
+        self.lent.add(SESSIONS - self.pool._free._value)
+        if asked["query"] == dagster.JOBS:
+            jobs = [{"name": "sync_hubspot_contacts"}]
+            node = {"name": "r", "location": {"name": "l"}, "jobs": jobs}
+            return self.say("repositoriesOrError", "RepositoryConnection", nodes=[node])
+        if asked["query"] == dagster.LAUNCH:
+            if not self.before:
+                tags = asked["variables"]["params"]["executionMetadata"]["tags"]
+                self.launched.append({tag["key"]: tag["value"] for tag in tags})
+            if self.late:
+                raise httpx.ReadTimeout("too late")
+            return self.say("launchRun", "LaunchRunSuccess", run={"runId": run_of(len(self.launched))})
+        wanted = {tag["key"]: tag["value"] for tag in asked["variables"]["tags"]}
+        found = [run_of(n) for n, tags in enumerate(self.launched, 1) if wanted.items() <= tags.items()]
+        return self.say("runsOrError", "Runs", results=[{"runId": one} for one in found])
+
+    @staticmethod
+    def say(field: str, typename: str, **more: Any) -> httpx.Response:
+        return httpx.Response(200, json={"data": {field: {"__typename": typename, **more}}})
+
+
+def run_of(number: int) -> str:
+    return f"00000000-0000-4000-8000-{number:012}"
+
+
+@pytest.fixture
+def late(serve: Serving, monkeypatch: pytest.MonkeyPatch) -> LateDagster:
+    found = LateDagster(serve.app.state.pool)
+    client = httpx.AsyncClient(transport=httpx.MockTransport(found), verify=PLAIN)
+    monkeypatch.setattr(serve.app.state.dagster, "_client", client)
+    return found
+
+
+CONTACTS = {"crm": "hubspot", "entity": "contacts"}
+
+
+def test_a_repetition_finds_the_run_that_dagster_told_of_too_late(operator: httpx.Client, late: LateDagster) -> None:
+    key = {"Idempotency-Key": str(uuid4())}
+    assert operator.post("/api/syncs", json=CONTACTS, headers=key).status_code == 503
+    for _ in range(2):
+        again = operator.post("/api/syncs", json=CONTACTS, headers=key)
+        assert (again.status_code, again.json()["id"]) == (202, run_of(1))
+        assert again.headers["idempotency-replayed"] == "true"
+        assert again.headers["location"] == f"/api/syncs/{run_of(1)}"
+    assert operator.post("/api/syncs", json={**CONTACTS, "full": True}, headers=key).status_code == 422
+    assert len(late.launched) == 1
+    late.late = False
+    assert operator.post("/api/syncs", json=CONTACTS, headers={"Idempotency-Key": str(uuid4())}).status_code == 202
+    assert operator.post("/api/syncs", json=CONTACTS).status_code == 202
+    assert len(late.launched) == 3
+    assert late.lent == {0}, "who waits for Dagster holds no session"
+
+
+def test_what_dagster_may_still_make_is_not_asked_for_anew(
+    serve: Serving, operator: httpx.Client, late: LateDagster
+) -> None:
+    key, late.before = {"Idempotency-Key": str(uuid4())}, True
+    for _ in range(2):
+        answer = operator.post("/api/syncs", json=CONTACTS, headers=key)
+        assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+        late.before = late.late = False
+    assert late.launched == []
+    with warehouse.session(serve.url) as found:
+        found.execute("UPDATE access.idempotency_key SET created_at = created_at - interval '11 minutes'")
+    assert operator.post("/api/syncs", json=CONTACTS, headers=key).status_code == 202
+    assert len(late.launched) == 1
+
+
+DOCUMENTS = [dagster.JOBS, dagster.LAUNCH, dagster.RUN, dagster.TAGGED, dagster.TERMINATE]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_what_dagster_is_asked_is_in_its_schema(document: str) -> None:
     from dagster_graphql.schema import create_schema
     from graphql import parse, validate

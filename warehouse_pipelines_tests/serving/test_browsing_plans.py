@@ -11,11 +11,16 @@ import pytest
 from psycopg import sql
 
 from warehouse_pipelines import warehouse
+from warehouse_pipelines.model.accounts import Account, expanded
+from warehouse_pipelines.schema import account_views, reading
+from warehouse_pipelines.schema.migrate import engine
 from warehouse_pipelines.serving.browsing import filters
 from warehouse_pipelines.serving.browsing.rows import CANDIDATES, WALKED, Page, Search, Wanted, read_exact, read_page
 from warehouse_pipelines.serving.browsing.search import searched, tries
 from warehouse_pipelines.serving.browsing.table import Catalogue, Table
 from warehouse_pipelines.serving.database import Pool
+from warehouse_pipelines.settings import sql_folder
+from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.crm_database import USER, A
 
 ROWS = 45_000
@@ -150,6 +155,63 @@ def test_where_the_key_is_masked_an_index_leads_and_pages_go_on(url: str) -> Non
         url, "marts.activity_timeline", lambda table: replace(where()(table), position=page.after), clear=False
     )
     assert not {row["source_key"] for row in page.rows} & {row["source_key"] for row in following.rows}
+
+
+@pytest.fixture(scope="module")
+def accounts(url: str) -> str:
+    """Two accounts of CallRail with the same ids, and views of both."""
+    sources = expanded(SOURCES, [Account("callrail", "north")])
+    with warehouse.session(url) as found:
+        found.execute("CREATE SCHEMA callrail_north")
+        for entity in sources[-1].entities:
+            found.execute(f"CREATE TABLE {entity.table} (LIKE public.{entity.table_name} INCLUDING ALL)".encode())
+        for table, rows in (("callrail_tag", 3_000), ("callrail_north.callrail_tag", 2_000)):
+            insert = (
+                f"INSERT INTO {table} (id, name, raw_data) SELECT n, 'x', '{{}}' FROM generate_series(1, {rows}) AS n"
+            )
+            found.execute(insert.encode())
+            found.execute(f"VACUUM ANALYZE {table}".encode())
+    with engine(url).begin() as connection:
+        account_views.align(connection, sources)
+        reading.align(connection, [one for source in sources for one in source.entities], sql_folder() / "views")
+    return url
+
+
+def test_a_view_of_all_accounts_is_read_by_account_and_key(accounts: str) -> None:
+    view = "accounts.callrail_tag"
+
+    def page_at(**asked: Any) -> Ask:
+        return lambda table: replace(where()(table), **asked)
+
+    for clear in (True, False):
+        seen: list[tuple[str, str]] = []
+        position = None
+        while True:
+            page, read_rows, nodes = read(accounts, view, page_at(size=900, position=position), clear=clear)
+            assert (read_rows <= 904, nodes) == (True, {"Index Scan"}), "no more than the page"
+            seen += [(row["account"], row["id"]) for row in page.rows]
+            if (position := page.after) is None:
+                break
+        ids, north = (sorted(map(str, range(1, rows + 1))) for rows in (3_000, 2_000))
+        assert seen == [("callrail", one) for one in ids] + [("callrail_north", one) for one in north]
+        before = seen[2_980:3_030]
+        page, _, _ = read(accounts, view, page_at(position=seen[3_030], backwards=True), clear=clear)
+        assert [(row["account"], row["id"]) for row in page.rows] == before
+        assert (page.before, page.after) == (before[0], before[-1])
+
+
+def test_a_filter_of_a_view_of_all_accounts_asks_each_account_by_its_index(accounts: str) -> None:
+    north = "account.is:callrail_north"
+    cases = (
+        (("id.is:7",), 2, 4),
+        ((north, "id.is:7"), 1, 2),
+        ((north,), SIZE, 2 * SIZE + 6),
+        (("account.is:nobody",), 0, 0),
+    )
+    for spelled, found, most in cases:
+        page, read_rows, nodes = read(accounts, "accounts.callrail_tag", where(*spelled), clear=True)
+        assert (len(page.rows), read_rows <= most) == (found, True), (spelled, read_rows)
+        assert nodes <= {"Index Scan", "Index Only Scan"}
 
 
 @pytest.mark.slow("the same in other circumstances")

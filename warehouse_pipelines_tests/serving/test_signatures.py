@@ -101,3 +101,16 @@ def test_by_a_secret_header(vendor: str, setting: str) -> None:
     for headers in ({}, {"x-webhook-secret": ""}, {"x-webhook-secret": "the wor"}, {"authorization": "Basic the word"}):
         assert not verify(Delivery(headers, b""), known), headers
     assert not verify(Delivery({"x-webhook-secret": ""}, b""), settings())
+
+
+def test_an_empty_secret_proves_nothing() -> None:
+    body = b"[]"
+    signed = base64.b64encode(hmac.new(b"", body, hashlib.sha1).digest()).decode()
+    assert not signatures.hubspot(
+        Delivery({"x-hubspot-signature": hashlib.sha256(body).hexdigest()}, body), settings(hubspot_client_secret="")
+    )
+    assert not signatures.callrail(Delivery({"signature": signed}, body), settings(callrail_signing_keys=""))
+    for vendor in ("arrivy", "leadconduit"):
+        known = settings(**{f"{vendor}_webhook_secret": ""})
+        for headers in ({}, {"x-webhook-secret": ""}, {"authorization": "Bearer "}):
+            assert not getattr(signatures, vendor)(Delivery(headers, body), known), (vendor, headers)

@@ -31,7 +31,7 @@ async def funnel(
     until: Annotated[AwareDatetime | None, Query(description="The first moment that does not count.")] = None,
 ) -> Response:
     """Tell how often each status was entered, by how many leads, and after how many seconds on average."""
-    async with request.app.state.pool.acting(CRM_APP, visitor(request)) as session:
+    async with request.app.state.pool.acting(CRM_APP, visitor(request), reads=True) as session:
         rows = await (await session.execute(FUNNEL, [since, until])).fetchall()
     return reply({"items": rows})
 
@@ -46,6 +46,6 @@ async def roi(
     """Tell what each source cost and brought."""
     if any(month is not None and month.day != 1 for month in (first_month, last_month)):
         raise Refusal(422, "A month is given by its first day, such as 2025-01-01.")
-    async with request.app.state.pool.acting(CRM_APP, visitor(request)) as session:
+    async with request.app.state.pool.acting(CRM_APP, visitor(request), reads=True) as session:
         rows = await (await session.execute(ROI, [first_month, last_month])).fetchall()
     return reply({"items": rows})

@@ -18,6 +18,7 @@ from warehouse_pipelines.observability.health import STATUS, Health, judge
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.serving import guard
 from warehouse_pipelines.serving.api.answers import MOST, reply
+from warehouse_pipelines.serving.guard import visitor
 from warehouse_pipelines.serving.kept import Kept
 from warehouse_pipelines.serving.problems import Refusal
 from warehouse_pipelines.serving.rights import Right, needs
@@ -76,7 +77,7 @@ async def list_entities(request: Request, crm: str) -> Response:
     """List the entities of a CRM, with their last run, problems and rows."""
     source = source_named(crm)
     standing = await request.app.state.health.now()
-    async with request.app.state.pool.session() as session:
+    async with request.app.state.pool.session(visitor(request), reads=True) as session:
         cursor = await session.execute(
             query("api_row_counts"), {"tables": [entity.table for entity in source.entities]}
         )
@@ -106,7 +107,7 @@ async def list_history(
 ) -> Response:
     """List syncs, the newest first."""
     given = {"crm": crm, "entity": entity, "status": status, "before": before, "size": limit + 1}
-    async with request.app.state.pool.session() as session:
+    async with request.app.state.pool.session(visitor(request), reads=True) as session:
         found = await (await session.execute(query("api_history"), given)).fetchall()
     page = found[:limit]
     return reply({"items": page, "next": page[-1]["id"] if len(found) > limit else None})
@@ -121,6 +122,6 @@ async def list_schedules(request: Request) -> Response:
             s.next_run AS next_at, s.dagster_schedule_name AS dagster_schedule
         FROM orchestration.sync_schedule AS s ORDER BY 1, 2
         """
-    async with request.app.state.pool.session() as session:
+    async with request.app.state.pool.session(visitor(request), reads=True) as session:
         rows: list[dict[str, Any]] = await (await session.execute(statement)).fetchall()
     return reply({"items": rows})

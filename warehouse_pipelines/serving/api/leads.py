@@ -154,7 +154,7 @@ async def list_leads(
     if not who.sees_personal_data and (hidden := sorted(set(_fields(wanted)) & PERSONAL)):
         raise Refusal(403, f"A filter by {', '.join(hidden)} takes the right {Right.PERSONAL_READ}.")
     before, before_id = read_cursor(cursor) if cursor else ("infinity", UUID(int=0))
-    async with request.app.state.pool.acting(CRM_APP, who) as session:
+    async with request.app.state.pool.acting(CRM_APP, who, reads=True) as session:
         if segment_id is not None:
             wanted.append(await _segment(session, segment_id, who))
         wanted = [one for one in wanted if one != {}]
@@ -220,7 +220,7 @@ async def create_lead(request: Request, lead: NewLead) -> Response:
 @needs(Right.LEADS_READ)
 async def read_lead(request: Request, lead_id: UUID) -> Response:
     """Read a lead, with its ETag."""
-    async with request.app.state.pool.acting(CRM_APP, visitor(request)) as session:
+    async with request.app.state.pool.acting(CRM_APP, visitor(request), reads=True) as session:
         return await _answer(session, request, str(lead_id))
 
 

@@ -64,7 +64,7 @@ async def check_dnc(
 ) -> Response:
     """Tell whether a number must not be contacted, over a channel or over any. One that cannot be read must not."""
     who = visitor(request)
-    async with request.app.state.pool.acting(CRM_APP, who) as session:
+    async with request.app.state.pool.acting(CRM_APP, who, reads=True) as session:
         cursor = await session.execute(
             "SELECT crm.is_on_dnc_list(%s, %s, %s) AS listed", [phone, who.organization_id, channel]
         )

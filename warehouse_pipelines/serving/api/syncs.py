@@ -1,10 +1,10 @@
 """Run a sync, see how it goes, cancel it. Dagster runs it (``serving.dagster``).
 
-A repetition under the same Idempotency-Key is answered with the first run: the key is kept in one transaction with the
-launch, which is the last that happens in it.
+A repetition under the same Idempotency-Key is answered with the first run. The run has a tag of the key, by which a
+repetition finds it where Dagster made it and answered too late.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from fastapi import Request
@@ -15,18 +15,17 @@ from warehouse_pipelines.serving import guard
 from warehouse_pipelines.serving.api.answers import reply
 from warehouse_pipelines.serving.api.bodies import NewSync
 from warehouse_pipelines.serving.api.crms import source_named
-from warehouse_pipelines.serving.api.writes import once
-from warehouse_pipelines.serving.dagster import DagsterAway
+from warehouse_pipelines.serving.api.writes import once_elsewhere, replayed
+from warehouse_pipelines.serving.dagster import DagsterAway, LaunchUnknown
 from warehouse_pipelines.serving.guard import visitor
 from warehouse_pipelines.serving.problems import Refusal
 from warehouse_pipelines.serving.rights import Right, needs
 
-if TYPE_CHECKING:
-    from warehouse_pipelines.serving.database import Session
-
 routes = guard.router("/api/syncs", tags=["syncs"], in_schema=True)
 
 TAG = "warehouse/requested_by"
+REQUEST_TAG = "warehouse/request"
+"""The mark of the request that a run was made for."""
 
 
 def job_of(wanted: NewSync) -> tuple[str, dict[str, Any]]:
@@ -43,22 +42,26 @@ def job_of(wanted: NewSync) -> tuple[str, dict[str, Any]]:
 async def run_sync(request: Request, wanted: NewSync) -> Response:
     """Ask Dagster for a sync of an entity, or of `all` of a CRM; answers with the id of the run."""
     job, config = job_of(wanted)
+    dagster, by = request.app.state.dagster, {TAG: str(visitor(request).user_id)}
 
-    async def write(session: "Session") -> str:
-        run_id: str = await request.app.state.dagster.launch(job, config, {TAG: str(visitor(request).user_id)})
+    async def launch(mark: str) -> str:
+        run_id: str = await dagster.launch(job, config, by | {REQUEST_TAG: mark})
         return run_id
 
-    async def show(session: "Session", run_id: str) -> Response:
-        return reply({"id": run_id, "job": job}, 202, {"Location": f"/api/syncs/{run_id}"})
+    async def find(mark: str) -> str | None:
+        run_id: str | None = await dagster.tagged({REQUEST_TAG: mark})
+        return run_id
 
-    return await once(request, write, show)
+    run_id, again = await once_elsewhere(request, launch, find, unknown=LaunchUnknown, status=202)
+    answer = reply({"id": run_id, "job": job}, 202, {"Location": f"/api/syncs/{run_id}"})
+    return replayed(answer) if again else answer
 
 
 @routes.get("/{run_id}")
 @needs(Right.STATUS_READ)
 async def read_sync(request: Request, run_id: UUID) -> Response:
     """Tell how a run goes: Dagster's status, and what each entity has loaded so far."""
-    async with request.app.state.pool.session() as session:
+    async with request.app.state.pool.session(visitor(request), reads=True) as session:
         rows = await (await session.execute(query("api_sync"), {"run_id": str(run_id)})).fetchall()
     run: dict[str, Any] | None = None
     try:

@@ -47,6 +47,8 @@ async def read_table(
     fields = [{"name": one.name, "type": one.type, "meaning": one.meaning} for one in found.columns]
     return reply({
         "items": page.rows, "next": write_position(page.after), "fields": fields,
+        # Only where nothing has an order to go on by.
+        "truncated": page.walked is not None and page.after is None,
         # Else it would be how many other organizations have.
         "total_estimate": None if found.is_of_organization or found.has_rows_of_others else found.rows,
     })  # fmt: skip

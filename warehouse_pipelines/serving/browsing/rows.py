@@ -122,6 +122,10 @@ async def read_page(session: "Session", table: Table, wanted: Wanted) -> Page:
     await session.execute(PLAN)
     if not wanted.order:
         return await _unordered(session, table, wanted)
+    return await (_of_accounts if table.accounts else _ordered)(session, table, wanted)
+
+
+async def _ordered(session: "Session", table: Table, wanted: Wanted) -> Page:
     if not wanted.filters and wanted.search is None:
         rows = await _ask(session, _in_order(table, wanted, _values(table, wanted), wanted.size + 1))
         return _page(rows, wanted)
@@ -130,10 +134,34 @@ async def read_page(session: "Session", table: Table, wanted: Wanted) -> Page:
     return await _walk(session, table, wanted)
 
 
+async def _of_accounts(session: "Session", table: Table, wanted: Wanted) -> Page:
+    """Read a view of all accounts, one account after the other: each table has an index of its key, all have none."""
+    begun = wanted.position[0] if wanted.position else None
+    named = [one.value for one in wanted.filters if one.column.name == "account" and one.operator == "is"]
+    rows: list[dict[str, Any]] = []
+    for account in sorted(table.accounts, reverse=wanted.reads_down):
+        passed = begun is not None and (account > begun if wanted.reads_down else account < begun)
+        if passed or any(account != one for one in named):
+            continue
+        position = wanted.position[1:] if wanted.position and account == begun else None
+        asked = replace(wanted, size=wanted.size + 1 - len(rows), order=wanted.order[1:], position=position)
+        page = await _ordered(session, replace(table, account=account), asked)
+        found = [row | {POSITION: (account, *at)} for row, at in zip(page.rows, page.positions, strict=True)]
+        rows += reversed(found) if wanted.backwards else found
+        end = page.before if wanted.backwards else page.after
+        if page.walked is not None and end is not None and len(rows) <= wanted.size:
+            at = (account, *end)
+            ended = replace(_page(rows, wanted), walked=page.walked)
+            return replace(ended, before=at) if wanted.backwards else replace(ended, after=at)
+        if len(rows) > wanted.size:
+            break
+    return _page(rows, wanted)
+
+
 async def read_row(session: "Session", table: Table, key: Sequence[str], *, longest: int | None = None) -> Any:
     """Return the row of this key, or None. Raises ``psycopg.Error``, for a value that is none of its type too."""
     statement = sql.SQL("SELECT {} FROM {} WHERE ({}) = ({})").format(
-        _shown(table.columns, longest), table.identifier, _names(table.key), _casts(table.key)
+        _shown(table.columns, longest), table.source, _names(table.key), _casts(table.key)
     )
     await session.execute(PLAN)
     return await (await session.execute(statement, list(key))).fetchone()
@@ -148,13 +176,13 @@ async def read_exact(session: "Session", table: Table, tries: Sequence[tuple[Col
     for column, value in tries:
         parts.append(
             sql.SQL("(SELECT {} FROM {} WHERE {} = {} LIMIT {})").format(
-                _names(table.key), table.identifier, column.identifier, column.cast(), sql.Literal(wanted.size + 1)
+                _names(table.key), table.source, column.identifier, column.cast(), sql.Literal(wanted.size + 1)
             )
         )
         given.append(value)
     inner = sql.SQL(" UNION ").join(parts)
     statement = sql.SQL("SELECT {} FROM {} JOIN ({}) AS found ({}) USING ({}) ORDER BY {} LIMIT {}").format(
-        _qualified(table, wanted), table.identifier, inner, _names(table.key), _names(table.key), _names(table.key),
+        _qualified(table, wanted), table.source, inner, _names(table.key), _names(table.key), _names(table.key),
         sql.Literal(wanted.size + 1),
     )  # fmt: skip
     rows = await (await session.execute(statement, given)).fetchall()
@@ -220,7 +248,7 @@ def _in_order(
     behind, position = _behind(wanted)
     conditions += behind
     given += position
-    statement = sql.SQL("SELECT {} FROM {} AS t").format(selected, table.identifier)
+    statement = sql.SQL("SELECT {} FROM {}").format(selected, table.source)
     if conditions:
         statement += sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(conditions))
     statement += sql.SQL(" ORDER BY {} LIMIT {}").format(_sorted(wanted), sql.Literal(limit))
@@ -253,10 +281,10 @@ async def _ask(session: "Session", asked: tuple[sql.Composed, list[Any]]) -> lis
 
 
 async def _unordered(session: "Session", table: Table, wanted: Wanted) -> Page:
-    """Read a view, which has no key to page by, or a table of which the visitor sees none: its first rows, if any."""
+    """Read what has no order to page by, such as a view that counts: its first rows, and whether it has more."""
     meets, given, _ = _asked(wanted) if wanted.filters or wanted.search else (sql.SQL("true"), [], ())
     statement = sql.SQL("SELECT {} FROM {} WHERE {} LIMIT {}").format(
-        _values(table, wanted), table.identifier, meets, sql.Literal(wanted.size + 1)
+        _values(table, wanted), table.source, meets, sql.Literal(wanted.size + 1)
     )
     rows = await _ask(session, (statement, given))
     return Page(rows[: wanted.size], walked=wanted.size if len(rows) > wanted.size else None)
@@ -280,7 +308,7 @@ async def _sought(session: "Session", table: Table, wanted: Wanted) -> Page | No
             SELECT (SELECT count(*) FROM candidate) AS seen, ARRAY(
                 SELECT ARRAY[{key}]::text[] FROM candidate AS t WHERE {kept} ORDER BY {order} LIMIT {size}) AS keys
             """).format(
-            inner=_names(inner), table=table.identifier, condition=condition, most=sql.Literal(CANDIDATES + 1),
+            inner=_names(inner), table=table.source, condition=condition, most=sql.Literal(CANDIDATES + 1),
             key=sql.SQL(", ").join(sql.SQL("{}::text").format(column.identifier) for column in table.key),
             kept=kept, order=_sorted(wanted), size=sql.Literal(wanted.size + 1),
         )  # fmt: skip
@@ -306,7 +334,7 @@ async def _walk(session: "Session", table: Table, wanted: Wanted) -> Page:
         selected: sql.Composable = sql.SQL("ARRAY[{}]::text[] AS {}").format(key, sql.Identifier(KEY))
         most = _affordable(columns)
     else:
-        inner = table.columns
+        inner = tuple(dict.fromkeys((*table.columns, *wanted.order)))
         selected = _shown(wanted.columns or table.columns, wanted.longest)
         most = _affordable(inner)
     walked, walked_given = _in_order(table, wanted, _names(inner), most, bounding)
@@ -350,10 +378,10 @@ async def _by_key(session: "Session", table: Table, wanted: Wanted, keys: Sequen
     )
     found = sql.SQL(", ").join(sql.Identifier(f"k{place}") for place in range(len(places)))
     statement = sql.SQL(
-        "SELECT {values} FROM {table} AS t WHERE ({key}) IN (SELECT {casts} FROM unnest({lists}) AS k ({found}))"
+        "SELECT {values} FROM {table} WHERE ({key}) IN (SELECT {casts} FROM unnest({lists}) AS k ({found}))"
         " ORDER BY {order}"
     ).format(
-        values=_values(table, wanted), table=table.identifier, key=_names(table.key), casts=casts, lists=lists,
+        values=_values(table, wanted), table=table.source, key=_names(table.key), casts=casts, lists=lists,
         found=found, order=_sorted(wanted),
     )  # fmt: skip
     return await _ask(session, (statement, places))

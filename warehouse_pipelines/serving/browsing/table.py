@@ -9,13 +9,14 @@ looks like is kept for ``KEPT_SECONDS``: to ask for it takes longer than to read
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.schema.masked_views import ROW_TOKEN
 from warehouse_pipelines.serving.database import READ, READ_MASKED
 from warehouse_pipelines.serving.problems import Refusal
 
@@ -77,7 +78,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A relation; ``shown`` is what is read: a view of the schema ``masked``, or with ``clear`` the relation itself."""
+    """A relation; ``shown`` is what is read: a view of the schema ``masked``, or with ``clear`` the relation itself.
+
+    A view that only chooses rows and columns of one table has the key and the indexes of that table. A view of all the
+    ``accounts`` of a CRM has those of their tables; with ``account`` it is read for one of them. ``token`` tells rows
+    apart whose key is masked, and is no column that is shown.
+    """
 
     schema: str
     name: str
@@ -88,6 +94,9 @@ class Table:
     is_view: bool
     is_of_organization: bool
     columns: tuple[Column, ...]
+    token: Column | None = None
+    accounts: tuple[str, ...] = ()
+    account: str | None = None
 
     @property
     def label(self) -> str:
@@ -105,6 +114,13 @@ class Table:
         return sql.Identifier(*self.shown)
 
     @property
+    def source(self) -> sql.Composed:
+        """What stands behind FROM; its rows are ``t``."""
+        if self.account is None:
+            return sql.SQL("{} AS t").format(self.identifier)
+        return sql.SQL("(SELECT * FROM {} WHERE account = {}) AS t").format(self.identifier, sql.Literal(self.account))
+
+    @property
     def has_rows_of_others(self) -> bool:
         """Whether rows of all organizations are there and no policy keeps them apart: marts are of all."""
         return not self.is_of_organization and self.schema in ("crm", "marts") and "organization_id" in self.by_name
@@ -116,7 +132,7 @@ class Table:
 
     @cached_property
     def key(self) -> tuple[Column, ...]:
-        """The columns of the primary key that the visitor sees, in its order; none of a view."""
+        """The columns of the primary key in its order; none where the visitor does not see them all."""
         found = [(column.key_place, column) for column in self.columns if column.key_place is not None]
         return tuple(column for _, column in sorted(found, key=lambda one: one[0]))
 
@@ -129,17 +145,21 @@ class Table:
         """Return the columns that rows are in the order of: a column and the key, or the key, or none.
 
         Where the key is masked no index has its order. Then a column leads that an index does have, and that is never
-        null. Raises ``Refusal`` for a column that rows cannot be shown in the order of.
+        null. Two keys may have one mask, so the token comes last: without it pages would leave out rows. Raises
+        ``Refusal`` for a column that rows cannot be shown in the order of.
         """
+        key = self.key
+        if key and not self.has_plain_key:
+            key = (*key, self.token) if self.token else ()
         if by is not None:
             lead = self.by_name.get(by)
-            if lead is None or not lead.ordered or not self.key:
+            if lead is None or not lead.ordered or not key:
                 raise Refusal(422, "Rows cannot be shown in the order of this column: no index has it.")
-            return (lead, *(column for column in self.key if column is not lead))
-        if self.has_plain_key or (self.key and 0 <= (self.rows or 0) <= TIES and self.rows is not None):
-            return self.key
+            return (lead, *(column for column in key if column is not lead))
+        if self.has_plain_key or (self.rows is not None and 0 <= self.rows <= TIES):
+            return key
         lead = next((one for one in reversed(self.columns) if one.ordered and one.required), None)
-        return (lead, *(one for one in self.key if one is not lead)) if lead and self.key else ()
+        return (lead, *(one for one in key if one is not lead)) if lead and key else ()
 
 
 class Catalogue:
@@ -187,16 +207,20 @@ class Catalogue:
             rows = await (await session.execute(query("browse_columns").encode(), given)).fetchall()
         if not rows:
             raise Refusal(404, "There is no such table to read.")
-        first = rows[0]
+        first, columns = rows[0], [_column(row) for row in rows]
+        if sum(one.key_place is not None for one in columns) < (first["key_size"] or 0):
+            columns = [replace(one, key_place=None) for one in columns]
+        token = None if clear else next((one for one in columns if one.name == ROW_TOKEN), None)
         return Table(
             schema, name, shown, clear, first["about"], first["rows"], first["is_view"], first["is_of_organization"],
-            tuple(map(_column, rows)),
+            tuple(one for one in columns if one is not token), token, tuple(sorted(first["accounts"] or ())),
         )  # fmt: skip
 
 
 def _column(row: dict[str, Any]) -> Column:
     indexed = bool(row["plain"] and row["indexed"])
+    few_ties = row["ties"] is None or row["ties"] <= TIES
     return Column(
         row["name"], row["type"], row["meaning"], row["shown_meaning"], row["key_place"], bool(row["required"]),
-        bool(row["plain"]), indexed, indexed and (row["ties"] is None or row["ties"] <= TIES), bool(row["bytewise"]),
+        bool(row["plain"]), indexed, indexed and few_ties and row["accounts"] is None, bool(row["bytewise"]),
     )  # fmt: skip

@@ -86,7 +86,7 @@ async def list_dead_letters(request: Request) -> Response:
     found: list[dict[str, Any]] = []
     if crm and entity:
         values = {"crm": crm, "entity": entity, "rule": rule, "status": wanted, "before": before, "size": PAGE + 1}
-        async with request.app.state.pool.session() as session:
+        async with request.app.state.pool.session(visitor(request), reads=True) as session:
             found = await (await session.execute(query("pages_dead_letters"), values)).fetchall()
     given_words = {"crm": crm, "entity": entity, "rule": rule, "status": status}
     words = {name: value for name, value in given_words.items() if value}

@@ -7,6 +7,7 @@ from warehouse_pipelines.errors import masked
 from warehouse_pipelines.observability.redaction import redacted
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.serving import guard
+from warehouse_pipelines.serving.guard import visitor
 from warehouse_pipelines.serving.pages.render import render
 from warehouse_pipelines.serving.pages.standing import KINDS
 from warehouse_pipelines.serving.rights import Right, needs
@@ -19,7 +20,7 @@ routes = guard.router()
 async def show_overview(request: Request) -> Response:
     """Show how every CRM does: the one sentence first, then what needs a person, then all of it."""
     crms = await request.app.state.standings.now()
-    async with request.app.state.pool.session() as session:
+    async with request.app.state.pool.session(visitor(request), reads=True) as session:
         alerts = await (await session.execute(query("pages_alerts"))).fetchall()
     judged = [crm for crm in crms if crm.judged]
     entities = [one for crm in judged for one in crm.entities]

@@ -97,7 +97,7 @@ async def _named(request: Request, word: str) -> UUID | None:
         UNION ALL SELECT person_id FROM identity.member WHERE source_table = %(table)s AND source_key = %(key)s
         LIMIT 1
         """
-    async with request.app.state.pool.session() as session:
+    async with request.app.state.pool.session(visitor(request), reads=True) as session:
         found = await session.execute(statement, {"person": person, "table": table, "key": key})
         row = await found.fetchone()
     return None if row is None else row["person_id"]
@@ -113,7 +113,7 @@ async def _by_value(request: Request, word: str) -> list[dict[str, Any]]:
             return await _all(session, query("browse_persons_named"), given)
     if not who.may(Right.LEADS_READ):
         return []
-    async with pool.acting(CRM_APP, who) as session:
+    async with pool.acting(CRM_APP, who, reads=True) as session:
         asked = "SELECT DISTINCT golden_id FROM crm.list_leads(%(filter)s::jsonb, 200) WHERE golden_id IS NOT NULL"
         leads = await _all(session, asked, {"filter": msgspec.json.encode(_named_so(word)).decode()})
     async with pool.reading(who, clear=True) as session:
@@ -146,7 +146,7 @@ async def _all(session: Any, statement: str, given: Mapping[str, Any]) -> list[d
 async def _waiting(request: Request) -> list[dict[str, Any]]:
     """Return the pairs that wait for a decision, with the two people as the visitor sees them, masked."""
     pool = request.app.state.pool
-    async with pool.session() as session:
+    async with pool.session(visitor(request), reads=True) as session:
         pairs = await _all(session, query("browse_person_reviews"), {"person": None, "size": WAITING})
     return await _with_people(request, pairs, clear=False)
 
@@ -181,7 +181,7 @@ async def show_person(request: Request, person: UUID, clear: bool = False, decid
     if clear:
         await pool.note_clear_view(who, "identity.person", str(person))
     given = {"person": person, "size": TOUCHES + 1}
-    async with pool.session() as session:
+    async with pool.session(who, reads=True) as session:
         records = await _all(session, query("browse_person_records"), given)
         decisions = await _all(session, query("browse_person_decisions"), given)
         reviews = await _all(session, query("browse_person_reviews"), given | {"size": WAITING})
@@ -240,7 +240,7 @@ async def _consent(
         "tables": [one["source_table"] for one in records], "keys": [one["source_key"] for one in records],
         "phones": list(phones), "leads": [one["id"] for one in leads],
     }  # fmt: skip
-    async with request.app.state.pool.acting(CONSENT_ROLE, visitor(request)) as session:
+    async with request.app.state.pool.acting(CONSENT_ROLE, visitor(request), reads=True) as session:
         return await _all(session, query("browse_person_consent"), given)
 
 

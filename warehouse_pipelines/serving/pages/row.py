@@ -68,7 +68,7 @@ async def show_row(
             raise Refusal(404, "There is no such row to read.")
         record = await _record(session, table, given) if clear and "raw_data" in table.by_name else None
         beside = await _beside(session, entity, row, clear=clear) if entity else []
-    async with pool.session() as session:
+    async with pool.session(who, reads=True) as session:
         asked = {"table": label, "key": " ".join(given), "most": CHANGES}
         person = await (await session.execute(query("browse_person_of").encode(), asked)).fetchone()
         changes = await (await session.execute(query("browse_changes").encode(), asked)).fetchall()

@@ -113,7 +113,7 @@ async def list_runs(request: Request) -> Response:
     filters, now = Filters.of(request), datetime.now(UTC)
     before = number_of(request.query_params.get("before", str(LARGEST_ID)), "page")
     values = filters.values(request.app.state.zone, now)
-    async with request.app.state.pool.session() as session:
+    async with request.app.state.pool.session(visitor(request), reads=True) as session:
         found = await _rows(session, "pages_runs", {**values, "before": before, "size": PAGE + 1})
         sums = await _rows(session, "pages_run_sums", values) if before == LARGEST_ID else []
     runs = found[:PAGE]
@@ -150,7 +150,7 @@ async def run_sync(request: Request) -> Response:
 
 async def _run(request: Request, given: str) -> dict[str, Any]:
     """Return a run. Raises ``Refusal``."""
-    async with request.app.state.pool.session() as session:
+    async with request.app.state.pool.session(visitor(request), reads=True) as session:
         row: dict[str, Any] | None = await (
             await session.execute(query("pages_run"), {"id": number_of(given, "run")})
         ).fetchone()
@@ -164,7 +164,7 @@ async def _run(request: Request, given: str) -> dict[str, Any]:
 async def show_run(request: Request, history_id: str) -> Response:
     """Show a run: what became of its records, where its time went, what it asked for."""
     run = await _run(request, history_id)
-    async with request.app.state.pool.session() as session:
+    async with request.app.state.pool.session(visitor(request), reads=True) as session:
         cursor = await session.execute(query("pages_run_dead_letters"), {"id": run["id"]})
         dead_letters = await cursor.fetchall()
     said = run["error_message"] or run["metrics"].get("partial_reason")

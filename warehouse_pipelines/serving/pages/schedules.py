@@ -18,7 +18,7 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.loading import sync_schedule
 from warehouse_pipelines.model.describe import every
 from warehouse_pipelines.serving import guard
-from warehouse_pipelines.serving.guard import form
+from warehouse_pipelines.serving.guard import form, visitor
 from warehouse_pipelines.serving.pages.render import render
 from warehouse_pipelines.serving.pages.runs import source_of
 from warehouse_pipelines.serving.problems import Refusal
@@ -55,7 +55,7 @@ class Plan:
 async def list_schedules(request: Request) -> Response:
     """Show what runs when, and the switches."""
     now, zone = datetime.now(UTC), request.app.state.zone
-    async with request.app.state.pool.session() as session:
+    async with request.app.state.pool.session(visitor(request), reads=True) as session:
         cursor = await session.execute("SELECT * FROM orchestration.sync_schedule ORDER BY crm_source, id")
         rows = await cursor.fetchall()
     configured = {crm.source.name for crm in await request.app.state.standings.now() if crm.judged}

@@ -223,7 +223,8 @@ def _chosen(
     """Return the columns to show: all, or the key, what is asked of, and the first that say something here."""
     if asked.columns == "all":
         return table.columns
-    first = dict.fromkeys((*table.key, *order, *(one.column for one in found)))
+    ordering = [one for one in order if one is not table.token]
+    first = dict.fromkeys((*table.key, *ordering, *(one.column for one in found)))
     others = [one for one in table.columns if one.name not in DULL]
     if page.rows:
         others = [

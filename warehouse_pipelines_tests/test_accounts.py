@@ -317,13 +317,21 @@ def test_a_word_that_cannot_be_used_is_refused_with_the_reason(
 
 
 def test_without_the_file_nothing_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WAREHOUSE_ACCOUNTS_FILE", str(tmp_path / "none.toml"))
+    monkeypatch.setattr(accounts, "project_root", lambda: tmp_path)
     assert accounts.with_accounts(DECLARED) == DECLARED
     assert all(not source.account for source in SOURCES)
     select = (
         "SELECT 1\n    -- each account\n    FROM callrail_call AS c WHERE m IN ('callrail_call')\n    -- all accounts\n"
     )
     assert for_all(select) == "SELECT 1\n    FROM callrail_call AS c WHERE m IN ('callrail_call')\n"
+
+
+def test_a_file_that_is_named_and_absent_does_not_count_as_no_accounts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_ACCOUNTS_FILE", str(tmp_path / "none.toml"))
+    with pytest.raises(NotConfigured, match=r"WAREHOUSE_ACCOUNTS_FILE names .*none.toml, which cannot be read"):
+        accounts.with_accounts(DECLARED)
 
 
 def all_sources(*names: tuple[str, str]) -> tuple[Any, ...]:

@@ -75,6 +75,7 @@ def _status(
     if form == "json":
         click.echo(json.dumps([_health(one) for one in found], indent=1))
         sys.exit(WRONG_USE if not judged else 1 if ill else 0)
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table()
@@ -85,7 +86,7 @@ def _status(
     for one in found:
         if not one.configured and one.status is None and not one.refusals:
             continue
-        verdict = "; ".join(one.problems) or ("healthy" if one.configured else "not configured")
+        verdict = escape("; ".join(one.problems)) or ("healthy" if one.configured else "not configured")
         table.add_row(
             f"{one.crm} {one.sync_type}",
             "never" if one.age is None else f"{short(one.age.total_seconds())} ago",

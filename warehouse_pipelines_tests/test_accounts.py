@@ -15,13 +15,17 @@ from typing import Any
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands import accounts as accounts_command
+from warehouse_pipelines.commands import cli
 from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.model import accounts
 from warehouse_pipelines.model.entity import require_joinable
 from warehouse_pipelines.model.reading import ReadContext
+from warehouse_pipelines.observability.alerts import program
+from warehouse_pipelines.observability.health import STATUS, judge
 from warehouse_pipelines.outbound.targets import TARGETS, of_account
 from warehouse_pipelines.schema import account_views
 from warehouse_pipelines.schema.declared_accounts import require_declared
@@ -226,6 +230,24 @@ def test_what_is_made_of_all_accounts_refuses_to_leave_one_out(
         for call in needs_all:
             with pytest.raises(NotConfigured, match="callrail_north, hubspot_west"):
                 call(session)
+
+
+def test_an_account_that_is_not_declared_any_more_is_unhealthy_and_told_of(
+    unknown: "psycopg.Connection[Any]", database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a program that was started without the file says that all is well, and that its incidents are over."""
+    monkeypatch.setenv("WAREHOUSE_DATABASE_URL", database_url)
+    about = program.circumstances(database_url, SOURCES)
+    assert list(about.settings_problems) == ["callrail_north", "hubspot_west"]
+    assert set(about.settings_problems) <= set(about.crms)
+    west = [one for one in judge(SOURCES, url=database_url, rules=STATUS) if one.crm == "hubspot_west"]
+    assert west
+    assert all("accounts.toml does not declare hubspot_west" in one.problems[0] for one in west)
+    shown = CliRunner().invoke(cli.main, ["status"])
+    assert shown.exit_code == 1
+    assert "accounts.toml does not declare callrail_north, which this warehouse has" in shown.stdout
+    unknown.execute("UPDATE orchestration.account SET removed_at = now()")
+    assert program.circumstances(database_url, SOURCES).settings_problems == {}
 
 
 @pytest.mark.slow("the same in other circumstances")

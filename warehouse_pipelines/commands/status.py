@@ -69,7 +69,8 @@ def _status(
     url = database_url()
     from warehouse_pipelines.observability.health import judge
 
-    found = judge(chosen, url=url, hours=hours, expected_hours=expected_hours, rules=rules)
+    every = judge(list(sources().values()), url=url, hours=hours, expected_hours=expected_hours, rules=rules)
+    found = [one for one in every if crm in (None, one.crm)]
     judged = [one for one in found if one.configured]
     ill = [one for one in judged if not one.healthy]
     if form == "json":
@@ -109,7 +110,8 @@ def _status(
         if one.refusal:
             click.echo(f"{one.crm} {one.sync_type}, refused since then: {redaction.redacted(one.refusal)}")
     for name, problem in {one.crm: one.settings_problem for one in found if one.settings_problem}.items():
-        click.echo(f"{problem}. If it is given up: `warehouse schedule off {name}`.")
+        given_up = f" If it is given up: `warehouse schedule off {name}`." if name in sources() else ""
+        click.echo(f"{problem}.{given_up}")
     if absent := sorted({one.crm for one in found if not one.configured}):
         click.echo(f"Not configured, not judged: {', '.join(absent)}")
     if waiting := sum(one.pending for one in found):

@@ -32,7 +32,7 @@ from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.completeness import Counts, incomplete_reason
 from warehouse_pipelines.loading.dlt_known import DltKnown
 from warehouse_pipelines.loading.dlt_state import DltState
-from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.options import SCHEDULED, Options, Purpose
 from warehouse_pipelines.loading.plan import Plan, plan
 from warehouse_pipelines.loading.process_budget import ProcessBudget
 from warehouse_pipelines.loading.rejects import Reject
@@ -90,16 +90,16 @@ class DltRead:
         """
         options = self.options
         anew = options.full or options.force or options.start_date is not None or self.entity.cursor is not None
-        backfill = options.backfill(self.crm, self.entity, self.now)
+        purpose = options.purpose(self.crm, self.entity, self.now)
         try:
-            yield from _Pass(self, self._plan(options, backfill), {} if anew else self.state.vendor).items()
+            yield from _Pass(self, self._plan(options, purpose), {} if anew else self.state.vendor).items()
         except NotStored as reason:
             log.info("%s %s: everything is read (%s)", self.crm.name, self.entity.name, reason)
-            yield from _Pass(self, self._plan(replace(options, full=True, end_date=None), None), {}).items()
+            yield from _Pass(self, self._plan(replace(options, full=True, end_date=None), SCHEDULED), {}).items()
 
-    def _plan(self, options: Options, backfill: Window | None) -> Plan:
+    def _plan(self, options: Options, purpose: Purpose) -> Plan:
         narrowed = any(flag.narrows for flag in self.flags)
-        return plan(self.entity, options, self.state.last_good, self.now, backfill, narrowed=narrowed)
+        return plan(self.entity, options, self.state.last_good, self.now, purpose, narrowed=narrowed)
 
     def reading(self, declared: Entity, planned: Plan, known: DltKnown, state: Mapping[str, str]) -> EntityRead:
         """Return a read of an entity of this vendor, not begun."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from warehouse_pipelines.errors import WrongUse
-from warehouse_pipelines.loading.options import Options, Result
+from warehouse_pipelines.loading.options import Options, Purpose, Result
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Json, Page, Pages, ReadContext, ReadReport, ReadRequest
@@ -29,8 +29,8 @@ def sync_keys(source: Source, entity: Entity, keys: Sequence[str], *, url: str, 
         raise WrongUse(f"{source.name} {entity.name} cannot be read by key")
     if not 0 < len(asked) <= most:
         raise WrongUse(f"{len(asked)} keys of {source.name} {entity.name} were given; one run reads 1 to {most}")
-    return sync(replace(source, fetch=source.read_keys), entity, Options(), url=url, keys=asked, run_id=run_id,
-                for_webhooks=True)  # fmt: skip
+    reading = replace(source, fetch=source.read_keys)
+    return sync(reading, entity, Options(), Purpose.by_key(asked), url=url, run_id=run_id)
 
 
 def load_answers(
@@ -45,4 +45,4 @@ def load_answers(
         yield Page(answers(context), in_window=False)
         return ReadReport()
 
-    return sync(replace(source, fetch=fetch), entity, Options(), url=url, keys=tuple(keys), for_webhooks=True)
+    return sync(replace(source, fetch=fetch), entity, Options(), Purpose.by_key(keys), url=url)

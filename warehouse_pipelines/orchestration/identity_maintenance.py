@@ -3,13 +3,9 @@
 With ``WAREHOUSE_ERASE_AT_ONCE`` Dagster's storage and the folders of the job's machine are looked through.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import dagster as dg
-
 from warehouse_pipelines import settings
-from warehouse_pipelines.orchestration import maintenance
 from warehouse_pipelines.orchestration.maintenance import Report, Task
 
 if TYPE_CHECKING:
@@ -45,13 +41,3 @@ TASKS = [
     Task("daily_feed_everything", "40 2 * * *", feed_everything),
     Task("daily_propose_erasures", "20 4 * * *", propose_erasures),
 ]
-
-
-def jobs(url: Callable[[], str]) -> list[dg.JobDefinition]:
-    """Return a job for each task, on the warehouse at ``url()``."""
-    return maintenance.jobs("identity", TASKS, url)
-
-
-def schedules(url: Callable[[], str]) -> list[dg.ScheduleDefinition]:
-    """Return the schedule of each task."""
-    return maintenance.schedules("identity", TASKS, url)

@@ -28,7 +28,7 @@ import dagster as dg
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.orchestration.io_manager import key_of
+from warehouse_pipelines.orchestration.asset_facts import key_of
 from warehouse_pipelines.orchestration.schedules import UNFINISHED
 from warehouse_pipelines.orchestration.ticks import TickFailed, told_plainly
 from warehouse_pipelines.settings import serve_settings
@@ -96,7 +96,7 @@ def _report(context: dg.OpExecutionContext, worked: "Worked") -> None:
             "failed": result.failed, "sync_history_id": result.history_id,
         }  # fmt: skip
         description = f"read for webhooks of {source.title}"
-        context.log_event(dg.AssetObservation(key_of(entity), description=description, metadata=facts))
+        context.log_event(dg.AssetObservation(key_of(entity.table), description=description, metadata=facts))
 
 
 def sensors(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.SensorDefinition]:

@@ -1,6 +1,6 @@
 """Plan: what a target would write, compared with what the vendor has now. It writes nothing to the vendor.
 
-Where a target lists everything (``lists_all``), partners are found by key, else by what the row says is matched. Else
+Where a target lists everything (``lists_all``), records are found by key, else by what the row says is matched. Else
 rows name the record, and those that the warehouse last saw as they should be are not asked about.
 
 What we wrote comes back with the next delta and is no change: a value that the vendor keeps in a form of its own is

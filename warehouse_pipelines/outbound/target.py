@@ -79,7 +79,7 @@ class Target:
     ``object``    the vendor's object: ``contacts``, ``custom:division``
     ``key``       the unique property by which a record is found and created; empty for a target that only updates
     ``match``     a property by which a record without the key is found, such as an e-mail address
-    ``lists_all`` True if all records of the object are listed to find partners; False if rows name their ``object_id``
+    ``lists_all`` True if all records of the object are listed; False if rows name their ``object_id``
     ``absent``    what becomes of a record that we created and that has no row any more
     ``subject``   the table whose key says of whom a row is: an erased record of it is never sent
     ``asks_again`` True if the query is asked again before records are sent: what it no longer says is not written

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import DatabaseUnavailable, SyncRunning, WarehouseError, masked
-from warehouse_pipelines.loading import sync_history, webhook_inbox
+from warehouse_pipelines.loading import entity_lock, sync_history, webhook_inbox
 from warehouse_pipelines.loading.keyed import sync_keys
-from warehouse_pipelines.loading.options import Options, Result
+from warehouse_pipelines.loading.options import DELIVERED, Options, Result
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.loading.webhook_inbox import Due
 from warehouse_pipelines.model.entity import Entity
@@ -179,7 +179,7 @@ class _Batch:
 
     def _results(self, source: Source, entity: Entity, target: Target, keys: list[str]) -> "list[Result]":
         if not target.by_key:
-            return [sync(source, entity, Options(), url=self._url, run_id=self._run_id, for_webhooks=True)]
+            return [sync(source, entity, Options(), DELIVERED, url=self._url, run_id=self._run_id)]
         most = source.by_key[entity.name]
         return [
             sync_keys(source, entity, keys[start : start + most], url=self._url, run_id=self._run_id)
@@ -195,6 +195,6 @@ class _Batch:
                 rows = [key for key, received in plan.rows.items() if received >= poll.start_time]
             gap = DELTA_SECONDS if entity.cursor or entity.state_based else WHOLE_SECONDS
             wait = max(0.0, gap - poll.seconds)
-        if rows and sync_history.is_running(self._session, source, entity):
+        if rows and entity_lock.is_held(self._session, source.name, entity.name):
             return rows, BUSY_SECONDS
         return rows, wait

@@ -1,14 +1,15 @@
 """From the inbox to the rows: what a delivery names is read, and the delivery is closed."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, tzinfo
 from typing import Any
 
 import pytest
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.loading import lease, retention, sync_history, webhook_inbox
+from warehouse_pipelines.loading import lease, retention, webhook_inbox
 from warehouse_pipelines.loading.options import Result
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model.entity import Entity
@@ -243,7 +244,12 @@ def test_a_custom_object_is_read_by_delta_unless_a_setting_names_its_type(
 def test_a_delta_that_began_after_the_delivery_counts_by_the_clock_of_postgresql(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sync_history, "utc_now", lambda: datetime.now(UTC) + timedelta(hours=1))
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Ahead":
+            return cls.fromtimestamp(time.time() + 3600, tz)
+
+    monkeypatch.setattr(lease, "datetime", Ahead)
     with synced("callrail_text_message", database_url, monkeypatch) as harness:
         inbox = Inbox(database_url, "callrail")
         first, *_ = harness.simulator.ids("text_messages")

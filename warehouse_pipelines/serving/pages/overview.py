@@ -24,12 +24,12 @@ async def show_overview(request: Request) -> Response:
     lost = {one.crm: one.settings_problem for one in healths.values() if one.crm not in declared}
     async with request.app.state.pool.session() as session:
         alerts = await (await session.execute(query("pages_alerts"))).fetchall()
-    configured = [crm for crm in crms if crm.configured]
-    entities = [one for crm in configured for one in crm.entities]
+    judged = [crm for crm in crms if crm.judged]
+    entities = [one for crm in judged for one in crm.entities]
     unusable = {one.source.title: one.health.settings_problem for one in entities if one.health.settings_problem}
     return render(
-        request, "overview.html", crms=configured, alerts=alerts, entities=entities,
-        absent=[crm.source for crm in crms if not crm.configured],
+        request, "overview.html", crms=judged, alerts=alerts, entities=entities,
+        absent=[crm.source for crm in crms if not crm.judged],
         ill=[one for one in entities if one.health.problems],
         unusable=unusable | lost, lost=lost,
         pending=sum(one.health.pending for one in entities),

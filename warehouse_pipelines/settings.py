@@ -1,13 +1,15 @@
 """Where the warehouse and Dagster's own folder are. A vendor's settings stand in the vendor's file.
 
-Read from the environment, then from ``.env`` at the top level, whatever folder the command is typed in. Nothing is
-read at import, and nothing here needs a secret to be imported.
+Read from the environment, then from ``.env`` at the top level, whatever folder the command is typed in; the path of a
+setting that is relative is from the top level as well. Nothing is read at import, and nothing here needs a secret to be
+imported.
 """
 
+import contextlib
 import os
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args
 from uuid import UUID
@@ -39,8 +41,11 @@ def sql_folder() -> Path:
 
 def shipped(file: Path | str) -> Path:
     """Return a file of Dagster's configuration: the one below ``project_root``, else the one that a wheel brings."""
-    own = project_root() / file
-    return own if own.exists() else PACKAGE / "_dagster" / file
+    root = project_root()
+    own = root / file  # a setting is absolute already
+    if own.exists() or not own.is_relative_to(root):
+        return own
+    return PACKAGE / "_dagster" / own.relative_to(root)
 
 
 def env_file() -> Path:
@@ -61,7 +66,8 @@ class FromEnvironment(BaseSettings, extra="ignore", env_ignore_empty=True):
     """
 
     def __init__(self, **given: Any) -> None:
-        super().__init__(_env_file=env_file(), **{**_simulated(type(self)), **_in_files(type(self)), **given})
+        with _telling_where_env_file_is_wrong():
+            super().__init__(_env_file=env_file(), **{**_simulated(type(self)), **_in_files(type(self)), **given})
 
     @classmethod
     def settings_customise_sources(
@@ -90,6 +96,8 @@ class FromEnvironment(BaseSettings, extra="ignore", env_ignore_empty=True):
             raise ValueError("it holds nothing that can be seen")
         value = value[visible[0] : visible[-1] + 1] if visible else ""
         kind = cls.model_fields[about.field_name or ""].annotation
+        if Path in (kind, *get_args(kind)):
+            return project_root() / value
         if SecretStr not in (kind, *get_args(kind)):
             return value
         for place, character in enumerate(value, 1):
@@ -122,7 +130,7 @@ class _InFile:
     """The value of a setting that stands in a file."""
 
     def __init__(self, path: str) -> None:
-        self.path = Path(path)
+        self.path = project_root() / path
 
     def read(self) -> str:
         try:
@@ -169,6 +177,17 @@ def _is_visible(character: str) -> bool:
     return unicodedata.category(character)[0] not in "ZC"
 
 
+@contextlib.contextmanager
+def _telling_where_env_file_is_wrong() -> Iterator[None]:
+    """Raise ``NotConfigured`` with the file and the line where ``.env`` is not UTF-8."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        file = env_file()
+        line = error.object[: error.start].count(b"\n") + 1
+        raise NotConfigured(f"{file}, line {line}, is not UTF-8. Save the file in that encoding.") from None
+
+
 def forget_copies(forms: Sequence[type[BaseSettings]]) -> None:
     """Take out of the environment what these forms find in ``.env`` with the same value, so that the file counts.
 
@@ -176,7 +195,9 @@ def forget_copies(forms: Sequence[type[BaseSettings]]) -> None:
     newer one in the file until the next start.
     """
     names = {setting_name(form, field) for form in forms for field in form.model_fields}
-    for name, value in dotenv_values(env_file()).items():
+    with _telling_where_env_file_is_wrong():
+        written = dotenv_values(env_file())
+    for name, value in written.items():
         if name.upper() in names and os.environ.get(name) == value:
             del os.environ[name]
 
@@ -301,6 +322,22 @@ def wrong(form: type[BaseSettings]) -> dict[str, str]:
     return {}
 
 
+def optional_text(file: Path, setting: str) -> str | None:
+    """Return what a file of this installation says; None where it is absent and no setting names it.
+
+    Raises ``NotConfigured`` for one that cannot be read, or that ``setting`` names and that is absent: a mistaken path
+    must not mean that nothing is configured.
+    """
+    named = getattr(settings(), setting.lower()) is not None
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, FileNotFoundError) and not named:
+            return None
+        which = f"{setting} names {file}, which" if named else str(file)
+        raise NotConfigured(f"{which} cannot be read: {type(error).__name__}.") from error
+
+
 def state_folder() -> Path:
     """Return the folder of what is kept here, made if need be: ``.warehouse/``, or what ``WAREHOUSE_HOME`` names."""
     folder = _state_path()
@@ -310,12 +347,12 @@ def state_folder() -> Path:
 
 def _state_path() -> Path:
     """Return where the state folder is, or would be. Whoever has a database and Dagster elsewhere needs none."""
-    return (settings().warehouse_home or project_root() / ".warehouse").absolute()
+    return settings().warehouse_home or project_root() / ".warehouse"
 
 
 def dagster_home() -> Path:
     """Return ``DAGSTER_HOME``, or the folder that stands in for it. ``local.dagster_home.prepare`` makes it usable."""
-    return (settings().dagster_home or state_folder() / "dagster").absolute()
+    return settings().dagster_home or state_folder() / "dagster"
 
 
 SHORTEST_HASH_KEY = 16
@@ -391,7 +428,8 @@ def shown(forms: Sequence[type[BaseSettings]]) -> list[tuple[str, str, str]]:
     rows = []
     for form in forms:
         environment = EnvSettingsSource(form).env_vars
-        written = DotEnvSettingsSource(form, env_file=env_file()).env_vars
+        with _telling_where_env_file_is_wrong():
+            written = DotEnvSettingsSource(form, env_file=env_file()).env_vars
         simulated, files = _simulated(form), _in_files(form)
         for name, field in form.model_fields.items():
             spelt = setting_name(form, name).lower()

@@ -101,6 +101,7 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=_fastest_folder())
     if config.option.basetemp is None:
         config.option.basetemp = f"{folder}/pytest"  # of three seconds of a job of Dagster's one waits for a disk
+    Path(folder, "columns.toml").touch()
     os.environ |= {
         "WAREHOUSE_TEST_FOLDER": folder,
         "WAREHOUSE_HOME": f"{folder}/home",

@@ -15,13 +15,17 @@ from typing import Any
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands import accounts as accounts_command
+from warehouse_pipelines.commands import cli
 from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.model import accounts
 from warehouse_pipelines.model.entity import require_joinable
 from warehouse_pipelines.model.reading import ReadContext
+from warehouse_pipelines.observability.alerts import program
+from warehouse_pipelines.observability.health import STATUS, judge
 from warehouse_pipelines.outbound.targets import TARGETS, of_account
 from warehouse_pipelines.schema import account_views
 from warehouse_pipelines.schema.declared_accounts import require_declared
@@ -228,6 +232,24 @@ def test_what_is_made_of_all_accounts_refuses_to_leave_one_out(
                 call(session)
 
 
+def test_an_account_that_is_not_declared_any_more_is_unhealthy_and_told_of(
+    unknown: "psycopg.Connection[Any]", database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a program that was started without the file says that all is well, and that its incidents are over."""
+    monkeypatch.setenv("WAREHOUSE_DATABASE_URL", database_url)
+    about = program.circumstances(database_url, SOURCES)
+    assert list(about.settings_problems) == ["callrail_north", "hubspot_west"]
+    assert set(about.settings_problems) <= set(about.crms)
+    west = [one for one in judge(SOURCES, url=database_url, rules=STATUS) if one.crm == "hubspot_west"]
+    assert west
+    assert all("accounts.toml does not declare hubspot_west" in one.problems[0] for one in west)
+    shown = CliRunner().invoke(cli.main, ["status"])
+    assert shown.exit_code == 1
+    assert "accounts.toml does not declare callrail_north, which this warehouse has" in shown.stdout
+    unknown.execute("UPDATE orchestration.account SET removed_at = now()")
+    assert program.circumstances(database_url, SOURCES).settings_problems == {}
+
+
 @pytest.mark.slow("the same in other circumstances")
 def test_accounts_are_removed_together_and_only_who_opted_out_is_remembered(
     unknown: "psycopg.Connection[Any]",
@@ -317,13 +339,21 @@ def test_a_word_that_cannot_be_used_is_refused_with_the_reason(
 
 
 def test_without_the_file_nothing_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WAREHOUSE_ACCOUNTS_FILE", str(tmp_path / "none.toml"))
+    monkeypatch.setattr(accounts, "project_root", lambda: tmp_path)
     assert accounts.with_accounts(DECLARED) == DECLARED
     assert all(not source.account for source in SOURCES)
     select = (
         "SELECT 1\n    -- each account\n    FROM callrail_call AS c WHERE m IN ('callrail_call')\n    -- all accounts\n"
     )
     assert for_all(select) == "SELECT 1\n    FROM callrail_call AS c WHERE m IN ('callrail_call')\n"
+
+
+def test_a_file_that_is_named_and_absent_does_not_count_as_no_accounts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_ACCOUNTS_FILE", str(tmp_path / "none.toml"))
+    with pytest.raises(NotConfigured, match=r"WAREHOUSE_ACCOUNTS_FILE names .*none.toml, which cannot be read"):
+        accounts.with_accounts(DECLARED)
 
 
 def all_sources(*names: tuple[str, str]) -> tuple[Any, ...]:

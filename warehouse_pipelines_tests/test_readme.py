@@ -44,6 +44,13 @@ def test_every_command_can_be_parsed(line: str) -> None:
         found.make_context(words[0], words[1:], parent=parent)
 
 
+def test_dagsters_own_commands_are_given_the_instance_of_the_ui() -> None:
+    """Without ``./run`` they need a ``DAGSTER_HOME``, which nobody is told to set."""
+    lines = [line for block in SHELL for line in block.splitlines()]
+    assert any(line.startswith("./run dagster job launch") for line in lines)
+    assert not [line for line in lines if line.startswith(("dagster ", "dg "))]
+
+
 @pytest.mark.parametrize(
     "line", [line for line in COMMANDS if line.split()[1] in {"sync", "backfill", "replay", "check"}]
 )

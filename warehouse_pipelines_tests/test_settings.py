@@ -223,6 +223,36 @@ def test_no_part_of_a_password_that_is_not_encoded_is_printed(
         assert fragment not in " ".join(said)
 
 
+def test_a_relative_path_is_from_the_top_level_whatever_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "project_root", lambda: tmp_path)
+    (tmp_path / "token").write_text("pat-from-a-file")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for name in ("WAREHOUSE_HOME", "DAGSTER_HOME", "WAREHOUSE_COLUMNS_FILE", "WAREHOUSE_LOG_FOLDER"):
+        monkeypatch.setenv(name, "data")
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN_FILE", "token")
+    monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN", raising=False)
+    found = settings.settings()
+    assert {found.warehouse_columns_file, found.warehouse_log_folder} == {tmp_path / "data"}
+    assert {settings.state_folder(), settings.dagster_home()} == {tmp_path / "data"}
+    assert HUBSPOT.settings().access_token.get_secret_value() == "pat-from-a-file"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("written", "line"), [("A=1\nB=M\xfcller\n".encode("latin-1"), 2), ("A=1\nB=2\n".encode("utf-16"), 1)]
+)
+def test_an_env_file_in_another_encoding_is_named_with_its_line(
+    written: bytes, line: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "env_file", lambda: tmp_path / ".env")
+    (tmp_path / ".env").write_bytes(written)
+    for read in (settings.settings, HUBSPOT.settings_problem, lambda: settings.shown([HUBSPOT.settings])):
+        with pytest.raises(NotConfigured, match=rf"\.env, line {line}, is not UTF-8"):
+            read()
+
+
 def test_a_secret_may_stand_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As containers are given them, with the end of line that an editor leaves."""
     monkeypatch.setattr(settings, "env_file", lambda: tmp_path / ".env")
@@ -323,6 +353,8 @@ def test_an_installed_package_brings_dagsters_files_and_one_in_the_folder_goes_f
     monkeypatch.chdir(tmp_path)
     assert (settings.sql_folder() / "queries").is_dir()
     for file in ("dagster.yaml", "workspace.yaml", "config/dagster.celery.yaml"):
-        assert settings.shipped(file).read_text() == (root / file).read_text()
+        monkeypatch.setenv("WAREHOUSE_DAGSTER_CONFIG", file)
+        for name in (file, settings.settings().warehouse_dagster_config):
+            assert settings.shipped(name).read_text() == (root / file).read_text()
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}")
     assert settings.shipped("dagster.yaml") == tmp_path / "dagster.yaml"

@@ -114,7 +114,7 @@ def list_(form: str) -> None:
         settings = missing if one["declared"] else "not declared"
         when = f"{at:%Y-%m-%d %H:%M}" if at else "never"
         shown.add_row(one["account"], one["crm"], one["schema"], one["tables"], settings, when)
-    out().print(shown)
+    out().print(shown, markup=False)
 
 
 def _declared() -> dict[str, dict[str, Any]]:

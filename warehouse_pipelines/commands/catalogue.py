@@ -51,7 +51,7 @@ def entities(action: str, form: str) -> None:
             describe.duration(entity.cadence.every),
             "no" if source.missing_settings() else "yes",
         )
-    out().print(table)
+    out().print(table, markup=False)
 
 
 @click.command()
@@ -101,4 +101,4 @@ def config(action: str, form: str) -> None:
     table = Table(*listed[0])
     for one in listed:
         table.add_row(*one.values())
-    out().print(table)
+    out().print(table, markup=False)

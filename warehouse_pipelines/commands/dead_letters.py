@@ -103,7 +103,7 @@ def list_dead_letters(crm: str | None, entity: str | None, rule: str | None, sta
             *(f"{short((now - one[at]).total_seconds())} ago" for at in ("oldest", "last_seen")),
             str(one["first_id"]),
         )
-    out().print(table)
+    out().print(table, markup=False)
 
 
 @dead_letters_group.command("show")

@@ -139,7 +139,7 @@ def _show(done: "Certificate", form: str, *, done_: bool) -> None:
         table.add_row(part.table, SAID[part.action], names or "all", f"{part.rows:,}")
     for file in done.files:
         table.add_row(file.path, file.done, "lines", f"{file.found:,}")
-    out().print(table)
+    out().print(table, markup=False)
     if done.shared:
         click.echo(f"{done.shared} addresses or numbers are others' too, and stay with them.")
     for left in done.left:

@@ -90,7 +90,7 @@ def review(limit: int, form: str) -> None:
             pair["reason"],
             pair["evidence"],
         )
-    out().print(shown)
+    out().print(shown, markup=False)
     click.echo(f"{total:,} pairs wait" + (f"; these are the first {len(waiting):,}." if total > len(waiting) else "."))
 
 

@@ -234,6 +234,6 @@ def undo(id_: str, report: Path | None) -> None:
         highlight=False,
     )
     for why, count in sorted(done.left.items()):
-        console.print(f"Left as it is, {count:,}: {why}.", soft_wrap=True, highlight=False)
+        console.print(f"Left as it is, {count:,}: {why}.", soft_wrap=True, highlight=False, markup=False)
     if report:
         console.print(f"Each row is in {report}", soft_wrap=True, highlight=False, markup=False)

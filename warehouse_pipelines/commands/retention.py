@@ -47,7 +47,7 @@ def plan() -> None:
             f"{policy.last_run:%Y-%m-%d %H:%M}" if policy.last_run else "never",
             policy.problem or policy.about,
         )
-    out().print(table)
+    out().print(table, markup=False)
 
 
 def _of_dagster(url: str) -> "list[Amount]":

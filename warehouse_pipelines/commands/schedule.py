@@ -41,6 +41,7 @@ def schedule() -> None:
 @click.argument("crm", required=False, shell_complete=complete_crms)
 def list_(crm: str | None) -> None:
     """List the entities with their cadence, their switch, and when they were last asked for."""
+    from rich.markup import escape
     from rich.table import Table
 
     from warehouse_pipelines.loading import sync_schedule
@@ -65,7 +66,7 @@ def list_(crm: str | None) -> None:
     for row in others:
         configured = any(source.name == row["crm_source"] and not source.missing_settings() for source in chosen)
         entity_name = f"{row['crm_source']} {row['model_name']}"
-        name = "" if row["declared"] else f" ({row['name']})"
+        name = "" if row["declared"] else escape(f" ({row['name']})")
         table.add_row(f"{entity_name}{name}", row["mode"], _recurrence(row), *_state(row, configured=configured))
     out().print(table)
 

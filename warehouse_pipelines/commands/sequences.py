@@ -75,7 +75,7 @@ def list_(organization: UUID | None) -> None:
         name = row["name"] if row["is_active"] else f"{row['name']} (off)"
         counts = [str(row[status]) for status in ("active", "paused", "completed", "stopped")]
         table.add_row(name, str(row["steps"]), row["segment"] or "", *counts)
-    out().print(table)
+    out().print(table, markup=False)
 
 
 @sequences.command("messages")

@@ -69,12 +69,14 @@ def _status(
     url = database_url()
     from warehouse_pipelines.observability.health import judge
 
-    found = judge(chosen, url=url, hours=hours, expected_hours=expected_hours, rules=rules)
+    every = judge(list(sources().values()), url=url, hours=hours, expected_hours=expected_hours, rules=rules)
+    found = [one for one in every if crm in (None, one.crm)]
     judged = [one for one in found if one.judged]
     ill = [one for one in judged if not one.healthy]
     if form == "json":
         click.echo(json.dumps([_health(one) for one in found], indent=1))
         sys.exit(WRONG_USE if not judged else 1 if ill else 0)
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table()
@@ -85,7 +87,7 @@ def _status(
     for one in found:
         if not one.judged and one.status is None and not one.refusals:
             continue
-        verdict = "; ".join(one.problems) or ("healthy" if one.judged else "not configured")
+        verdict = escape("; ".join(one.problems)) or ("healthy" if one.judged else "not configured")
         table.add_row(
             f"{one.crm} {one.sync_type}",
             "never" if one.age is None else f"{short(one.age.total_seconds())} ago",
@@ -104,7 +106,8 @@ def _status(
         if one.refusal:
             click.echo(f"{one.crm} {one.sync_type}, refused since then: {redaction.redacted(one.refusal)}")
     for name, problem in {one.crm: one.settings_problem for one in found if one.settings_problem}.items():
-        click.echo(f"{problem}. If it is given up: `warehouse schedule off {name}`.")
+        given_up = f" If it is given up: `warehouse schedule off {name}`." if name in sources() else ""
+        click.echo(f"{problem}.{given_up}")
     if absent := sorted({one.crm for one in found if not one.judged}):
         click.echo(f"Not configured, not judged: {', '.join(absent)}")
     if waiting := sum(one.pending for one in found):

@@ -58,7 +58,7 @@ def list_() -> None:
         seen = f"{one['last_seen_at']:%Y-%m-%d %H:%M}" if one["last_seen_at"] else "never"
         state = "disabled" if one["disabled_at"] else ""
         table.add_row(one["name"], one["role"], str(one["organization_id"]), ", ".join(ways) or "OIDC", seen, state)
-    out().print(table)
+    out().print(table, markup=False)
 
 
 @users.command()
@@ -160,7 +160,7 @@ def list_tokens() -> None:
         used = f"{one['last_used_at']:%Y-%m-%d %H:%M}" if one["last_used_at"] else "never"
         ends = f"{one['expires_at']:%Y-%m-%d %H:%M}"
         table.add_row(str(one["id"]), one["user"], one["name"], " ".join(one["scopes"]), ends, used)
-    out().print(table)
+    out().print(table, markup=False)
 
 
 @tokens.command()

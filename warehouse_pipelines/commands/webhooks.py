@@ -63,11 +63,11 @@ def list_(crm: str) -> None:
         raise Misused(f"{crm} delivers no webhooks; these do: {', '.join(DELIVERED_ENTITIES)}.")
     with warehouse.session(database_url()) as session:
         if crm in push_channels.SERVICES:
-            out().print(_channels(session, crm))
+            out().print(_channels(session, crm), markup=False)
         click.echo("\n".join(_received(session, source, DELIVERED_ENTITIES[source.declared_name])))
     if crm == hubspot_app.NAME and hubspot_app.is_set_up():
         target, subscriptions = hubspot_app.rows()
-        out().print(_subscriptions(subscriptions))
+        out().print(_subscriptions(subscriptions), markup=False)
         click.echo(f"Deliveries go to {target}." if target else "Deliveries go nowhere: the app has no address.")
     elif crm not in push_channels.SERVICES:
         click.echo("What is subscribed stands at the vendor; docs/webhooks.md says what to set up there.")

@@ -108,6 +108,8 @@ class Options:
             able = [other.name for other in source.entities if other.cadence.backfill_since]
             there = f"can: {', '.join(able)}" if able else "none of its entities can; read it with `full`"
             raise WrongUse(f"{source.name} {entity.name} cannot be asked by date. Of {source.name}, {there}.")
+        if self.end_date == date.max:
+            raise WrongUse(f"{self.end_date} is the last day that can be written; name an earlier one.")
         now = now or datetime.now(UTC)
         first, after = (
             datetime.combine(day, datetime.min.time(), UTC) for day in (self.start_date, self.end_date + DAY)

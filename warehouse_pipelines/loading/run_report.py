@@ -128,6 +128,8 @@ class RunReport:
             absent |= self.stood.absent & {*entity.columns, entity.deletes.column}
         flag = Sent(0, 0) if entity.deletes.column in absent else missing.flag_sent
         unseen = missing.unseen(coercer.read)
+        if self.plan.mode == "backfill":
+            absent, flag, unseen = set(self.stood.absent), Sent(0, 0), dict(self.stood.unseen)
         return self.stood.after(coercer.lost, coercer.filled, absent, full=full, flag=flag, unseen=unseen)
 
     def closing(self, result: Result, incomplete: str | None) -> dict[str, Any]:

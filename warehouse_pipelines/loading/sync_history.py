@@ -186,8 +186,8 @@ def _last_full(connection: "Session", source: Source, entity: Entity) -> tuple[d
 def last_values(connection: "Session", source: Source, entity: Entity, mode: str) -> tuple[Standing, dict[str, float]]:
     """Return how the columns stood after the last run, and which share of its records had a value in each column.
 
-    The shares are of the last run of at least ``ENOUGH_RECORDS``, of the same ``mode`` if there is one. Runs that were
-    dry, limited, narrowed or replays do not count.
+    The shares are of the last run of at least ``ENOUGH_RECORDS``, of the same ``mode`` if there is one, else of no
+    backfill if there is one. Runs that were dry, limited, narrowed or replays do not count.
     """
     rows = connection.execute(
         query("last_values"),

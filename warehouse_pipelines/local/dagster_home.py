@@ -6,7 +6,8 @@ or is ``sqlite`` for files under ``DAGSTER_HOME`` (``storage_url``).
 
 Whoever is about to use Dagster calls ``prepare``. The first call migrates the storage under a lock: six runs that
 together opened a fresh folder left it broken for good (`alembic_version has more than one head`). Later calls compare
-a stamp and return, without importing Dagster. As a program, ``python -m warehouse_pipelines.local.dagster_home`` does
+a stamp and return, without importing Dagster. They ask the storage which pools have a limit: one that was lost and made
+anew has none, and all runs would read at once. As a program, ``python -m warehouse_pipelines.local.dagster_home`` does
 the same; followed by a command it only writes the configuration and becomes the command, which containers begin with.
 
 A limit is set for each pool by its name. ``concurrency.pools.default_limit`` is not used: once it is changed on
@@ -65,6 +66,8 @@ The first run waits until everything is imported. Where that took over a minute,
 ran nevertheless. ``start_timeout_seconds`` of ``dagster.yaml`` is longer, so that nobody else calls it so meanwhile.
 """
 
+LIMITED = "SELECT concurrency_key FROM concurrency_limits"
+
 LONGEST_NAME = 63
 """Bytes of a name in PostgreSQL."""
 
@@ -79,19 +82,17 @@ def prepare(home: Path | None = None, *, pools: Mapping[str, int] | None = None)
     home, wanted = _home(home)
     storage = None if wanted is None else storage_url()
     digest = _fingerprint(wanted, storage, pools)
-    there = storage is None or _create_database(storage)
-    if there and _stamp(home).get("fingerprint") == digest:
+    if _is_prepared(_stamp(home, storage), digest):
         return home
     with _locked(home):
-        before = _stamp(home) if there else {}
-        if before.get("fingerprint") == digest:
+        before = _stamp(home, storage)
+        if _is_prepared(before, digest):
             return home
         _write(home, wanted)
         limits = dict(declared_pools() if pools is None else pools)
+        known = before.get("pools", {})
         with _locked_storage(storage):
-            _migrate(
-                home, {name: limit for name, limit in limits.items() if before.get("pools", {}).get(name) != limit}
-            )
+            _migrate(home, {name: limit for name, limit in limits.items() if known.get(name) != limit})
         unfinished = home / "prepared.json.unfinished"
         unfinished.write_text(json.dumps({"fingerprint": digest, "pools": limits}, indent=1))
         unfinished.rename(home / "prepared.json")
@@ -177,18 +178,21 @@ def _write(home: Path, wanted: str | None) -> None:
         (home / "dagster.yaml").write_text(wanted)
 
 
-def _create_database(url: str) -> bool:
-    """Create the database of the storage when its server has none of this name; return whether there was one.
+def _limited_pools(url: str) -> set[str] | None:
+    """Return the pools that have a limit in the storage; None where it is not migrated, as one that was made anew.
 
-    Nobody but its owner may connect to it, and its commits are not waited for until they are on the disk: after a power
-    cut it may lack its last events, and is whole. What a sync did stands in ``orchestration.sync_history``.
+    Creates the database when its server has none of this name. Nobody but its owner may connect to it, and its commits
+    are not waited for until they are on the disk: after a power cut it may lack its last events, and is whole. What a
+    sync did stands in ``orchestration.sync_history``.
     """
     import psycopg
     from psycopg import conninfo, sql
 
     try:
-        warehouse.connect(url, application_name="warehouse-storage").close()
-        return True
+        with warehouse.connect(url, application_name="warehouse-storage") as connection:
+            return {str(row["concurrency_key"]) for row in connection.execute(LIMITED)}
+    except psycopg.errors.UndefinedTable:
+        return None
     except DatabaseUnavailable as error:
         refused, name = error.__cause__, str(conninfo.conninfo_to_dict(url).get("dbname"))
         if f'database "{name}" does not exist' not in str(refused):
@@ -203,14 +207,14 @@ def _create_database(url: str) -> bool:
             connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
             connection.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(database))
     except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):  # by another process, a moment ago
-        return True
+        return None
     except (psycopg.errors.InsufficientPrivilege, DatabaseUnavailable) as error:
         raise NotConfigured(
             f"Dagster's storage, the database {name}, is not there and cannot be created by this login "
             f"({masked(str(error).splitlines()[0])}). Let its administrator do that (CREATE DATABASE {name} OWNER "
             f"<login>), or set DAGSTER_STORAGE_URL to another database of PostgreSQL, or to {SQLITE}."
         ) from error
-    return False
+    return None
 
 
 def declared_pools() -> dict[str, int]:
@@ -254,12 +258,22 @@ def _fingerprint(configuration: str | None, storage: str | None, pools: Mapping[
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
 
-def _stamp(home: Path) -> dict[str, Any]:
+def _stamp(home: Path, storage: str | None) -> dict[str, Any]:
+    """Return what was prepared, as far as the storage, if it is in PostgreSQL, still has it."""
+    limited = None if storage is None else _limited_pools(storage)
     try:
         stamp = json.loads((home / "prepared.json").read_text())
     except (FileNotFoundError, ValueError):
         return {}
-    return stamp if isinstance(stamp, dict) else {}
+    if not isinstance(stamp, dict) or (storage is not None and limited is None):
+        return {}
+    pools = stamp.get("pools", {})
+    kept = {name: limit for name, limit in pools.items() if limited is None or name in limited}
+    return {**stamp, "pools": kept, "lost": len(kept) < len(pools)}
+
+
+def _is_prepared(stamp: Mapping[str, Any], digest: str) -> bool:
+    return stamp.get("fingerprint") == digest and not stamp["lost"]
 
 
 def _migrate(home: Path, limits: Mapping[str, int]) -> None:

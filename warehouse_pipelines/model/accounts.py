@@ -39,7 +39,7 @@ from warehouse_pipelines.model.account_settings import settings_of
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import ReadContext, ReadRequest
 from warehouse_pipelines.model.source import Credential, Source
-from warehouse_pipelines.settings import FromEnvironment, project_root, setting_name, settings
+from warehouse_pipelines.settings import FromEnvironment, optional_text, project_root, setting_name, settings
 
 T = TypeVar("T")
 
@@ -59,21 +59,22 @@ class Account(NamedTuple):
 
 
 def accounts_file() -> Path:
-    """Return the file, whether or not it is there; ``WAREHOUSE_ACCOUNTS_FILE`` names another one."""
+    """Return the file, whether or not it is there; ``WAREHOUSE_ACCOUNTS_FILE`` names another one, which must be."""
     return settings().warehouse_accounts_file or project_root() / "config" / "accounts.toml"
 
 
 def with_accounts(sources: Sequence[Source]) -> tuple[Source, ...]:
     """Return the sources, and behind them those of the accounts that the file declares.
 
-    Raises ``NotConfigured`` that names the file and what of it cannot be used.
+    Raises ``NotConfigured`` that names the file and what of it cannot be used, and for a file that cannot be read.
     """
     file = accounts_file()
-    if not file.is_file():
+    text = optional_text(file, "WAREHOUSE_ACCOUNTS_FILE")
+    if text is None:
         return tuple(sources)
     try:
-        written = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        written = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise NotConfigured(f"{file} is no TOML: {error}") from error
     return expanded(sources, _accounts(file, written, sources))
 

@@ -40,7 +40,7 @@ from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.model.entity import BOOKKEEPING, Column, Entity
 from warehouse_pipelines.model.rules import KINDS, Kind
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.settings import project_root, settings, sql_folder
+from warehouse_pipelines.settings import optional_text, project_root, settings, sql_folder
 
 Action = Literal["map", "add", "hash", "drop", "rename"]
 ACTIONS: tuple[Action, ...] = ("map", "add", "hash", "drop", "rename")
@@ -65,17 +65,19 @@ class Change(NamedTuple):
 
 
 def columns_file() -> Path:
-    """Return the file, whether or not it is there; ``WAREHOUSE_COLUMNS_FILE`` names another one."""
+    """Return the file, whether or not it is there; ``WAREHOUSE_COLUMNS_FILE`` names another one, which must be."""
     return settings().warehouse_columns_file or project_root() / "config" / "columns.toml"
 
 
 def configured(sources: Sequence[Source]) -> tuple[Source, ...]:
     """Return the sources with the columns of this installation.
 
-    Raises ``NotConfigured`` that names file, line and table of the first word that cannot be used.
+    Raises ``NotConfigured`` that names file, line and table of the first word that cannot be used, and for a file that
+    cannot be read: what it hashes would be loaded in clear.
     """
     file = columns_file()
-    return read(file, file.read_text(encoding="utf-8"), sources) if file.is_file() else tuple(sources)
+    text = optional_text(file, "WAREHOUSE_COLUMNS_FILE")
+    return tuple(sources) if text is None else read(file, text, sources)
 
 
 def read(file: Path, text: str, sources: Sequence[Source]) -> tuple[Source, ...]:

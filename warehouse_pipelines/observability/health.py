@@ -23,14 +23,14 @@ settings are missing or cannot be used is unhealthy.
 """
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.observability.judged import judged
+from warehouse_pipelines.observability.judged import judged, undeclared
 from warehouse_pipelines.observability.lost_values import Standing
 from warehouse_pipelines.queries import query
 
@@ -138,11 +138,23 @@ def judge(
 ) -> list[Health]:
     """Return the health of every entity of ``sources``, in their order. The clock is the database's.
 
+    ``sources`` are all that this program has; behind them come the accounts that are not declared any more.
+
     Raises ``DatabaseUnavailable``.
     """
     sources, rules = tuple(sources), frozenset(rules)
+    with warehouse.session(url) as session:
+        lost = undeclared(session, sources)
+    by_name = {source.name: source for source in sources}
+    accounts = (
+        replace(by_name[crm], name=name, vendor=crm, account=name.removeprefix(f"{crm}_"))
+        for name, crm in lost.items()
+        if crm in by_name
+    )
     entities = [
-        (source, entity, *limits(entity, hours, expected_hours)) for source in sources for entity in source.entities
+        (source, entity, *limits(entity, hours, expected_hours))
+        for source in (*sources, *accounts)
+        for entity in source.entities
     ]
     asked = {
         "crms": [source.name for source, *_ in entities],

@@ -4,7 +4,9 @@ A value is *lost* when the record has it and it cannot be read as the column's k
 has it still. A column is *absent* when it was filled the last time and no record has its member any more, not even as
 null. Its stored values are kept until a full read finds the member again, the column's path is changed, or a run with
 ``--force`` empties it; if a later record of the run has the member, rows whose record lacks it are emptied. The
-vendor's deleted flag is such a column too (``archived``, or ``deleted_at`` where a time is the flag).
+vendor's deleted flag is such a column too (``archived``, or ``deleted_at`` where a time is the flag). A backfill keeps
+the values that its records lack and adds nothing to what is absent: months from before a field existed say nothing of
+what the vendor sends now.
 
 In ``performance_metrics`` of each run:
 

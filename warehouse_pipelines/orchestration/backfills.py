@@ -3,6 +3,10 @@
 The assets have no partitions, so that one click is a delta. A job of assets takes its partitions from them alone: with
 a partitioned configuration the UI of Dagster 1.13 shows it without any, and starts it without one. Therefore each of
 these jobs is one op, which loads its table and says so to the asset.
+
+Months of one entity run one after the other, because only one run may load it: they have its ``TAG``, of which
+``dagster.yaml`` starts one run at a time. A scheduled sync of the entity has the tag as well while a month is being
+read, and goes before the next month (``after_the_month``).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +20,13 @@ from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.asset_facts import key_of, metadata
 from warehouse_pipelines.orchestration.assets import step_key
 from warehouse_pipelines.orchestration.io_manager import load
+
+TAG = "warehouse/backfill"
+
+
+def after_the_month(source: Source, entity: Entity) -> dict[str, str]:
+    """Return the tags of a sync that waits in the queue for the month that is being read, and before the next one."""
+    return {TAG: f"{source.name} {entity.name}", "dagster/priority": "1"}
 
 
 def jobs(sources: Sequence[Source], url: Callable[[], str]) -> Iterator[dg.JobDefinition]:
@@ -62,7 +73,11 @@ def job(source: Source, entity: Entity, since: date, url: Callable[[], str]) -> 
         name=f"backfill_{source.name}_{entity.name}",
         description=about,
         config=month,
-        tags={"warehouse/crm": source.name, "warehouse/sync_type": entity.name},
+        tags={
+            "warehouse/crm": source.name,
+            "warehouse/sync_type": entity.name,
+            TAG: f"{source.name} {entity.name}",
+        },
     )
     def made() -> None:
         read_again.alias(step_key(entity))()

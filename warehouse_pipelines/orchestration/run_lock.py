@@ -16,7 +16,8 @@ Decided:
   dead in its first ``SETTLING_SECONDS``, unless the run is younger than the server.
 - A run without the tag (an older version's, or one that could not reach the warehouse) is dead when its last history
   row was closed because its process had died, or when nothing was heard of it for ``BEGIN_SECONDS`` after its start:
-  its process died before it had the lock. Otherwise it is left alone.
+  its process died before it had the lock. So it is when it was created so long ago and never submitted: whoever created
+  it, the webserver or the daemon, died between the two. Otherwise it is left alone.
 
 ``executor`` is Dagster's in-process executor, doing this for the runs of the daemon and the UI. The command line holds
 the lock itself (``commands.runner``), where a run also gives up waiting and is cancelled by an interrupt.
@@ -27,7 +28,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,8 @@ PING_SECONDS = 5.0
 SETTLING_SECONDS = 30.0
 
 BEGIN_SECONDS = 600.0
-"""After its start a run stores the next event within a second, whichever executor it has."""
+"""After its start a run stores the next event within a second, whichever executor it has. One that was created is
+submitted at once."""
 
 LOOK_SECONDS = 5.0
 """How often a run that waits for a slot looks for dead runs that hold one."""
@@ -74,6 +76,8 @@ LAUNCHED = [
     dg.DagsterRunStatus.CANCELING,
 ]
 """Runs that have a process or had one; a queued run has none yet."""
+
+NEVER_SUBMITTED = "it was created and never submitted, so nothing was read; whatever created it died"
 
 _held: set[str] = set()
 """The runs whose lock is held by this process."""
@@ -212,8 +216,10 @@ def _dead(session: "Session", records: Iterable[dg.RunRecord]) -> list[dg.RunRec
 
 
 def _never_began(instance: dg.DagsterInstance, session: "Session", record: dg.RunRecord) -> bool:
-    """Return whether a run that has no lock of its own started long ago and did nothing since."""
+    """Return whether a run that has no lock of its own was created or started long ago, and nothing came of it."""
     run = record.dagster_run
+    if run.status == dg.DagsterRunStatus.NOT_STARTED and run.tags.get(TAG) != tag(session, run.run_id):
+        return datetime.now(UTC) - record.create_timestamp.astimezone(UTC) > timedelta(seconds=BEGIN_SECONDS)
     late = record.start_time is not None and time.time() - record.start_time > BEGIN_SECONDS
     if not late or run.status != dg.DagsterRunStatus.STARTED or run.tags.get(TAG) == tag(session, run.run_id):
         return False
@@ -236,10 +242,11 @@ def _without_process(session: "Session", ended: Iterable[dg.RunRecord]) -> list[
 def _close(instance: dg.DagsterInstance, run: dg.DagsterRun, url: str) -> bool:
     from warehouse_pipelines.loading import sync_history
 
-    message = sync_history.DIED
     now = instance.get_run_by_id(run.run_id)
     if now is None or now.is_finished:  # it ended by itself since it was listed, or another command was faster
         return False
+    created_only = now.status == dg.DagsterRunStatus.NOT_STARTED and TAG not in now.tags
+    message = NEVER_SUBMITTED if created_only else sync_history.DIED
     if now.status == dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, message)
         sync_history.close_run(url, run.run_id, message, sync_history.CANCELLED)

@@ -25,6 +25,7 @@ from warehouse_pipelines.loading import sync_schedule
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.asset_facts import key_of
+from warehouse_pipelines.orchestration.backfills import after_the_month
 from warehouse_pipelines.orchestration.checks import at_once
 from warehouse_pipelines.orchestration.dagster_facts import is_on, states_by_name
 from warehouse_pipelines.orchestration.schedules import being_synced, job_name
@@ -136,6 +137,8 @@ def _look_at(
         return state, None, ""
     if busy := being_synced(instance, source).get(entity.name):
         return state, None, f"{row['name']}: {busy}"
+    months = being_synced(instance, source, backfills=True)
+    turn = after_the_month(source, entity) if entity.name in months else {}
     key = _key(row, due)
     options = sync_schedule.run_options(row["mode"], now.date())
     request = dg.RunRequest(
@@ -144,7 +147,7 @@ def _look_at(
         asset_selection=[key_of(entity.table)],
         asset_check_keys=at_once(entity),
         run_config={"resources": {"sync": {"config": options}}} if options else None,
-        tags={ROW_TAG: key, "warehouse/schedule": row["name"]},
+        tags={ROW_TAG: key, "warehouse/schedule": row["name"], **turn},
     )
     return state, request, ""
 

@@ -6,7 +6,9 @@ the CRM has places for them beside its unfinished runs. What is likely to have n
 (``probes``), and needs a run only if that finds something. The CRMs fire at different minutes of the hour, so that few
 of them run at once. A tick leaves out what is switched off (``loading.sync_schedule``), what an unfinished run has
 still to sync, and what need not be polled yet because its webhooks deliver (``loading.webhook_cadence``); it says so in
-its log and in a tag of the run. A tick that cannot ask the warehouse fails, so that whoever watches ticks hears of it.
+its log and in a tag of the run. An entity of which a backfill reads a month has a run of its own, which waits for the
+month and not for the whole backfill. A tick that cannot ask the warehouse fails, so that whoever watches ticks hears of
+it.
 
 A schedule's default is *running* as soon as some of the CRM's settings are there and *stopped* until then. While one is
 missing or cannot be used, it skips and says which; the rule `crm_settings` of alerts tells of that.
@@ -27,6 +29,7 @@ from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration import probes
 from warehouse_pipelines.orchestration.asset_facts import key_of
 from warehouse_pipelines.orchestration.assets import step_key
+from warehouse_pipelines.orchestration.backfills import after_the_month
 from warehouse_pipelines.orchestration.checks import at_once, hourly, worth_a_run
 from warehouse_pipelines.orchestration.run_lock import LAUNCHED
 from warehouse_pipelines.orchestration.ticks import told_plainly
@@ -167,29 +170,34 @@ def schedule(
             left_out |= dict.fromkeys(sync_schedule.switched_off(connection, source), "switched off")
             going = being_synced(context.instance, source)
             left_out |= going
+            months = being_synced(context.instance, source, backfills=True)
             due = [entity for entity in entities if entity.name not in left_out]
             if due:
                 sync_schedule.note(connection, source, due, context.scheduled_execution_time)
             # A run of the CRM that is unfinished may need the vendor's whole pool.
-            probed = probes.probe(context.instance, connection, source, due, url()) if due and not going else []
+            probed = (
+                probes.probe(context.instance, connection, source, due, url()) if due and not (going or months) else []
+            )
             left_out |= {entity.name: "nothing is new" for entity in probed}
-            due = [entity for entity in due if entity.name not in left_out]
+            waiting = [entity for entity in due if entity.name in months]
+            due = [entity for entity in due if entity.name not in {*left_out, *months}]
             # More runs than the pool has places would wait for one of them, each as a started run.
-            most = max(1, source.pool - len(set(going.values())))
-            parts = run_parts(connection, source, due, most, WORTH_SECONDS)
+            most = max(1, source.pool - len({*going.values(), *months.values()}))
+            parts = run_parts(connection, source, due, most, WORTH_SECONDS) if due else []
         reasons = "; ".join(f"{entity.name}: {left_out[entity.name]}" for entity in entities if entity.name in left_out)
-        if not due:
+        if not due and not waiting:
             yield dg.SkipReason(f"no run is needed: {reasons}")
             return
         if reasons:
             context.log.info("left out: %s", reasons)
-        for part in parts:
+        for part in [*parts, *([entity] for entity in waiting)]:
+            turn = after_the_month(source, part[0]) if part[0] in waiting else {}
             yield dg.RunRequest(
                 # Without a key, Dagster takes another run of this tick for this one, also when it resumes the tick.
                 run_key=" ".join(entity.name for entity in part),
                 asset_selection=[key_of(entity.table) for entity in part],
                 asset_check_keys=[check for entity in part for check in at_once(entity)],
-                tags={"warehouse/left_out": reasons} if reasons else None,
+                tags={**turn, **({"warehouse/left_out": reasons} if reasons else {})},
             )
 
     return dg.ScheduleDefinition(
@@ -203,15 +211,19 @@ def schedule(
     )
 
 
-def being_synced(instance: dg.DagsterInstance, source: Source) -> dict[str, str]:
+def being_synced(instance: dg.DagsterInstance, source: Source, *, backfills: bool = False) -> dict[str, str]:
     """Return the names of the entities that an unfinished run still has to sync, with which run it is.
 
-    What such a run has done already does not count: a long read of one entity keeps no other waiting.
+    What such a run has done already does not count: a long read of one entity keeps no other waiting. Months of
+    ``backfills`` are asked for apart, and those that are queued do not count: they may wait for hours.
     """
     names = {key_of(entity.table): entity.name for entity in source.entities}
     steps = {entity.name: step_key(entity) for entity in source.entities}
     busy: dict[str, str] = {}
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+        of_backfill = run.job_name.startswith("backfill_")
+        if of_backfill != backfills or (of_backfill and run.status == dg.DagsterRunStatus.QUEUED):
+            continue
         if run.asset_selection is not None:
             meant = {names[key] for key in run.asset_selection if key in names}
         elif run.tags.get("warehouse/crm") == source.name:

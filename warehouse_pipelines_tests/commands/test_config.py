@@ -24,9 +24,11 @@ def shown_config(*words: str) -> tuple[dict[str, tuple[str, str]], dict[str, Any
     return {one["setting"]: (one["value"], one["from"]) for one in found["settings"]}, found["sizes"]
 
 
-def test_config_show_prints_the_three_sizes() -> None:
+def test_config_show_prints_the_three_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page, a chunk, and what is merged at a time, which is the chunk."""
+    monkeypatch.setenv("WAREHOUSE_ALLOWED_HOSTS", "[/x]")
     text = warehouse("config", "show").stdout
+    assert "[/x]" in text, "a bracket is no markup of the table"
     for size in ("API page size", "hubspot 100", "callrail 250", "stream chunk", "load sub-batch", "5,000"):
         assert size in text
     _, sizes = shown_config("show")

@@ -209,7 +209,8 @@ def test_what_is_written_to_the_file_can_be_used_is_not_proposed_again_and_leave
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "config" / "columns.toml"
-    monkeypatch.setenv("WAREHOUSE_COLUMNS_FILE", str(file))
+    monkeypatch.setattr(column_config, "project_root", lambda: tmp_path)
+    monkeypatch.delenv("WAREHOUSE_COLUMNS_FILE")
     source = source_of(*RECORDS)
     assert discover.write(source, propose(source), [source], least=20) == 7
     before = file.read_text()

@@ -65,15 +65,16 @@ def test_a_schedule_is_added_and_removed(warehouse: str) -> None:
     added = schedule("add", "callrail", "calls", "--mode", "full", "--cron", "0 2 * * 0")
     assert added.stdout == "Added: callrail calls full 0 2 * * 0\n"
     assert "already" in schedule("add", "callrail", "calls", "--mode", "full", "--cron", "0 2 * * 0").output
-    assert schedule("add", "callrail", "tags", "--every", "6h", "--name", "often").exit_code == 0
+    assert schedule("add", "callrail", "tags", "--every", "6h", "--name", "often [/x]").exit_code == 0
     lines = schedule("list", "callrail").stdout
+    assert "(often [/x])" in lines, "a bracket is no markup of the table"
     assert "0 2 * * 0" in lines
     assert "6 hours" in lines
     assert schedule("off", "callrail", "calls", "--mode", "full").stdout == "Switched off: callrail calls\n"
     assert off(warehouse) == set()
-    for name in ("callrail calls full 0 2 * * 0", "often"):
+    for name in ("callrail calls full 0 2 * * 0", "often [/x]"):
         assert schedule("remove", name).exit_code == 0
-    assert schedule("remove", "often").exit_code == 2
+    assert schedule("remove", "often [/x]").exit_code == 2
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,7 @@ def test_a_wrong_date_names_the_format(fake: type[FakeJobs], wrong: str) -> None
         (["backfill", "callrail", "tags", "--from", "2025-01-01", "--to", "2025-01-02"], ["cannot be asked by date"]),
         (["backfill", "callrail", "calls", "--from", "1970-01-01", "--to", "1970-01-02"], ["keeps calls for"]),
         (["backfill", "callrail", "calls", "--from", "2924-01-01", "--to", "2924-01-02"], ["is in the future"]),
+        (["backfill", "callrail", "calls", "--from", "2025-01-01", "--to", "9999-12-31"], ["name an earlier one"]),
         (["status", "--crm", "nosuch"], ["No such CRM"]),
         (["check", "nosuch"], ["No such CRM"]),
         (["replay", "nosuch"], ["No such CRM"]),

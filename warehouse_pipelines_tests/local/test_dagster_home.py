@@ -274,6 +274,22 @@ def test_a_login_that_may_not_create_it_is_told_both_ways_out(
     assert "sqlite" in said
 
 
+def test_a_storage_that_was_made_anew_or_lost_a_limit_has_the_limits_again(
+    default_url: str, tmp_path: Path, test_server: Server
+) -> None:
+    pools = {"a_api": 2, "b_api": 3}
+    dagster_home.prepare(tmp_path, pools=pools)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        instance.event_log_storage.set_concurrency_slots("a_api", 7)
+        instance.event_log_storage.delete_concurrency_limit("b_api")
+    dagster_home.prepare(tmp_path, pools=pools)
+    assert limits(tmp_path) == {"a_api": 7, "b_api": 3}, "one that was set by hand stays"
+    test_server.drop_database(name_of(default_url))
+    test_server.create_database(name_of(default_url))
+    dagster_home.prepare(tmp_path, pools=pools)
+    assert limits(tmp_path) == pools
+
+
 @pytest.mark.slow("the same in other circumstances")
 def test_the_embedded_server_has_a_database_dagster_and_makes_it_again(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

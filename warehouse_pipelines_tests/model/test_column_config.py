@@ -42,9 +42,24 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
     return written
 
 
-def test_without_the_file_the_sources_are_as_declared() -> None:
+def test_without_the_file_the_sources_are_as_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(column_config, "project_root", lambda: tmp_path)
+    monkeypatch.delenv("WAREHOUSE_COLUMNS_FILE")
     assert column_config.configured(DECLARED) == DECLARED
     assert [source.entities for source in SOURCES] == [source.entities for source in DECLARED]
+
+
+def test_a_file_that_is_named_and_absent_stops_everything_that_would_load_in_clear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_COLUMNS_FILE", str(tmp_path / "mien.toml"))
+    with pytest.raises(NotConfigured, match=r"WAREHOUSE_COLUMNS_FILE names .*mien.toml, which cannot be read"):
+        column_config.configured(DECLARED)
+    monkeypatch.delenv("WAREHOUSE_COLUMNS_FILE")
+    monkeypatch.setattr(column_config, "project_root", lambda: tmp_path)
+    (tmp_path / "config" / "columns.toml").mkdir(parents=True)  # what Docker makes of a file that it does not find
+    with pytest.raises(NotConfigured, match="IsADirectoryError"):
+        column_config.configured(DECLARED)
 
 
 def test_each_word_changes_its_column_and_nothing_else(configure: Configure) -> None:

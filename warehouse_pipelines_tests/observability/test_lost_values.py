@@ -3,12 +3,14 @@
 import itertools
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from warehouse_pipelines.loading import resource
-from warehouse_pipelines.loading.options import Result
+from warehouse_pipelines.loading.options import Purpose, Result
+from warehouse_pipelines.model.reading import Window
 from warehouse_pipelines.observability import health
 from warehouse_pipelines.observability.lost_values import Loss, Standing
 from warehouse_pipelines.orchestration import checks
@@ -275,6 +277,24 @@ def test_what_is_emptied_counts_once_and_a_newer_row_stays(fake: FakeSource, mon
     assert result.metrics["older"] == 1, "that of 4 is older too, and its row is emptied"
     assert {key: row["name"] for (key,), row in fake.rows().items() if row["name"]} == {"3": "newer", "49": "here"}
     assert problems(fake) == ()
+
+
+def test_a_backfill_of_before_a_field_existed_keeps_its_values_and_says_nothing_of_it(fake: FakeSource) -> None:
+    months = Purpose.backfill(Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)))
+    fake.sync(things(30))
+    old = without(things(30), "amount")
+    result = fake.sync(old, purpose=months)
+    assert (result.mode, result.status, result.reason) == ("backfill", "success", None)
+    assert len(kept(fake, "amount")) == 30
+    assert problems(fake) == ()
+    assert fake.sync(without(things(15), "amount"), purpose=months).status == "success"
+    assert metrics(fake)["columns_unseen"] == {}, "of these the next delta has none of its own"
+    # What the vendor sends now is judged as before, whatever backfills found.
+    assert fake.sync(old, full=True).status == "partial"
+    stood = problems(fake)
+    assert "no longer sent, values kept: amount" in stood
+    fake.sync(things(30), purpose=months)
+    assert problems(fake) == stood, "a full read ends it"
 
 
 def test_a_column_that_is_back_in_a_delta_is_shown_until_a_full_read(fake: FakeSource) -> None:

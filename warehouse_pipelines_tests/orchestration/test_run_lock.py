@@ -5,12 +5,16 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 import psycopg
 import pytest
+import sqlalchemy as sa
 from dagster._core.events import DagsterEvent
 from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.runs.schema import RunsTable
 from dagster._core.test_utils import create_run_for_test
 from dagster._core.utils import make_new_run_id
 
@@ -176,6 +180,26 @@ def test_a_run_that_died_between_its_start_and_its_lock_is_closed(instance: dg.D
     instance.report_engine_event("Executing steps in process", run)
     assert run_lock.close_dead_runs(instance, bare_url) == [dead]
     assert [status(instance, run_id) for run_id in (just_now, working)] == [STARTED, STARTED]
+
+
+def test_a_run_that_was_created_long_ago_and_never_submitted_is_closed(
+    instance: dg.DagsterInstance, bare_url: str
+) -> None:
+    """Else the schedules leave its entities out for ever."""
+    dead, of_a_command, just_now = (
+        started(instance, url, status=dg.DagsterRunStatus.NOT_STARTED) for url in (None, bare_url, None)
+    )
+    runs: Any = instance.run_storage
+    with runs.connect() as storage:
+        storage.execute(
+            sa.update(RunsTable)
+            .where(RunsTable.c.run_id != just_now)
+            .values(create_timestamp=datetime(2026, 1, 1, tzinfo=UTC))
+        )
+    with run_lock.RunLock(bare_url, of_a_command):
+        assert run_lock.close_dead_runs(instance, bare_url) == [dead]
+    assert status(instance, dead) == FAILURE
+    assert {status(instance, one) for one in (of_a_command, just_now)} == {dg.DagsterRunStatus.NOT_STARTED}
 
 
 @pytest.mark.slow("the same in other circumstances")

@@ -24,6 +24,7 @@ from warehouse_pipelines.definitions import defs
 from warehouse_pipelines.loading import sync_schedule
 from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.orchestration import schedule_rows
+from warehouse_pipelines.orchestration.backfills import TAG
 from warehouse_pipelines.orchestration.schedules import schedules
 from warehouse_pipelines.orchestration.ticks import TickFailed
 from warehouse_pipelines.schema.migrate import engine
@@ -112,6 +113,9 @@ def test_a_row_waits_while_its_entity_is_synced(instance: dg.DagsterInstance, ur
     assert look(instance, url, NOON) == []
     instance.wipe()
     assert len(look(instance, url, NOON + timedelta(hours=2))) == 1
+    create_run_for_test(instance, job_name="backfill_store_gadgets", tags=tags, status=dg.DagsterRunStatus.STARTED)
+    [asked] = look(instance, url, NOON + timedelta(hours=2))
+    assert asked.tags[TAG] == "store gadgets", "it waits in the queue for the month that is read, not for the last one"
 
 
 def test_of_times_that_went_by_one_is_made_up_for(instance: dg.DagsterInstance, url: str) -> None:

@@ -11,16 +11,22 @@ from typing import Any
 import dagster as dg
 import pytest
 import sqlalchemy as sa
+import yaml
 from dagster._core.execution.plan.objects import StepSuccessData
+from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.tags import RUN_KEY_TAG, SCHEDULE_NAME_TAG, SCHEDULED_EXECUTION_TIME_TAG
 from dagster._core.test_utils import create_run_for_test
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._scheduler.scheduler import _get_existing_run_for_request
+from dagster._utils.tags import TagConcurrencyLimitsCounter
 
-from warehouse_pipelines import warehouse
+from warehouse_pipelines import settings, warehouse
 from warehouse_pipelines.definitions import build_definitions, defs
 from warehouse_pipelines.loading import sync_schedule
 from warehouse_pipelines.loading.sync_schedule import dagster_name
 from warehouse_pipelines.model.cadence import Cadence
+from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.orchestration.backfills import TAG, after_the_month
 from warehouse_pipelines.orchestration.schedules import UNFINISHED, cron, schedule
 from warehouse_pipelines.orchestration.ticks import TickFailed
 from warehouse_pipelines.schema.migrate import engine
@@ -299,6 +305,54 @@ def test_what_another_run_has_still_to_sync_is_left_out(
         assert made.run_id in (asked.skip_message or "")
     else:
         assert asked_for(asked) == {"part", "thing", "gadget"} - busy
+
+
+def backfill_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> None:
+    """Make a run of a month of things."""
+    location = InProcessCodeLocationOrigin(LoadableTargetOrigin(python_file="here.py"), location_name="warehouse")
+    origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), "backfill_store_things")
+    create_run_for_test(
+        instance, job_name="backfill_store_things", status=status, remote_job_origin=origin,
+        tags={"warehouse/crm": "store", "warehouse/sync_type": "things", TAG: "store things"},
+    )  # fmt: skip
+
+
+def test_a_sync_waits_for_the_month_that_a_backfill_reads_and_goes_before_those_that_are_queued(
+    instance: dg.DagsterInstance, url: str
+) -> None:
+    def asked() -> list[tuple[set[str], str | None]]:
+        with dg.build_schedule_context(instance=instance, scheduled_execution_time=NOON) as context:
+            found = schedule(STORE, record_store.ENTITIES, lambda: url).evaluate_tick(context).run_requests or ()
+        assert all((TAG in one.tags) == (one.tags.get("dagster/priority") == "1") for one in found)
+        return [(asked_for(one), one.tags.get(TAG)) for one in found]
+
+    backfill_run(instance, dg.DagsterRunStatus.QUEUED)
+    assert asked() == [({"part", "thing", "gadget"}, None)]
+    backfill_run(instance, dg.DagsterRunStatus.STARTED)
+    assert asked() == [({"part", "gadget"}, None), ({"thing"}, "store things")]
+    create_run_for_test(
+        instance, job_name="sync_store_all", status=dg.DagsterRunStatus.STARTING, tags={TAG: "store things"},
+        asset_selection=frozenset({dg.AssetKey("store_thing")}),
+    )  # fmt: skip
+    assert asked() == [({"part", "gadget"}, None)], "one waits already"
+
+
+def test_of_the_runs_that_load_one_entity_for_a_backfill_one_is_started_at_a_time() -> None:
+    limits = yaml.safe_load((settings.project_root() / "dagster.yaml").read_text())["concurrency"]["runs"]
+
+    def month(job: str) -> dg.DagsterRun:
+        return dg.DagsterRun(job, tags={**defs.resolve_job_def(job).run_tags, "dagster/backfill": "a"})
+
+    def sync_of(source: Source, name: str) -> dg.DagsterRun:
+        [entity] = [one for one in source.entities if one.name == name]
+        return dg.DagsterRun(f"sync_{source.name}_all", tags=after_the_month(source, entity))
+
+    [callrail] = [source for source in SOURCES if source.name == "callrail"]
+    going = TagConcurrencyLimitsCounter(limits["tag_concurrency_limits"], [month("backfill_callrail_calls")])
+    assert going.is_blocked(month("backfill_callrail_calls"))
+    assert going.is_blocked(sync_of(callrail, "calls"))
+    assert not going.is_blocked(month("backfill_callrail_text_messages"))
+    assert not going.is_blocked(dg.DagsterRun("sync_callrail_calls"))
 
 
 def test_what_another_run_has_synced_already_is_due_again(instance: dg.DagsterInstance, url: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
@@ -193,13 +194,18 @@ def test_the_overview_says_once_which_settings_of_a_crm_cannot_be_used(serve: Se
     async def standings() -> list[CrmStanding]:
         return [CrmStanding(source, entities)]
 
-    former, serve.app.state.standings = serve.app.state.standings, Kept(standings, 60)
+    async def healths() -> dict[tuple[str, str], Health]:
+        lost = replace(entities[0].health, crm="hubspot_west", settings_problem="hubspot_west is not declared")
+        return {(one.crm, one.sync_type): one for one in (lost, replace(lost, sync_type="companies"))}
+
+    former = serve.app.state.standings, serve.app.state.health
+    serve.app.state.standings, serve.app.state.health = Kept(standings, 60), Kept(healths, 60)
     try:
         page = viewer.get("/").text
     finally:
-        serve.app.state.standings = former
+        serve.app.state.standings, serve.app.state.health = former
     needs = page[page.index('id="needs"') : page.index('class="crms"')]
-    assert needs.count(problem) == 1
+    assert needs.count(problem) == needs.count("hubspot_west is not declared") == 1
 
 
 def test_a_stranger_who_asks_for_the_status_often_is_told_what_is_kept(serve: Serving) -> None:

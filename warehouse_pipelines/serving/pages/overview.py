@@ -11,6 +11,7 @@ from warehouse_pipelines.serving.guard import visitor
 from warehouse_pipelines.serving.pages.render import render
 from warehouse_pipelines.serving.pages.standing import KINDS
 from warehouse_pipelines.serving.rights import Right, needs
+from warehouse_pipelines.sources import SOURCES
 
 routes = guard.router()
 
@@ -19,16 +20,19 @@ routes = guard.router()
 @needs(Right.STATUS_READ)
 async def show_overview(request: Request) -> Response:
     """Show how every CRM does: the one sentence first, then what needs a person, then all of it."""
-    crms = await request.app.state.standings.now()
+    crms, healths = await request.app.state.standings.now(), await request.app.state.health.now()
+    declared = {source.name for source in SOURCES}
+    lost = {one.crm: one.settings_problem for one in healths.values() if one.crm not in declared}
     async with request.app.state.pool.session(visitor(request), reads=True) as session:
         alerts = await (await session.execute(query("pages_alerts"))).fetchall()
     judged = [crm for crm in crms if crm.judged]
     entities = [one for crm in judged for one in crm.entities]
+    unusable = {one.source.title: one.health.settings_problem for one in entities if one.health.settings_problem}
     return render(
         request, "overview.html", crms=judged, alerts=alerts, entities=entities,
         absent=[crm.source for crm in crms if not crm.judged],
         ill=[one for one in entities if one.health.problems],
-        unusable={one.source.title: one.health.settings_problem for one in entities if one.health.settings_problem},
+        unusable=unusable | lost, lost=lost,
         pending=sum(one.health.pending for one in entities),
         kinds=KINDS, shown=lambda error: redacted(masked(error)),
     )  # fmt: skip

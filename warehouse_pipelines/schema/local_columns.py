@@ -22,7 +22,7 @@ from warehouse_pipelines.model.column_texts import RENAMED
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.schema import online
+from warehouse_pipelines.schema import online, scripts
 from warehouse_pipelines.schema.tables import index_name
 
 if TYPE_CHECKING:
@@ -68,12 +68,12 @@ def rename(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
 def _rename(connection: sa.Connection, entity: Entity, old: str, new: str) -> str:
     table = _identifier(entity.table).as_string()
     names = [sql.Identifier(name).as_string() for name in (old, new)]
-    connection.exec_driver_sql(f"ALTER TABLE {table} RENAME COLUMN {names[0]} TO {names[1]}")
+    scripts.run(connection, f"ALTER TABLE {table} RENAME COLUMN {names[0]} TO {names[1]}")
     before, after = (
         sql.Identifier(entity.schema, index_name(entity.table_name, old)),
         sql.Identifier(index_name(entity.table_name, new)),
     )
-    connection.exec_driver_sql(f"ALTER INDEX IF EXISTS {before.as_string()} RENAME TO {after.as_string()}")
+    scripts.run(connection, f"ALTER INDEX IF EXISTS {before.as_string()} RENAME TO {after.as_string()}")
     return f"column {entity.table}.{old} renamed to {new} (config/columns.toml)"
 
 
@@ -222,7 +222,7 @@ def _has_clear(connection: sa.Connection, entity: Entity, name: str) -> bool:
     statement = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} !~ {})").format(
         _identifier(entity.table), sql.Identifier(name), sql.Literal(f"^{HASH.pattern}$")
     )
-    return bool(connection.exec_driver_sql(statement.as_string()).scalar())
+    return bool(scripts.run(connection, statement.as_string()).scalar())
 
 
 def _dropped(entity: Entity) -> set[str]:

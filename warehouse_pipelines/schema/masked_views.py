@@ -19,6 +19,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
+from warehouse_pipelines.schema import scripts
 from warehouse_pipelines.schema.comments import Name
 from warehouse_pipelines.schema.masks import mask_of, quoted
 from warehouse_pipelines.schema.readable import Relation
@@ -86,15 +87,15 @@ def align(connection: sa.Connection, views: Sequence[View]) -> list[str]:
     left = sorted(there.keys() - {view.name for view in views})
     changed = [view for view in views if there.get(view.name) != view.hash]
     if left:
-        _run(connection, f"DROP VIEW {_identifiers(left)}")
+        scripts.run(connection, f"DROP VIEW {_identifiers(left)}")
     new = [view for view in changed if view.name not in there]
     if new:
-        _run(connection, "\n".join(f"{_create(view)};" for view in new))
+        scripts.run(connection, "\n".join(f"{_create(view)};" for view in new))
     for view in changed:
         if view.name in there:
             _replace(connection, view)
     if changed:
-        _run(connection, f"GRANT SELECT ON {_identifiers(view.name for view in changed)} TO {MASKED}")
+        scripts.run(connection, f"GRANT SELECT ON {_identifiers(view.name for view in changed)} TO {MASKED}")
     counts = ((len(changed), "made"), (len(left), "dropped"))
     said = [f"{count} {what}" for count, what in counts if count]
     return [f"masked views: {', '.join(said)}"] if said else []
@@ -103,7 +104,7 @@ def align(connection: sa.Connection, views: Sequence[View]) -> list[str]:
 def drop(connection: sa.Connection) -> None:
     """Drop the views; they would keep their tables from being changed."""
     if names := [row.name for row in _ours(connection)]:
-        _run(connection, f"DROP VIEW {_identifiers(names)}")
+        scripts.run(connection, f"DROP VIEW {_identifiers(names)}")
 
 
 def give_to_their_owner(connection: sa.Connection) -> None:
@@ -113,7 +114,7 @@ def give_to_their_owner(connection: sa.Connection) -> None:
     """
     for row in _ours(connection):
         if row.owner != MASKING:
-            _run(connection, f"ALTER VIEW {_identifiers([row.name])} OWNER TO {MASKING}")
+            scripts.run(connection, f"ALTER VIEW {_identifiers([row.name])} OWNER TO {MASKING}")
 
 
 def _ours(connection: sa.Connection) -> Sequence[sa.Row[tuple[str, str, str]]]:
@@ -141,13 +142,8 @@ def _replace(connection: sa.Connection, view: View) -> None:
     """Replace a view in place, which succeeds if its columns stay and others come behind them; else make it anew."""
     try:
         with connection.begin_nested():
-            _run(connection, _create(view))
+            scripts.run(connection, _create(view))
     except sa.exc.DBAPIError as error:
         if not isinstance(error.orig, psycopg.errors.InvalidTableDefinition):
             raise
-        _run(connection, f"DROP VIEW {_identifiers([view.name])}; {_create(view)}")
-
-
-def _run(connection: sa.Connection, statements: str) -> None:
-    # Without parameters, so that % means itself.
-    connection.execution_options(no_parameters=True).exec_driver_sql(statements)
+        scripts.run(connection, f"DROP VIEW {_identifiers([view.name])}; {_create(view)}")

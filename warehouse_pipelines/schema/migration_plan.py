@@ -238,11 +238,14 @@ def plan_on(url: str, copy: str) -> Plan:
     """Return the plan of ``url`` by an empty database at ``copy``, whose user is a superuser. Raises as ``plan``."""
     with warehouse.session(url) as session, tempfile.TemporaryDirectory(prefix="warehouse-plan-") as folder:
         _copy(session, url, copy, Path(folder) / "schema.dump")
-        sizes = {
-            row["name"]: Size(row["rows"], row["bytes"], row["indexes"])
-            for row in session.execute(query("migration_sizes"))
-        }
+        sizes = sizes_of(session)
     return Plan(*_recorded(copy), sizes)
+
+
+def sizes_of(session: "Session") -> dict[str, Size]:
+    """Return how large the tables are, by name."""
+    rows = session.execute(query("migration_sizes"))
+    return {row["name"]: Size(row["rows"], row["bytes"], row["indexes"]) for row in rows}
 
 
 def _recorded(url: str) -> tuple[tuple[Stage, ...], tuple[online.Step, ...]]:

@@ -23,7 +23,7 @@ from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.model import column_texts
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.schema import online
+from warehouse_pipelines.schema import online, scripts
 
 log = logging.getLogger("warehouse")
 
@@ -309,6 +309,6 @@ def _comment(entity: Entity, name: str) -> str:
 
 
 def _run(connection: sa.Connection, statements: Sequence[str]) -> None:
-    """Send all statements at once, without parameters, so that % means itself."""
+    """Send all statements at once."""
     if statements:
-        connection.exec_driver_sql(";\n".join(statements), execution_options={"no_parameters": True})
+        scripts.run(connection, ";\n".join(statements))

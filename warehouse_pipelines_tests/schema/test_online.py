@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -207,8 +207,9 @@ def test_a_migration_that_waits_for_a_load_keeps_nobody_out(
 
 
 REVISION = """
+from pathlib import Path
 from alembic import op
-from warehouse_pipelines.schema import online
+from warehouse_pipelines.schema import online, scripts
 
 revision, down_revision = "9999_test", "{head}"
 steps = (
@@ -219,7 +220,7 @@ steps = (
 
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE callrail_tag ADD COLUMN weight integer")
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
@@ -234,6 +235,9 @@ def with_revision(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
         head = connection.scalar(sa.text("SELECT version_num FROM orchestration.alembic_version"))
     shutil.copytree(settings.sql_folder(), tmp_path / "sql")
     (tmp_path / "sql/migrations/versions/9999_test.py").write_text(REVISION.format(head=head))
+    (tmp_path / "sql/migrations/versions/9999_test.sql").write_text(
+        "ALTER TABLE callrail_tag ADD COLUMN weight integer"
+    )
     monkeypatch.setattr(migrations, "sql_folder", lambda: tmp_path / "sql")
     return database_url
 
@@ -269,9 +273,17 @@ def test_a_step_that_failed_is_named_and_done_the_next_time(with_revision: str) 
 
 
 def test_no_revision_locks_a_large_table_for_long(empty_url: str) -> None:
-    """PostgreSQL says what each does to tables that were there: nothing is guessed from its text."""
+    """PostgreSQL says what each does to tables that were there: nothing is guessed from its text.
+
+    None leaves the connection so that a later statement reaches PostgreSQL otherwise than it is written.
+    """
     recorder = migration_plan.EffectRecorder()
-    migrations.upgrade(empty_url, recorder)
+
+    def stage_done(connection: sa.Connection, lines: Sequence[str]) -> None:
+        recorder(connection, lines)
+        assert connection.scalar(sa.text("SELECT '%'")) == "%", lines
+
+    migrations.upgrade(empty_url, stage_done)
     done = {stage.lines[0].removeprefix("revision "): stage for stage in recorder.stages if stage.lines}
     recorded = [stage for name, stage in done.items() if name[:4].isdigit() and name[:4] >= FIRST]
     assert recorded
@@ -343,6 +355,20 @@ def test_a_plan_says_what_would_be_done_and_changes_nothing(database_url: str, e
     assert 0 < locked_seconds(found, "public.callrail_call") < 60
     assert locked_seconds(found, "public.callrail_tag") == 0
     assert migrate(database_url, dry_run=True)[0] == "column callrail_call.sentiment"
+
+
+def test_a_plan_names_the_large_table_that_a_revision_changes(with_revision: str) -> None:
+    with warehouse.connect(with_revision) as session:
+        session.execute(
+            "INSERT INTO callrail_tag (id, raw_data) SELECT n::text, '{}' FROM generate_series(1, 10001) AS n"
+        )
+        session.execute("ANALYZE callrail_tag")
+        sizes = migration_plan.sizes_of(session)
+    recorder = migration_plan.EffectRecorder()
+    migrations.upgrade(with_revision, recorder, dry_run=True)
+    lines = list(migration_plan.Plan(tuple(recorder.stages), (), sizes).lines())
+    named = lines[lines.index("  revision 9999_test") + 1]
+    assert named.startswith("    public.callrail_tag (10,001 rows, 1 MB): ACCESS EXCLUSIVE, readers and writers wait")
 
 
 def test_a_large_table_is_rewritten_only_when_that_is_asked_for(

@@ -10,6 +10,7 @@ is one by index in each.
 The accounts of a warehouse are rows of ``orchestration.account``, which are written here (``declared_accounts``).
 """
 
+import functools
 import hashlib
 from collections.abc import Sequence
 
@@ -18,7 +19,7 @@ from psycopg import sql
 
 from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.schema import declared_accounts, masked_views, scripts
+from warehouse_pipelines.schema import declared_accounts, masked_views, remade_views, scripts
 
 SCHEMA = "accounts"
 
@@ -37,15 +38,15 @@ def align(connection: sa.Connection, sources: Sequence[Source]) -> list[str]:
         masked_views.drop(connection)
         scripts.run(connection, f"DROP VIEW {', '.join(map(_identifier, left))}")
     changed = {name: view for name, view in wanted.items() if there.get(name) != _hash(view)}
-    if there.keys() & changed.keys():
-        masked_views.drop(connection)
     if changed:
         about = "For each table of a CRM with several accounts a view of all of them together."
         scripts.run(
             connection, f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}; COMMENT ON SCHEMA {SCHEMA} IS {sql.quote(about)}"
         )
     for name, view in changed.items():
-        scripts.run(connection, f"DROP VIEW IF EXISTS {_identifier(name)}; CREATE VIEW {_identifier(name)} AS {view}")
+        remade_views.replace(
+            connection, _identifier(name), view, make_way=functools.partial(masked_views.drop, connection)
+        )
         about = f"The rows of all accounts; the first column names the account. [{_hash(view)}]"
         column = sql.Identifier(SCHEMA, name, "account").as_string()
         scripts.run(
@@ -58,9 +59,8 @@ def align(connection: sa.Connection, sources: Sequence[Source]) -> list[str]:
 
 
 def drop(connection: sa.Connection) -> None:
-    """Drop the views; they would keep their tables from being changed."""
-    if names := sorted(_there(connection)):
-        scripts.run(connection, f"DROP VIEW {', '.join(map(_identifier, names))}")
+    """Drop the views, which would keep their tables from being changed; not those that something is built upon."""
+    remade_views.drop(connection, [_identifier(name) for name in sorted(_there(connection))])
 
 
 def _register(connection: sa.Connection, sources: Sequence[Source]) -> list[str]:

@@ -22,7 +22,7 @@ from warehouse_pipelines.model.column_texts import RENAMED
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.schema import online, scripts
+from warehouse_pipelines.schema import online, remade_views, scripts
 from warehouse_pipelines.schema.tables import index_name
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def redact(url: str, sources: Sequence[Source]) -> list[str]:
     A transaction for the rows of each table, and then its columns; safe to repeat.
 
     Raises ``NotConfigured`` without a key to hash with, ``DatabaseUnavailable``, also where others use a table so long
-    that its columns cannot be removed.
+    that its columns cannot be removed, and ``WrongUse`` where a view of somebody else's has such a column.
     """
     done = []
     for source in sources:
@@ -119,7 +119,7 @@ def redact(url: str, sources: Sequence[Source]) -> list[str]:
             redacting = redactor(entity)
             if redacting is None:
                 continue
-            with warehouse.connect(url) as connection:
+            with remade_views.naming_views_of_others(url), warehouse.connect(url) as connection:
                 with connection.transaction():
                     if source.mirrored:  # as the loader does, so that triggers do not take it for an edit
                         connection.execute("SET LOCAL session_replication_role = replica")

@@ -4,10 +4,10 @@ A view is called as its table, with the schema before it where that is not ``pub
 belongs to ``warehouse_masking``, which may read what ``warehouse_read`` may and nothing more, and in whose name the
 view reads. So row-level security binds a reader of the views like any other: the policies ask for the login.
 
-Views keep columns from being changed, so they are dropped before a written migration runs, and made again after it.
-What stands at the end of a view's comment is the hash of its definition: one that has not changed is left alone, with
-whatever others have built upon it, and one that only got columns is replaced in place. A column that the installation
-drops (``config/columns.toml``) is in no view, so that ``warehouse migrate --redact`` can remove it.
+Views keep columns from being changed, so they are dropped before a written migration runs, and made again after it;
+not those that others have built upon (``remade_views``). What stands at the end of a view's comment is the hash of its
+definition: one that has not changed is left alone, and one that only got columns is replaced in place. A column that
+the installation drops (``config/columns.toml``) is in no view, so that ``warehouse migrate --redact`` can remove it.
 """
 
 import hashlib
@@ -15,11 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from warehouse_pipelines.schema import scripts
+from warehouse_pipelines.schema import remade_views, scripts
 from warehouse_pipelines.schema.comments import Name
 from warehouse_pipelines.schema.masks import mask_of, quoted
 from warehouse_pipelines.schema.readable import Relation
@@ -81,7 +80,7 @@ def align(connection: sa.Connection, views: Sequence[View]) -> list[str]:
     """Make, replace and drop views until they are those; return a line if anything was done.
 
     Runs as ``warehouse_masking``. A view that somebody else made in the schema is left alone. Fails when somebody's own
-    view depends on one that has to be dropped: a person must drop that first.
+    view depends on one that has to be dropped (``remade_views.naming_views_of_others``).
     """
     there = {row.name: row.hash for row in _ours(connection)}
     left = sorted(there.keys() - {view.name for view in views})
@@ -90,10 +89,12 @@ def align(connection: sa.Connection, views: Sequence[View]) -> list[str]:
         scripts.run(connection, f"DROP VIEW {_identifiers(left)}")
     new = [view for view in changed if view.name not in there]
     if new:
-        scripts.run(connection, "\n".join(f"{_create(view)};" for view in new))
+        scripts.run(
+            connection, "\n".join(f"CREATE VIEW {_identifiers([view.name])} AS {view.definition};" for view in new)
+        )
     for view in changed:
         if view.name in there:
-            _replace(connection, view)
+            remade_views.replace(connection, _identifiers([view.name]), view.definition)
     if changed:
         scripts.run(connection, f"GRANT SELECT ON {_identifiers(view.name for view in changed)} TO {MASKED}")
     counts = ((len(changed), "made"), (len(left), "dropped"))
@@ -102,9 +103,8 @@ def align(connection: sa.Connection, views: Sequence[View]) -> list[str]:
 
 
 def drop(connection: sa.Connection) -> None:
-    """Drop the views; they would keep their tables from being changed."""
-    if names := [row.name for row in _ours(connection)]:
-        scripts.run(connection, f"DROP VIEW {_identifiers(names)}")
+    """Drop the views, which would keep their tables from being changed; not those that others have built upon."""
+    remade_views.drop(connection, [_identifiers([row.name]) for row in _ours(connection)])
 
 
 def give_to_their_owner(connection: sa.Connection) -> None:
@@ -132,18 +132,3 @@ def _ours(connection: sa.Connection) -> Sequence[sa.Row[tuple[str, str, str]]]:
 
 def _identifiers(names: Iterable[str]) -> str:
     return ", ".join(sql.Identifier("masked", name).as_string() for name in names)
-
-
-def _create(view: View) -> str:
-    return f"CREATE OR REPLACE VIEW {_identifiers([view.name])} AS {view.definition}"
-
-
-def _replace(connection: sa.Connection, view: View) -> None:
-    """Replace a view in place, which succeeds if its columns stay and others come behind them; else make it anew."""
-    try:
-        with connection.begin_nested():
-            scripts.run(connection, _create(view))
-    except sa.exc.DBAPIError as error:
-        if not isinstance(error.orig, psycopg.errors.InvalidTableDefinition):
-            raise
-        scripts.run(connection, f"DROP VIEW {_identifiers([view.name])}; {_create(view)}")

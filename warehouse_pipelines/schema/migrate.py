@@ -32,6 +32,7 @@ from warehouse_pipelines.schema import (
     masked_views,
     online,
     reading,
+    remade_views,
     repeatable,
     source_tables,
     tables,
@@ -76,8 +77,8 @@ def migrate(
     and safe to run twice at a time: the second waits and finds nothing to do.
 
     Raises ``RuntimeError`` when a table differs in a way that only a written migration may change, and ``WrongUse``
-    when a revision that holds rows is to be undone without ``force``, or a table of over ``LARGE`` rows is to be
-    rewritten without ``rewrite``.
+    when a revision that holds rows is to be undone without ``force``, a table of over ``LARGE`` rows is to be
+    rewritten without ``rewrite``, or something of somebody else's is built upon what has to change.
     """
     with _alone(url):
         if down:
@@ -110,9 +111,14 @@ def upgrade(
     ``migrate`` would do afterwards. Raises as ``migrate`` does.
     """
     entities = [entity for source in SOURCES for entity in source.entities]
-    with engine(url).connect() as connection, connection.begin() as transaction:
+    with (
+        remade_views.naming_views_of_others(url),
+        engine(url).connect() as connection,
+        connection.begin() as transaction,
+    ):
         script, config = _begin(connection)
         before = _revisions(connection, script)
+        granted = remade_views.granted(connection)
         if before[-1:] != script.get_heads():
             masked_views.drop(connection)
             account_views.drop(connection)
@@ -143,6 +149,7 @@ def upgrade(
         done(repeatable.align_defaults(connection, sql_folder() / "defaults"))
         done(account_views.align(connection, SOURCES))
         read, of_views = reading.align(connection, entities, views)
+        remade_views.grant_again(connection, granted)
         done(read)
         done(applications.align(connection))
         done(comments.align(connection, entities, views, of_views))
@@ -157,7 +164,7 @@ def upgrade(
 
 def _down(url: str, down: int, *, force: bool) -> list[str]:
     """Undo so many revisions, with what is noted of their steps."""
-    with engine(url).connect() as connection, connection.begin():
+    with remade_views.naming_views_of_others(url), engine(url).connect() as connection, connection.begin():
         script, config = _begin(connection)
         before = _revisions(connection, script)
         masked_views.drop(connection)

@@ -22,7 +22,7 @@ from psycopg import sql
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.schema import backup, dump_programs, migrate, online
+from warehouse_pipelines.schema import backup, dump_programs, migrate, online, remade_views
 from warehouse_pipelines.settings import sql_folder
 
 if TYPE_CHECKING:
@@ -265,9 +265,9 @@ def _copy(session: "Session", url: str, copy: str, dump: Path) -> None:
     roles |= {row["role"] for row in session.execute("SELECT DISTINCT pg_get_userbyid(relowner) AS role FROM pg_class")}
     with warehouse.session(copy) as made:
         known = {row["rolname"] for row in made.execute("SELECT rolname FROM pg_roles")}
-        for role in roles - known - {*backup.OURS}:
+        for role in roles - known - {*remade_views.OURS}:
             made.execute(sql.SQL("CREATE ROLE {} SUPERUSER").format(sql.Identifier(role)))
-        backup.make_roles(made, tuple(backup.OURS))
+        backup.make_roles(made, tuple(remade_views.OURS))
         dump_programs.load(dump, copy, "Planning: copying the schema")
         made.execute("SET session_replication_role = replica")
         for table in _compared():

@@ -23,7 +23,7 @@ from typing import Any
 import sqlalchemy as sa
 from psycopg import sql
 
-from warehouse_pipelines.schema import scripts
+from warehouse_pipelines.schema import remade_views, scripts
 
 AS_READER = re.compile(r"answers\.|pipedesk\.(leads_v|primary_contacts|sales_view|\w+_active)$")
 """Views that read as whoever asks: below the policies of ``crm``, and of ``pipedesk`` for its applications."""
@@ -48,7 +48,8 @@ def align_schemas(connection: sa.Connection, folder: Path, made: Collection[str]
 def align_views(connection: sa.Connection, folder: Path) -> list[str]:
     """Create or replace what differs from its file; return a line for each.
 
-    Fails when somebody's own view depends on one that has changed: a person must drop that first.
+    Fails when somebody's own view depends on one of which a column goes, changes its type or is no longer in its place
+    (``remade_views.naming_views_of_others``).
     """
     done = []
     for path in _files(folder):
@@ -58,8 +59,7 @@ def align_views(connection: sa.Connection, folder: Path) -> list[str]:
         known = sa.text("SELECT obj_description(to_regclass(:view), 'pg_class')")
         if connection.scalar(known, {"view": view}) == comment:
             continue
-        scripts.run(connection, f"DROP VIEW IF EXISTS {view}")
-        scripts.run(connection, f"CREATE VIEW {view}{as_reader} AS\n{query}")
+        remade_views.replace(connection, view, query, as_reader)
         scripts.run(connection, f"COMMENT ON VIEW {view} IS {sql.quote(comment)}")
         done.append(f"view {path.stem}")
     return done

@@ -18,6 +18,7 @@ import psycopg
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.script.revision import ResolutionError
 from psycopg.rows import tuple_row
 
 from warehouse_pipelines import warehouse
@@ -78,7 +79,8 @@ def migrate(
 
     Raises ``RuntimeError`` when a table differs in a way that only a written migration may change, and ``WrongUse``
     when a revision that holds rows is to be undone without ``force``, a table of over ``LARGE`` rows is to be
-    rewritten without ``rewrite``, or something of somebody else's is built upon what has to change.
+    rewritten without ``rewrite``, something of somebody else's is built upon what has to change, or the database is not
+    in UTF-8, or was migrated by a newer version.
     """
     with _alone(url):
         if down:
@@ -313,6 +315,7 @@ def _alone(url: str) -> Iterator[None]:
     CONCURRENTLY waits for all older snapshots: the two would wait for each other.
     """
     with warehouse.connect(url, application_name="warehouse-migrate") as session:
+        require_utf8(session)
         logged = False
         while True:
             with warehouse.try_lock(session, "warehouse:migrate") as free:
@@ -333,6 +336,16 @@ def _alone(url: str) -> Iterator[None]:
             time.sleep(0.3)
 
 
+def require_utf8(session: "warehouse.Session") -> None:
+    """Raise ``WrongUse`` unless the database holds the characters of any record."""
+    encoding = session.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise WrongUse(
+            f"The database {session.info.dbname} is in {encoding}, which cannot hold every record. Make one in UTF-8: "
+            "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
 def seed(url: str) -> list[str]:
     """Add the invented rows of ``sql/seeds``, one transaction per file; return a line for each. Safe to repeat.
 
@@ -348,10 +361,19 @@ def seed(url: str) -> list[str]:
 
 
 def _revisions(connection: sa.Connection, script: ScriptDirectory) -> list[str]:
-    """Return the applied revisions, oldest first."""
+    """Return the applied revisions, oldest first.
+
+    Raises ``WrongUse`` when the database is at a revision that this program does not have.
+    """
     if not connection.scalar(sa.text("SELECT to_regclass('orchestration.alembic_version')")):
         return []
     current = connection.scalar(sa.text("SELECT version_num FROM orchestration.alembic_version"))
     if current is None:
         return []
-    return [revision.revision for revision in script.iterate_revisions(current, "base")][::-1]
+    try:
+        return [revision.revision for revision in script.iterate_revisions(current, "base")][::-1]
+    except ResolutionError as error:
+        raise WrongUse(
+            f"This database was migrated by a newer version ({current}): start that, or undo with it what it added, by "
+            "`warehouse migrate --down N`."
+        ) from error

@@ -236,6 +236,8 @@ def plan(url: str) -> Plan:
 
 def plan_on(url: str, copy: str) -> Plan:
     """Return the plan of ``url`` by an empty database at ``copy``, whose user is a superuser. Raises as ``plan``."""
+    with warehouse.session(url) as session:
+        migrate.require_utf8(session)
     with warehouse.session(url) as session, tempfile.TemporaryDirectory(prefix="warehouse-plan-") as folder:
         _copy(session, url, copy, Path(folder) / "schema.dump")
         sizes = sizes_of(session)

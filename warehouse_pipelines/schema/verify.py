@@ -8,6 +8,7 @@ Nothing is changed, and no lock is taken that a load would wait for: the catalog
 
 from typing import TYPE_CHECKING, Any
 
+from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema import scripts
 from warehouse_pipelines.sources import SOURCES
@@ -27,7 +28,11 @@ def verify(url: str, schemas: tuple[str, ...] = SCHEMAS) -> list[str]:
     with engine(url).connect() as connection:
         if scripts.run(connection, query("restore_unfinished")).scalar():
             return ["a restore into this database did not end: drop the database, make it anew, and restore again"]
-        if missing := pending(connection):
+        try:
+            missing = pending(connection)
+        except WrongUse as error:  # of a newer version
+            return [str(error)]
+        if missing:
             return [f"revision {revision} is not applied" for revision in missing]
         entities = [entity for source in SOURCES for entity in source.entities if entity.schema in schemas]
         found = [f"{difference} is missing or otherwise" for difference in differences(connection, entities)]

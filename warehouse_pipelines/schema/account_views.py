@@ -12,7 +12,7 @@ The accounts of a warehouse are rows of ``orchestration.account``, which are wri
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 from psycopg import sql
@@ -58,9 +58,13 @@ def align(connection: sa.Connection, sources: Sequence[Source]) -> list[str]:
     return [*done, *([f"views of all accounts: {', '.join(changes)}"] if changes else [])]
 
 
-def drop(connection: sa.Connection) -> None:
-    """Drop the views, which would keep their tables from being changed; not those that something is built upon."""
-    remade_views.drop(connection, [_identifier(name) for name in sorted(_there(connection))])
+def drop(connection: sa.Connection, only: Collection[str] | None = None) -> None:
+    """Drop the views, or only these, which would keep their tables from being changed.
+
+    Those that something is built upon stay.
+    """
+    names = [name for name in sorted(_there(connection)) if only is None or name in only]
+    remade_views.drop(connection, [_identifier(name) for name in names])
 
 
 def _register(connection: sa.Connection, sources: Sequence[Source]) -> list[str]:

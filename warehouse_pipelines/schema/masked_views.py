@@ -11,7 +11,7 @@ the installation drops (``config/columns.toml``) is in no view, so that ``wareho
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,8 +54,13 @@ def wanted(relations: Sequence[Relation], files: Path) -> list[View]:
     ]
 
 
+def name_of(schema: str, relation: str) -> str:
+    """Return what the view of a relation is called."""
+    return (relation if schema == "public" else f"{schema}_{relation}")[:63]
+
+
 def _view(relation: Relation) -> View:
-    name = (relation.name if relation.schema == "public" else f"{relation.schema}_{relation.name}")[:63]
+    name = name_of(relation.schema, relation.name)
     dropped = set(relation.entity.local.dropped) if relation.entity else set()
     dropped |= {f"{column}_e164" for column in dropped}
     shown, said = [], {}
@@ -102,9 +107,13 @@ def align(connection: sa.Connection, views: Sequence[View]) -> list[str]:
     return [f"masked views: {', '.join(said)}"] if said else []
 
 
-def drop(connection: sa.Connection) -> None:
-    """Drop the views, which would keep their tables from being changed; not those that others have built upon."""
-    remade_views.drop(connection, [_identifiers([row.name]) for row in _ours(connection)])
+def drop(connection: sa.Connection, only: Collection[str] | None = None) -> None:
+    """Drop the views, or only these, which would keep their tables from being changed.
+
+    Those that others have built upon stay.
+    """
+    names = [row.name for row in _ours(connection) if only is None or row.name in only]
+    remade_views.drop(connection, [_identifiers([name]) for name in names])
 
 
 def give_to_their_owner(connection: sa.Connection) -> None:

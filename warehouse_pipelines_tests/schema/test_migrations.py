@@ -318,7 +318,7 @@ def test_a_missing_column_and_a_missing_index_are_added(database_url: str) -> No
 
 @pytest.mark.slow("a schema that is migrated again")
 def test_a_view_follows_its_file(database_url: str) -> None:
-    """It is replaced in place, so that a view somebody built upon it stays, or made anew where its columns were others."""
+    """It is replaced in place, so that a view somebody built upon it stays, or made anew where its columns differ."""
     with psycopg.connect(database_url) as connection:
         connection.execute('CREATE VIEW upon_it AS SELECT "leadHash" FROM salesrabbit_lead_v1')
         connection.execute("COMMENT ON VIEW salesrabbit_lead_v1 IS 'of another file'")

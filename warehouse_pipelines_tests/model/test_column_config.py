@@ -394,6 +394,25 @@ def test_a_kind_that_would_lose_a_value_is_refused_with_the_statement_that_keeps
     assert fake.row("1")["visits"] is None
 
 
+def test_a_program_whose_file_hashes_less_than_the_warehouse_neither_loads_nor_migrates(
+    fake: FakeSource, configure: Configure
+) -> None:
+    plain = fake.entity
+    fake.entity = changed(fake, configure, "[fake.things]\nhash = ['name']\n")
+    fake.sync([thing(1, **PEOPLE)])
+    fake.entity = plain
+    words = r"fake_thing keeps name as a hash, and .*columns\.toml does not say so"
+    with pytest.raises(NotConfigured, match=words) as refused:
+        fake.sync([thing(1, day=2, **PEOPLE)])
+    assert fake.row("1")["name"].startswith("hmac:")
+    with migrate.engine(fake.url).begin() as connection:
+        with pytest.raises(NotConfigured, match=words):
+            local_columns.require_hashed(connection, [plain])
+        connection.exec_driver_sql(str(refused.value).partition("now on, ")[2].partition(", and")[0])
+        local_columns.require_hashed(connection, [plain])
+    assert fake.sync([thing(1, day=2, **PEOPLE)]).updated == 1
+
+
 def test_redact_takes_out_what_was_stored_before_and_can_be_repeated(fake: FakeSource, configure: Configure) -> None:
     fake.sync([thing(1, **PEOPLE), thing(2, size="no number", **PEOPLE), thing(3, name=None)])
     fake.entity = changed(fake, configure, "[fake.things]\nhash = ['name']\ndrop = ['phone']\n")

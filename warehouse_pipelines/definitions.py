@@ -23,6 +23,7 @@ from warehouse_pipelines.orchestration import (
     dagster_maintenance,
     forked_runs,
     identity_maintenance,
+    maintenance,
     marts,
     outbound,
     pipedesk_maintenance,
@@ -45,6 +46,12 @@ from warehouse_pipelines.sources import SOURCES
 def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], str] = database_url) -> dg.Definitions:
     """Return the definitions of ``sources``, loaded into the warehouse at ``url()``."""
     sync_jobs, sync_schedules = jobs(sources), schedules(sources, url)
+    tasks = {
+        "crm": crm_maintenance.TASKS,
+        "pipedesk": pipedesk_maintenance.TASKS,
+        "identity": identity_maintenance.TASKS,
+        "orchestration": retention.tasks(sources),
+    }
 
     return dg.Definitions(
         assets=[*assets(sources, url), *unified.assets(url), *marts.assets(url), *outbound.assets(url)],
@@ -52,11 +59,8 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
         jobs=[
             *sync_jobs,
             *backfills.jobs(sources, url),
-            *crm_maintenance.jobs(url),
-            *pipedesk_maintenance.jobs(url),
-            *identity_maintenance.jobs(url),
+            *maintenance.jobs(tasks, url),
             *dagster_maintenance.jobs(url),
-            *retention.jobs(sources, url),
             *unified.jobs(),
             *webhooks.jobs(sources, url),
             *marts.jobs(),
@@ -66,11 +70,8 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
         ],
         schedules=[
             *sync_schedules,
-            *crm_maintenance.schedules(url),
-            *pipedesk_maintenance.schedules(url),
-            *identity_maintenance.schedules(url),
+            *maintenance.schedules(tasks, url),
             *dagster_maintenance.schedules(),
-            *retention.schedules(sources, url),
             *unified.schedules(sources, url),
             *outbound.schedules(),
             *sequences.schedules(),

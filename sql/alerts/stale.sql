@@ -1,7 +1,7 @@
 -- Entities without a good run for longer than `threshold` failed runs would have taken, which are another rule's, and
--- four hours more than a cadence; of one that never had a good run, since its first attempt. What is read less often than
--- `threshold` times a day is late sooner, as it is failing sooner. None of which a run is under way, unless that is older
--- than half a day.
+-- four hours more than a cadence; of one that never had a good run, since the first run that asked for all that is new.
+-- What is read less often than `threshold` times a day is late sooner, as it is failing sooner. None of which a run is
+-- under way, unless that is older than half a day.
 SELECT s.crm_source || ' ' || s.model_name AS subject, s.crm_source AS crm, s.model_name AS entity,
     format('no good run since %%s UTC, where one is due every %%s',
            to_char(last.good AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), c.every) AS text,
@@ -14,8 +14,7 @@ CROSS JOIN LATERAL (
          WHERE g.crm_source = s.crm_source AND g.sync_type = s.model_name ORDER BY g.id DESC LIMIT 1),
         (SELECT h.start_time FROM orchestration.sync_history AS h
          WHERE h.crm_source = s.crm_source AND h.sync_type = s.model_name
-             AND h.configuration ->> 'mode' IN ('delta', 'full') AND h.configuration ->> 'dry_run' = 'false'
-             AND coalesce(h.configuration ->> 'max_records', '0') = '0'
+             AND orchestration.asks_for_news(h.configuration)
          ORDER BY h.id LIMIT 1)) AS good
 ) AS last
 WHERE s.mode = 'delta' AND s.enabled AND s.crm_source = ANY(%(crms)s::text[])

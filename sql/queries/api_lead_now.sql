@@ -6,9 +6,7 @@ WITH RECURSIVE part AS (
     SELECT l.id, l.deleted_at, l.source_metadata FROM crm.leads AS l WHERE l.id = %(id)s
     UNION
     SELECT l.id, l.deleted_at, l.source_metadata
-    FROM part AS p JOIN crm.leads AS l ON l.id = CASE
-        WHEN p.source_metadata ->> 'merged_into' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-        THEN (p.source_metadata ->> 'merged_into')::uuid END
+    FROM part AS p JOIN crm.leads AS l ON l.id = crm.merged_into(p.source_metadata)
     WHERE p.deleted_at IS NOT NULL AND p.source_metadata ->> 'feed_deleted' = 'merged'
 )
 SELECT p.id FROM part AS p WHERE p.deleted_at IS NULL

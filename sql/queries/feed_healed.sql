@@ -6,9 +6,8 @@ UPDATE crm.lead_feed AS s SET written = s.written || h.fields
         SELECT l.id AS lead_id, jsonb_object_agg(k.field, n.value) AS fields
         FROM crm.leads AS g
             JOIN crm.lead_feed AS w ON w.organization_id = g.organization_id AND w.lead_id = g.id AND w.proposed <> '{}'
-            JOIN crm.leads AS l ON l.organization_id = g.organization_id AND l.deleted_at IS NULL AND l.id = CASE
-                WHEN g.source_metadata ->> 'merged_into' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-                THEN (g.source_metadata ->> 'merged_into')::uuid END
+            JOIN crm.leads AS l ON l.organization_id = g.organization_id AND l.deleted_at IS NULL
+                AND l.id = crm.merged_into(g.source_metadata)
             JOIN crm.lead_feed AS f ON f.organization_id = l.organization_id AND f.lead_id = l.id
                 AND f.entered IS NULL AND f.proposed <> '{}',
             unnest('{first_name,last_name,email,phone,source,division,postal_code,owner_id,value_usd}'::text[])

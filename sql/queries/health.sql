@@ -1,17 +1,12 @@
 -- The last run, the runs within the hours of the rate, how old the last good run is, how columns stood after the last one
 -- that loaded, the refused ones and the pending dead letters of each entity of the arrays `crms`, `sync_types` and `hours`,
--- in their order. Counted are the runs that would be an orchestration.good_run if they ended well: those that asked for all
--- that is new. The last run is shown whatever it asked for.
+-- in their order. Counted are the runs that asked for all that is new. The last run is shown whatever it asked for.
 WITH real AS NOT MATERIALIZED (
     SELECT * FROM orchestration.sync_history
     WHERE NOT coalesce((configuration ->> 'dry_run')::boolean, false)
       AND coalesce(configuration ->> 'mode', '') NOT IN ('replay', 'refused', 'webhook')
 ), counted AS NOT MATERIALIZED (
-    SELECT * FROM orchestration.sync_history
-    WHERE configuration ->> 'mode' IN ('delta', 'full')
-      AND coalesce(configuration ->> 'dry_run', 'false') = 'false'
-      AND coalesce(configuration ->> 'max_records', '0') = '0'
-      AND configuration ->> 'narrowed' IS DISTINCT FROM 'true'
+    SELECT * FROM orchestration.sync_history WHERE orchestration.asks_for_news(configuration)
 )
 SELECT last.*, clock_timestamp() - last.start_time AS age, clock_timestamp() - begun.start_time AS started_age,
     clock_timestamp() - good.start_time AS good_age, ended.*, loaded.metrics AS loaded_metrics, refused.*, waiting.*

@@ -4,21 +4,19 @@
 --
 -- organization_id, leads, fields (of the log)
 WITH RECURSIVE part AS (
-    SELECT l.id AS lead_id, l.deleted_at AS since, l.source_metadata ->> 'merged_into' AS merged_into
+    SELECT l.id AS lead_id, l.deleted_at AS since, crm.merged_into(l.source_metadata) AS other_id
     FROM crm.leads AS l
     WHERE l.organization_id = %(organization_id)s AND l.id = ANY (%(leads)s::uuid[]) AND l.deleted_at IS NOT NULL
     UNION
-    SELECT p.lead_id, p.since, l.source_metadata ->> 'merged_into'
+    SELECT p.lead_id, p.since, crm.merged_into(l.source_metadata)
     FROM part AS p
-        JOIN crm.leads AS l ON l.organization_id = %(organization_id)s AND l.deleted_at IS NOT NULL AND l.id = CASE
-            WHEN p.merged_into ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN p.merged_into::uuid END
+        JOIN crm.leads AS l ON l.organization_id = %(organization_id)s AND l.deleted_at IS NOT NULL AND l.id = p.other_id
 )
 SELECT p.lead_id::text, o.id::text AS other_id, has.texts AS has, other.texts AS other_has, said.texts AS proposed, log.changes,
     coalesce(m.written #> '{lent,metadata}', '{}') AS metadata
 FROM part AS p
     JOIN crm.leads AS l ON l.organization_id = %(organization_id)s AND l.id = p.lead_id
-    JOIN crm.leads AS o ON o.organization_id = %(organization_id)s AND o.deleted_at IS NULL AND o.id = CASE
-        WHEN p.merged_into ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN p.merged_into::uuid END
+    JOIN crm.leads AS o ON o.organization_id = %(organization_id)s AND o.deleted_at IS NULL AND o.id = p.other_id
     LEFT JOIN crm.lead_feed AS m ON m.organization_id = l.organization_id AND m.lead_id = l.id
     LEFT JOIN crm.lead_feed AS f ON f.organization_id = o.organization_id AND f.lead_id = o.id,
     LATERAL (SELECT jsonb_object_agg(v.key, v.value) AS texts FROM jsonb_each_text(to_jsonb(l)) AS v) AS has,

@@ -1,6 +1,6 @@
 -- How each entity that is synced by schedule did between `since` and `now`, of the CRMs `crms`: its runs, what they read,
 -- what failed, its dead letters, when its last good run began, and how old that may be. How it ended last is told of the
--- runs that asked for all that is new, as orchestration.good_run has them; a cancelled one has no ending.
+-- runs that asked for all that is new; a cancelled one has no ending.
 SELECT s.crm_source AS crm, s.model_name AS entity, s.enabled,
     coalesce(t.stale_after, 2 * s.every * ('1 ' || s.period)::interval, interval '2 days') AS target, h.*, good.good_at, d.*
 FROM orchestration.sync_schedule AS s
@@ -15,10 +15,7 @@ CROSS JOIN LATERAL (
         (array_agg(r.status ORDER BY r.id DESC) FILTER (WHERE news.asked AND r.status NOT IN ('running', 'cancelled')))[1]
             AS last_status
     FROM orchestration.sync_history AS r
-    CROSS JOIN LATERAL (
-        SELECT (r.configuration ->> 'mode' IN ('delta', 'full') AND coalesce(r.configuration ->> 'max_records', '0') = '0'
-            AND r.configuration ->> 'narrowed' IS DISTINCT FROM 'true') IS TRUE AS asked
-    ) AS news
+    CROSS JOIN LATERAL (SELECT orchestration.asks_for_news(r.configuration) AS asked) AS news
     WHERE r.crm_source = s.crm_source AND r.sync_type = s.model_name
         AND r.start_time BETWEEN %(since)s AND %(now)s AND NOT coalesce((r.configuration ->> 'dry_run')::boolean, false)
         AND coalesce(r.configuration ->> 'mode', '') <> 'refused'

@@ -250,6 +250,13 @@ BEGIN
 END
 $$;
 
+-- The lead that a lead became part of, by its source_metadata; null for one that is part of no other. It is a user's to
+-- write, so what is no uuid counts as none. With RETURN it needs no search_path and is inlined.
+CREATE OR REPLACE FUNCTION crm.merged_into(source_metadata jsonb) RETURNS uuid
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN source_metadata ->> 'merged_into' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+            THEN (source_metadata ->> 'merged_into')::uuid END;
+
 -- The ids that the person of a lead has in identity, or had: of the lead, and of the one that it became part of. One that
 -- identity has as a person of its own again is part of no other.
 CREATE OR REPLACE FUNCTION crm.lead_person_ids(lead_id uuid, organization_id uuid) RETURNS SETOF uuid
@@ -261,13 +268,11 @@ DECLARE
 BEGIN
     RETURN QUERY
     WITH RECURSIVE part AS (
-        SELECT l.golden_id, l.deleted_at, l.source_metadata ->> 'merged_into' AS merged_into
+        SELECT l.golden_id, l.deleted_at, crm.merged_into(l.source_metadata) AS other_id
         FROM crm.leads AS l WHERE l.organization_id = org AND l.id = wanted
         UNION
-        SELECT l.golden_id, l.deleted_at, l.source_metadata ->> 'merged_into'
-        FROM part AS p
-            JOIN crm.leads AS l ON l.organization_id = org AND l.id = CASE
-                WHEN p.merged_into ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN p.merged_into::uuid END
+        SELECT l.golden_id, l.deleted_at, crm.merged_into(l.source_metadata)
+        FROM part AS p JOIN crm.leads AS l ON l.organization_id = org AND l.id = p.other_id
         WHERE p.deleted_at IS NOT NULL
             AND NOT EXISTS (SELECT FROM identity.person AS o WHERE o.person_id = p.golden_id)
     ), ids AS (
@@ -1612,13 +1617,14 @@ GRANT EXECUTE ON FUNCTION crm.is_iana_timezone(text), crm.is_consent(jsonb), crm
     crm.add_person_to_dnc_list(uuid, text[], text, text, timestamptz, timestamptz),
     crm.enroll_lead(uuid, uuid), crm.advance_enrollment(uuid, integer, jsonb, interval),
     crm.calculate_lead_score(uuid), crm.assign_lead(uuid, text), crm.erase_lead(uuid),
-    crm.end_dnc_entry(uuid, text), crm.delete_row(text, text) TO crm_app;
+    crm.end_dnc_entry(uuid, text), crm.delete_row(text, text), crm.merged_into(jsonb) TO crm_app;
 -- What crm_definer calls of the owner's.
 GRANT EXECUTE ON FUNCTION crm.is_utc_time(text), crm.utc_time(text), crm.has_consent(jsonb, text),
     crm.email_hash(text, bytea) TO crm_definer;
 -- The owner runs these below the policies: in maintenance, in imports, and in functions that are its own.
 GRANT EXECUTE ON FUNCTION crm.is_on_dnc_list(text, uuid, text), crm.evaluate_filter(jsonb), crm.erase_lead(uuid),
-    crm.list_leads(jsonb, integer, timestamptz, uuid), crm.is_address_listed(text, uuid, text) TO crm_owner;
+    crm.list_leads(jsonb, integer, timestamptz, uuid), crm.is_address_listed(text, uuid, text), crm.merged_into(jsonb)
+    TO crm_owner;
 
 -- Entries of before keep the address of their lead too, and opt-outs that named one lead or one number hold for the
 -- person: where there is another lead or number, and once.

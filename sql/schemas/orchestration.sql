@@ -56,6 +56,15 @@ COMMENT ON COLUMN orchestration.request_budget.budget IS 'Which of the vendor''s
 COMMENT ON COLUMN orchestration.request_budget.slot IS 'The twentieth of the limit''s window, counted since 1970.';
 COMMENT ON COLUMN orchestration.request_budget.used IS 'Requests made in it.';
 
+-- Whether a run asked for all that is new, by its configuration: it would be an orchestration.good_run if it ended well.
+-- Null where no mode is noted. With RETURN it needs no search_path and is inlined.
+CREATE OR REPLACE FUNCTION orchestration.asks_for_news(configuration jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN configuration ->> 'mode' IN ('delta', 'full')
+    AND coalesce(configuration ->> 'dry_run', 'false') = 'false'
+    AND coalesce(configuration ->> 'max_records', '0') = '0'
+    AND configuration ->> 'narrowed' IS DISTINCT FROM 'true';
+
 -- Of each credential and budget how many requests were made in the window that ends at a time. A window counts as the
 -- loader counts it: 21 of its twentieths, the last of which has begun.
 CREATE OR REPLACE FUNCTION orchestration.used_budgets(

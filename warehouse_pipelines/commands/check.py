@@ -35,8 +35,8 @@ def check(crm: str | None) -> None:
 
     Names the entities whose sync would fail, and the columns that would be null; exit code 1 when one would fail.
 
-    Without CRM all of them are asked; one of which no setting is there counts as not used, one of which some are
-    there as forgotten, and so does an account that config/accounts.toml names.
+    Without CRM all of them are asked; one of which no setting of its own is there counts as not used, one of which some
+    are there as forgotten, and so does an account that config/accounts.toml names.
     """
     chosen = [source_named(crm)] if crm else list(sources().values())
     warn_of_misspelt_settings()
@@ -47,12 +47,8 @@ def check(crm: str | None) -> None:
         codes.append(_check_pipedesk(asked=crm is not None))
     for source in chosen:
         if wrong := absent[source.name]:
-            forgotten = (
-                crm is not None
-                or bool(source.account)
-                or any(wrong.values())
-                or len(wrong) < len(source.required_settings)
-            )
+            # Of a setting that vendors share nobody knows for which it is meant, but one that cannot be used is wrong.
+            forgotten = crm is not None or source.account or source.has_own_settings() or any(wrong.values())
             click.echo(f"{source.name}: {source.settings_problem()}")
             codes.append(WRONG_USE if forgotten else 0)
             continue

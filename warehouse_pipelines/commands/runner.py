@@ -12,7 +12,7 @@ import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines import settings, warehouse
@@ -147,6 +147,7 @@ class Runner:
         from dagster._utils.interrupts import capture_interrupts
 
         from warehouse_pipelines.orchestration import run_lock
+        from warehouse_pipelines.orchestration.failures import NO_RUN_RETRIES
 
         job = self._defs.resolve_job_def(name)
         if chosen := {dg.AssetKey(asset.split(".")) for asset in assets}:
@@ -165,6 +166,7 @@ class Runner:
                     **run_config,
                     "loggers": {"console": {"config": {"log_level": "DEBUG" if self._debug else "CRITICAL"}}},
                 },
+                # Whoever started a command that was killed decides whether it is started again.
                 tags={**job.run_tags, **tag, **NO_RUN_RETRIES},
                 remote_job_origin=origin(job.name),
             )
@@ -183,9 +185,6 @@ def _definitions(only: tuple[str, str] | None, url: str) -> "dg.Definitions":
 
     return defs
 
-
-NO_RUN_RETRIES = {"dagster/max_retries": "0"}
-"""Whoever started a command that was killed decides whether it is started again."""
 
 LOCATION, REPOSITORY = "warehouse", "__repository__"
 """What workspace.yaml calls the code, and Dagster what is defined in it."""
@@ -223,7 +222,7 @@ def _refused(left: Sequence[tuple["Source", "Entity"]], run_id: str, error: Exce
 
     with warehouse.session(url) as session:
         for source, declared in left:
-            sync_history.refuse(session, source, declared, error, start_time=sync_history.utc_now(), run_id=run_id)
+            sync_history.refuse(session, source, declared, error, start_time=datetime.now(UTC), run_id=run_id)
     refused = {declared.name for _, declared in left}
     yield from (outcome for outcome in outcomes_of(run_id, url) if outcome.sync_type in refused)
 

@@ -70,7 +70,7 @@ def _status(
     from warehouse_pipelines.observability.health import judge
 
     found = judge(chosen, url=url, hours=hours, expected_hours=expected_hours, rules=rules)
-    judged = [one for one in found if one.configured]
+    judged = [one for one in found if one.judged]
     ill = [one for one in judged if not one.healthy]
     if form == "json":
         click.echo(json.dumps([_health(one) for one in found], indent=1))
@@ -83,9 +83,9 @@ def _status(
     ):  # fmt: skip
         table.add_column(name, justify="left" if name in {"entity", "ended as", "health"} else "right")
     for one in found:
-        if not one.configured and one.status is None and not one.refusals:
+        if not one.judged and one.status is None and not one.refusals:
             continue
-        verdict = "; ".join(one.problems) or ("healthy" if one.configured else "not configured")
+        verdict = "; ".join(one.problems) or ("healthy" if one.judged else "not configured")
         table.add_row(
             f"{one.crm} {one.sync_type}",
             "never" if one.age is None else f"{short(one.age.total_seconds())} ago",
@@ -94,11 +94,7 @@ def _status(
             *(["", "", ""] if one.status is None else [f"{n:,}" for n in (one.created, one.updated, one.failed)]),
             f"{one.pending:,}" if one.pending else "",
             "" if one.rate is None else f"{one.rate:.0%} of {one.runs}",
-            f"[green]{verdict}[/]"
-            if one.configured and one.healthy
-            else f"[red]{verdict}[/]"
-            if one.problems
-            else verdict,
+            f"[green]{verdict}[/]" if one.judged and one.healthy else f"[red]{verdict}[/]" if one.problems else verdict,
         )
     out().print(table)
     for one in ill:
@@ -109,7 +105,7 @@ def _status(
             click.echo(f"{one.crm} {one.sync_type}, refused since then: {redaction.redacted(one.refusal)}")
     for name, problem in {one.crm: one.settings_problem for one in found if one.settings_problem}.items():
         click.echo(f"{problem}. If it is given up: `warehouse schedule off {name}`.")
-    if absent := sorted({one.crm for one in found if not one.configured}):
+    if absent := sorted({one.crm for one in found if not one.judged}):
         click.echo(f"Not configured, not judged: {', '.join(absent)}")
     if waiting := sum(one.pending for one in found):
         click.echo(f"Pending in the dead letters: {waiting:,}; `warehouse dead-letters list` counts them by rule.")
@@ -148,8 +144,8 @@ def _health(one: "Health") -> dict[str, Any]:
     return {
         "crm": one.crm,
         "sync_type": one.sync_type,
-        "configured": one.configured,
-        "healthy": one.configured and one.healthy,
+        "configured": one.judged,
+        "healthy": one.judged and one.healthy,
         "problems": list(one.problems),
         "status": one.status,
         "started_at": None if one.started_at is None else one.started_at.isoformat(),

@@ -211,7 +211,7 @@ def backfill(crm: str, entity: str, first: date, last: date, **flags: Any) -> No
 
     if first > last:
         raise Misused(f"--from {first} is after --to {last}.")
-    Options(start_date=first, end_date=last).backfill(source, declared)
+    Options(start_date=first, end_date=last).purpose(source, declared)
     source.require_settings()
     _run([(crm, entity)], flags, days=(first, last))
 

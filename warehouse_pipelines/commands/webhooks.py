@@ -56,15 +56,15 @@ def list_(crm: str) -> None:
     from warehouse_pipelines.commands.console import out
     from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.serving import hubspot_app, push_channels
-    from warehouse_pipelines.sources.webhooks import TOLD
+    from warehouse_pipelines.sources.webhooks import DELIVERED_ENTITIES
 
     source = source_named(crm)
-    if source.declared_name not in TOLD:
-        raise Misused(f"{crm} delivers no webhooks; these do: {', '.join(TOLD)}.")
+    if source.declared_name not in DELIVERED_ENTITIES:
+        raise Misused(f"{crm} delivers no webhooks; these do: {', '.join(DELIVERED_ENTITIES)}.")
     with warehouse.session(database_url()) as session:
         if crm in push_channels.SERVICES:
             out().print(_channels(session, crm))
-        click.echo("\n".join(_received(session, source, TOLD[source.declared_name])))
+        click.echo("\n".join(_received(session, source, DELIVERED_ENTITIES[source.declared_name])))
     if crm == hubspot_app.NAME and hubspot_app.is_set_up():
         target, subscriptions = hubspot_app.rows()
         out().print(_subscriptions(subscriptions))
@@ -159,7 +159,7 @@ def work() -> None:
                 f"{source.name} {entity.name}: {result.created} created, {result.updated} updated, "
                 f"{result.deleted} deleted, {result.failed} failed"
             )
-    else:
+    if worked is None and not taken:
         raise Stop("Another process works the inbox off; nothing was done here.")
     click.echo(f"{taken} deliveries were worked off." if taken else "Nothing is due.")
     if failures:

@@ -1,7 +1,7 @@
 """The lease of an entity: one process at a time loads it, on whatever machine, and one that lost it commits nothing.
 
-``hold`` takes the advisory lock of the entity and writes a row of ``orchestration.entity_lease`` with a token, which
-grows with every holder. A thread renews the row while the run goes on, and the load transaction checks the token
+``hold`` takes the lock of the entity (``entity_lock``) and writes a row of ``orchestration.entity_lease`` with a token,
+which grows with every holder. A thread renews the row while the run goes on, and the load transaction checks the token
 before it commits (``close_history_row``).
 
 Decided:
@@ -13,7 +13,7 @@ Decided:
   which frees the lock. It looks twice, ``SECOND_LOOK_SECONDS`` apart, because a new holder takes the lock just before
   it writes the row.
 - A new holder also terminates the load transaction of a former one, because that keeps row locks. Each load transaction
-  holds the lock ``loading_key``, by which it is found.
+  holds the lock ``entity_lock.loading_key``, by which it is found.
 - Only PostgreSQL's clock is asked, so the clocks of machines may differ. A run begins when it took the lease.
 - The token, and not the time, decides whether a run may commit. A run that was late and met nobody loses nothing.
 """
@@ -32,7 +32,7 @@ import psycopg
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import DatabaseUnavailable, LeaseLost, SyncRunning
-from warehouse_pipelines.loading import sync_history
+from warehouse_pipelines.loading import entity_lock, sync_history
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.queries import query
@@ -62,7 +62,7 @@ class Lease:
     def __init__(
         self, url: str, session: "Session", source: Source, entity: Entity, token: int, taken_at: datetime
     ) -> None:
-        self._url, self.session, self.token, self.taken_at = url, session, token, taken_at
+        self.url, self.session, self.token, self.taken_at = url, session, token, taken_at
         self.lost = threading.Event()
         self.when_lost: Callable[[], None] = lambda: None
         self._of = (source.name, entity.name)
@@ -84,7 +84,7 @@ class Lease:
         """Return the error of a run that lost this lease; while the server is away it says that."""
         crm, sync_type = self._of
         try:
-            warehouse.connect(self._url).close()
+            warehouse.connect(self.url).close()
         except DatabaseUnavailable as error:
             return DatabaseUnavailable(f"{error} Nothing was committed; the lease was lost. Run it again.")
         return LeaseLost(
@@ -118,28 +118,23 @@ def hold(
     cannot be ended, and leaves a row that says so. With ``at_once`` nobody is waited for, and there is no such row.
     """
     with warehouse.session(url) as session:
-        if at_once and not sync_history.try_lock(session, source.name, entity.name):
+        if at_once and not entity_lock.take(session, source.name, entity.name):
             raise SyncRunning(f"{source.name} {entity.name} is being synced. Nothing was read")
         silent = not at_once and _lock(session, source, entity, run_id)
         token, taken_at = _acquire(session, source, entity, run_id, at_once=at_once)
-        _terminate_holders(session, loading_key(source, entity), wait=True)
+        _terminate_holders(session, entity_lock.loading_key(source.name, entity.name), wait=True)
         sync_history.close_dead(session, source.name, entity.name, SILENT if silent else sync_history.DIED)
         with Lease(url, session, source, entity, token, taken_at) as lease:
             yield lease
 
 
-def loading_key(source: Source, entity: Entity) -> str:
-    """Return the name of the lock that each transaction holds that loads this entity."""
-    return f"load:{source.name}:{entity.name}"
-
-
 def _lock(session: "Session", source: Source, entity: Entity, run_id: str | None) -> bool:
     """Wait for the lock of an entity. Return True if it was taken from a holder that did not renew its lease."""
-    start_time, began = sync_history.utc_now(), time.monotonic()
+    start_time, began = datetime.now(UTC), time.monotonic()
     other, silent, may_end = "", False, True
     suspect: int | None = None  # the token of a lease that was seen expired, since suspected_at
     suspected_at = began
-    while not sync_history.try_lock(session, source.name, entity.name):
+    while not entity_lock.take(session, source.name, entity.name):
         now = time.monotonic()
         if not other:
             other = _describe_holder(session, source.name, entity.name)
@@ -149,7 +144,7 @@ def _lock(session: "Session", source: Source, entity: Entity, run_id: str | None
             suspect, suspected_at = expired, now
         elif may_end and now - suspected_at >= SECOND_LOOK_SECONDS:
             log.warning("%s %s: %s does not renew its lease; it is ended", source.name, entity.name, other)
-            ended = _terminate_holders(session, f"{source.name}:{entity.name}")
+            ended = _terminate_holders(session, entity_lock.key(source.name, entity.name))
             silent, may_end, suspect = silent or bool(ended), ended is not None, None
         if now - began > LOCK_SECONDS:
             raise _refused(session, source, entity, other, start_time, run_id)
@@ -175,7 +170,7 @@ def _acquire(
 
     A commit that is under way has the row locked. It is waited for, and ended after ``ACQUIRE_SECONDS``.
     """
-    start_time = sync_history.utc_now()
+    start_time = datetime.now(UTC)
     seconds = 1.0 if at_once else ACQUIRE_SECONDS
     session.execute("SELECT set_config('lock_timeout', %s, false)", [f"{seconds * 1000:.0f}ms"])
     try:
@@ -183,7 +178,7 @@ def _acquire(
     except psycopg.errors.LockNotAvailable as error:
         if at_once:
             raise SyncRunning(f"{source.name} {entity.name} is being committed. Nothing was read") from error
-        _terminate_holders(session, loading_key(source, entity), wait=True)
+        _terminate_holders(session, entity_lock.loading_key(source.name, entity.name), wait=True)
         try:
             taken = _write_holder(session, source, entity, run_id)
         except psycopg.errors.LockNotAvailable as error:

@@ -27,7 +27,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from warehouse_pipelines.errors import DatabaseUnavailable
-from warehouse_pipelines.loading import lease
+from warehouse_pipelines.loading import entity_lock
 from warehouse_pipelines.loading.change_log import ChangeLog
 from warehouse_pipelines.loading.column_reader import ARROW
 from warehouse_pipelines.loading.dead_letters import DeadLetterWriter
@@ -82,7 +82,7 @@ class Loader:
                 pg_try_advisory_xact_lock_shared(hashtextextended({loading}, 0))
         """).format(
             table=self._stored.table, living=self._stored.living(),
-            crm=source.name, name=entity.name, loading=lease.loading_key(source, entity),
+            crm=source.name, name=entity.name, loading=entity_lock.loading_key(source.name, entity.name),
         )  # fmt: skip
         self.had_rows, some_open, self._all_new, _ = self.transaction.row(before)
         self.dead_letters = DeadLetterWriter(

@@ -15,6 +15,54 @@ Status = Literal["success", "partial", "failed"]
 DAY = timedelta(days=1)
 
 
+@dataclass(frozen=True)
+class Purpose:
+    """What a run is for, which decides what it reads: one of the constants and constructors below.
+
+    ``backfill``, ``replay`` and ``webhook`` are the run's mode in the history too; the mode of the others is found by
+    ``plan``.
+    """
+
+    kind: Literal["scheduled", "delivered", "probe", "backfill", "replay", "webhook"]
+    window: Window | None = None
+    dead_letters: Sequence[int] = ()
+    keys: Sequence[str] = ()
+
+    @classmethod
+    def backfill(cls, window: Window) -> "Purpose":
+        """Read this window again."""
+        return cls("backfill", window=window)
+
+    @classmethod
+    def replay(cls, dead_letters: Sequence[int]) -> "Purpose":
+        """Load these dead letters again, which the source's ``fetch`` reads instead of asking the vendor."""
+        return cls("replay", dead_letters=tuple(dead_letters))
+
+    @classmethod
+    def by_key(cls, keys: Sequence[str]) -> "Purpose":
+        """Read these records and nothing else: a webhook named them, or they have just been written (``keyed``)."""
+        return cls("webhook", keys=tuple(keys))
+
+    @property
+    def configuration(self) -> dict[str, bool]:
+        """Return what the history says of it beside the mode. ``for_webhooks`` says that it is no poll: a webhook asked
+        for it, or outbound, which had just written the records.
+        """
+        if self.kind == "probe":
+            return {"probe": True}
+        return {"for_webhooks": True} if self.kind in ("delivered", "webhook") else {}
+
+
+SCHEDULED = Purpose("scheduled")
+"""What is new or due, for a schedule or a person."""
+
+DELIVERED = Purpose("delivered")
+"""What is new or due, because a webhook says that something is."""
+
+PROBE = Purpose("probe")
+"""What is new; the run commits only if nothing is (``probe``)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """The flags of one run, as the command line names them; the defaults are a delta run.
@@ -49,13 +97,13 @@ class Options:
             if self.full:
                 raise ValueError("full reads everything, and end_date asks for a part: give one of the two")
 
-    def backfill(self, source: Source, entity: Entity, now: datetime | None = None) -> Window | None:
-        """Return the window of a backfill, None for any other run.
+    def purpose(self, source: Source, entity: Entity, now: datetime | None = None) -> Purpose:
+        """Return what a run with these flags is for: a backfill from ``start_date`` to ``end_date``, or ``SCHEDULED``.
 
         Raises ``WrongUse`` for an entity that cannot be asked by date, and for days of which nothing can be read.
         """
         if self.start_date is None or self.end_date is None:
-            return None
+            return SCHEDULED
         if entity.cadence.backfill_since is None:
             able = [other.name for other in source.entities if other.cadence.backfill_since]
             there = f"can: {', '.join(able)}" if able else "none of its entities can; read it with `full`"
@@ -72,7 +120,7 @@ class Options:
                 f"{source.title} keeps {entity.name} for {retention.days} days, which is since "
                 f"{(now - retention).date()}; {self.end_date} is before that."
             )
-        return Window(first, after)
+        return Purpose.backfill(Window(first, after))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +131,7 @@ class Result:
     next delta begins (less the overlap), None when it was not moved.
     ``reason`` says why a run is partial. ``sample`` is up to five rows as the UI may show them.
     ``metrics`` are the ``performance_metrics`` of the history row. ``unread_keys`` are those of a run by key that the
-    vendor refused to answer.
+    vendor refused to answer, or, with ``unread_seconds``, for which the budget has a request in so many seconds.
     """
 
     history_id: int
@@ -106,3 +154,4 @@ class Result:
     sample: list[dict[str, Any]]
     metrics: Mapping[str, Any]
     unread_keys: Sequence[str] = ()
+    unread_seconds: float = 0.0

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.options import SCHEDULED, Options, Purpose
 from warehouse_pipelines.loading.sync_history import LastGood
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Window
@@ -12,9 +12,6 @@ FULL_RETRY_RUNS = 4
 """After a read of everything that failed, one run in so many tries again. The deltas in between go on: without them,
 what is new at a vendor would not arrive until somebody has looked at a suspicious read.
 """
-
-BY_KEY = "webhook"
-"""The mode of a run that reads given keys: only webhooks name any."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +31,10 @@ class Plan:
     narrowed: bool = False
 
 
-def plan(entity: Entity, options: Options, last: LastGood | None, now: datetime,
-         backfill: Window | None = None, *, replay: bool = False, narrowed: bool = False,
-         by_key: bool = False) -> Plan:  # fmt: skip
+def plan(
+    entity: Entity, options: Options, last: LastGood | None, now: datetime, purpose: Purpose = SCHEDULED,
+    *, narrowed: bool = False,
+) -> Plan:  # fmt: skip
     """Choose the window of a run: ``--full`` or ``--force``, then ``--start-date``, then the last good run, then all.
 
     A delta begins at the watermark of the last run that moved it, less the overlap, and not later than that run's
@@ -50,12 +48,10 @@ def plan(entity: Entity, options: Options, last: LastGood | None, now: datetime,
     start = None
     if options.start_date is not None:
         start = datetime.combine(options.start_date, datetime.min.time(), UTC)
-    if replay:
-        return Plan("replay", Window(None, now), previous, False, None)
-    if by_key:
-        return Plan(BY_KEY, Window(None, now), previous, False, None)
-    if backfill is not None:
-        mode, window = "backfill", backfill
+    if purpose.kind in ("replay", "webhook"):
+        return Plan(purpose.kind, Window(None, now), previous, False, None)
+    if purpose.window is not None:
+        mode, window = "backfill", purpose.window
     elif entity.cursor is None or options.full or (start is None and (options.force or last is None)):
         mode, window = "full", Window(None, until)
     elif start is not None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from warehouse_pipelines.errors import masked
-from warehouse_pipelines.loading.options import Options, Result
+from warehouse_pipelines.loading.options import PROBE, Options, Result
 from warehouse_pipelines.loading.sync import PROBE_RECORDS, PROBE_SECONDS, SomethingNew, sync
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
@@ -43,7 +43,7 @@ def probe(source: Source, entity: Entity, *, url: str) -> Result | None:
     Whatever went wrong is told by the run that follows, which meets it too.
     """
     try:
-        return sync(source, entity, Options(), url=url, probe=True)
+        return sync(source, entity, Options(), PROBE, url=url)
     except SomethingNew:
         return None
     except Exception as error:

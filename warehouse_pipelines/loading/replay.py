@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.loading.dead_letters import pending
-from warehouse_pipelines.loading.options import Options, Result
+from warehouse_pipelines.loading.options import Options, Purpose, Result
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
@@ -33,7 +33,7 @@ def replay(
             ids = pending(url, source, row, waived=waived)
             if ids:
                 again = replace(source, fetch=DeadLetterReader(url, ids))
-                done.append((source, row, sync(again, row, Options(), url=url, replayed=ids)))
+                done.append((source, row, sync(again, row, Options(), Purpose.replay(ids), url=url)))
     return done
 
 

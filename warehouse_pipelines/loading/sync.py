@@ -20,7 +20,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines import warehouse
@@ -33,11 +32,11 @@ from warehouse_pipelines.loading.dlt_source import dlt_resource
 from warehouse_pipelines.loading.erased import Erased
 from warehouse_pipelines.loading.interruption import Stopped, interruptible
 from warehouse_pipelines.loading.loader import Loader
-from warehouse_pipelines.loading.options import Options, Result, Status
-from warehouse_pipelines.loading.plan import BY_KEY, Plan, plan
+from warehouse_pipelines.loading.options import PROBE, SCHEDULED, Options, Purpose, Result, Status
+from warehouse_pipelines.loading.plan import Plan, plan
 from warehouse_pipelines.loading.read_ahead import read_ahead
 from warehouse_pipelines.loading.rejects import Reject
-from warehouse_pipelines.loading.request_budget import RequestBudget
+from warehouse_pipelines.loading.request_budget import LONGEST_WAIT, RequestBudget
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import ReadContext, ReadReport, ReadRequest, Window
@@ -65,43 +64,34 @@ def sync(
     source: Source,
     entity: Entity,
     options: Options,
+    purpose: Purpose = SCHEDULED,
     *,
     url: str,
-    backfill: Window | None = None,
     run_id: str | None = None,
     resource: "DltResource | None" = None,
-    replayed: Sequence[int] = (),
-    keys: Sequence[str] = (),
-    for_webhooks: bool = False,
-    probe: bool = False,
+    longest_wait: float = LONGEST_WAIT,
     progress: Callable[[int], None] = lambda records: None,
 ) -> Result:
     """Sync one entity and return what was done. ``progress`` is called after each batch with the records read so far.
 
-    With ``keys`` the source's ``fetch`` reads these and nothing else (``keyed.sync_keys``). ``for_webhooks`` notes in
-    the history that a delivery asked for this run, and not a schedule. A ``probe`` commits only if nothing is new.
+    It raises ``BudgetSpent`` rather than wait more than ``longest_wait`` seconds for a request of a budget.
 
     Raises a ``WarehouseError`` that says what to do; the history row is closed then, and nothing was loaded. A probe
     leaves no row then; it also raises ``SomethingNew``, and ``TimeoutError`` after ``PROBE_SECONDS``.
     """
     flags = source.flags_for(entity, options.vendor)
     options = replace(options, vendor={flag.name: value for flag, value in flags.items()})
-    with lease.hold(url, source, entity, run_id, at_once=probe) as held:
-        session, now = held.session, held.taken_at
-        planned = plan(
-            entity, options, sync_history.last_good(session, source, entity), now, backfill,
-            replay=bool(replayed), narrowed=any(flag.narrows for flag in flags), by_key=bool(keys),
-        )  # fmt: skip
-        page_size = options.batch_size or entity.page_size or source.page_size
-        configuration = run_report.configuration(entity, options, planned, page_size)
-        configuration |= {"for_webhooks": True} if for_webhooks else {}
-        configuration |= {"probe": True} if probe else {}
-        run = (Probe if probe else Run)(source, entity, options, planned, url, now, page_size, held.token)
+    with lease.hold(url, source, entity, run_id, at_once=purpose == PROBE) as held:
+        last = sync_history.last_good(held.session, source, entity)
+        narrowed = any(flag.narrows for flag in flags)
+        planned = plan(entity, options, last, held.taken_at, purpose, narrowed=narrowed)
+        run = (Probe if purpose == PROBE else Run)(source, entity, options, purpose, planned, held)
         held.when_lost = run.stop
+        run.budget.longest_wait = longest_wait
 
         def work() -> Result:
-            run.begin(session, configuration, run_id, keys)
-            return run.execute(resource or dlt_resource(source, entity), replayed, progress)
+            run.begin(run_id)
+            return run.execute(resource or dlt_resource(source, entity), progress)
 
         try:
             return interruptible(work, run.stop, seconds=run.most_seconds)
@@ -109,8 +99,8 @@ def sync(
             error = unwrap_error(raised)
             if held.lost.is_set() and isinstance(error, Exception):
                 error = held.error()
-            run.close_failed(error, session)
-            run.tell_failed(error, configuration)
+            run.close_failed(error)
+            run.tell_failed(error)
             if error is raised:
                 raise
             raise error from raised
@@ -124,35 +114,42 @@ class Run:
 
     most_seconds: float | None = None
 
-    def __init__(self, source: Source, entity: Entity, options: Options, planned: Plan, url: str, now: datetime,
-                 page_size: int, token: int) -> None:  # fmt: skip
-        self.source, self.entity, self.options, self.plan, self.url = source, entity, options, planned, url
-        self.history_id, self.token = 0, token
+    def __init__(
+        self, source: Source, entity: Entity, options: Options, purpose: Purpose, planned: Plan, held: lease.Lease
+    ) -> None:
+        self.source, self.entity, self.options, self.purpose, self.plan = source, entity, options, purpose, planned
+        self.lease, self.history_id = held, 0
         self.accounts: vendor_account.Known = {}
         self.stopping = threading.Event()
-        self.warehouse = WarehouseReader(url)
+        self.warehouse = WarehouseReader(held.url)
+        page_size = options.batch_size or entity.page_size or source.page_size
+        self.configuration = run_report.configuration(entity, options, planned, page_size) | purpose.configuration
         flags = {"full": options.full, "force": options.force, "backfill": planned.mode == "backfill", **options.vendor}
         self.cancelled = threading.Event()
         self.erased = Erased(entity)
-        self.budget = RequestBudget(url, self.cancelled, source.name)
+        self.budget = RequestBudget(held.url, self.cancelled, source.name)
         self.reading = extracting.EntityRead(
             ReadRequest(
-                entity=entity, window=planned.window, page_size=page_size, limit=options.max_records, options=flags
+                entity=entity, window=planned.window, page_size=page_size, limit=options.max_records, options=flags,
+                keys=purpose.keys,
             ),
             ReadContext(known=self.warehouse, acquire=self.budget.acquire, cancelled=self.cancelled),
             safety_limit=settings().warehouse_safety_limit,
-        )
+        )  # fmt: skip
         self.coercer = self._coercer()
-        self.report = run_report.RunReport(source, options, planned, self.reading, self.coercer, self.budget, now)
+        self.report = run_report.RunReport(
+            source, options, planned, self.reading, self.coercer, self.budget, held.taken_at
+        )
         self.loader: Loader | None = None
 
-    def begin(self, session: "Session", configuration: dict[str, Any], run_id: str | None, keys: Sequence[str]) -> None:
+    def begin(self, run_id: str | None) -> None:
         """Write the history row, and take over what earlier runs left: rows, the vendor's state, how columns stood."""
         source, entity, options, mode = self.source, self.entity, self.options, self.plan.mode
+        session = self.lease.session
         if self.stopping.is_set():
             raise Stopped
         self.history_id = sync_history.begin(
-            session, source, entity, start_time=self.report.now, configuration=configuration, run_id=run_id
+            session, source, entity, start_time=self.report.now, configuration=self.configuration, run_id=run_id
         )
         self.report.rows_before = sync_history.last_rows(session, source, entity)
         if entity.cursor is None and mode == "full" and not (options.full or options.force or options.start_date):
@@ -161,9 +158,8 @@ class Run:
         kept_hashes.require(session, entity)
         self.accounts = vendor_account.known(session, source)
         self.declare(source.configured(entity), session)
-        self.change_request(keys=tuple(keys))
         self.expect(*sync_history.last_values(session, source, entity, mode))
-        self.tell_begun(configuration)
+        self.tell_begun()
 
     def declare(self, entity: Entity, session: "Session") -> None:
         """Read and load by this declaration, without the people who were erased so far."""
@@ -192,22 +188,22 @@ class Run:
         if not self.options.force:
             self.coercer.missing.expect(shares, stood)
 
-    def close_failed(self, error: BaseException, session: "Session") -> None:
+    def close_failed(self, error: BaseException) -> None:
         """Close the history row of a run that raised, in another session where that of an interrupted run may be busy.
 
         If there is no other, ``close_stale_runs`` closes the row.
         """
         if isinstance(error, Exception):
-            self.fail(session, error)
+            self.fail(self.lease.session, error)
             return
-        with contextlib.suppress(DatabaseUnavailable), warehouse.session(self.url) as own:
+        with contextlib.suppress(DatabaseUnavailable), warehouse.session(self.lease.url) as own:
             self.fail(own, error)
 
     def fail(self, session: "Session", error: BaseException) -> None:
         """Close the history row as failed or cancelled."""
         metrics = self.report.metrics()
         sync_history.fail(
-            session, self.source, self.entity, error, metrics, history_id=self.history_id, token=self.token
+            session, self.source, self.entity, error, metrics, history_id=self.history_id, token=self.lease.token
         )
 
     def stop(self) -> None:
@@ -217,30 +213,36 @@ class Run:
         if self.loader is not None:
             self.loader.cancel()
 
-    def execute(self, unread: "DltResource", replayed: Sequence[int], progress: Callable[[int], None]) -> Result:
+    def execute(self, unread: "DltResource", progress: Callable[[int], None]) -> Result:
         """Read, load, tombstone, close the history row, commit."""
         with self.warehouse, self.budget:
-            self._require_account(replayed)
-            result = self._execute(unread, replayed, progress)
+            self._require_account()
+            result = self._execute(unread, progress)
         self.tell_completed(result)
         return result
 
-    def _require_account(self, replayed: Sequence[int]) -> None:
+    def _require_account(self) -> None:
         """Refuse the credential of another account; a replay asks no vendor."""
-        own = self.accounts.get(self.source.name)
-        context = self.reading.context
-        self.report.vendor_account = own if replayed else vendor_account.require(self.source, self.accounts, context)
+        if self.purpose.kind == "replay":
+            self.report.vendor_account = self.accounts.get(self.source.name)
+        else:
+            self.report.vendor_account = vendor_account.require(self.source, self.accounts, self.reading.context)
+        self.reading.context.see_accounts = self._see_accounts
 
-    def _execute(self, unread: "DltResource", replayed: Sequence[int], progress: Callable[[int], None]) -> Result:
+    def _see_accounts(self, ids: Sequence[str]) -> None:
+        """Refuse and remember the accounts that the read itself saw."""
+        self.report.vendor_account = vendor_account.seen(self.source, self.accounts, ids, self.reading.context)
+
+    def _execute(self, unread: "DltResource", progress: Callable[[int], None]) -> Result:
         loader = self.loader = Loader(
-            self.url, self.source, self.entity, history_id=self.history_id, token=self.token,
+            self.lease.url, self.source, self.entity, history_id=self.history_id, token=self.lease.token,
             force=self.options.force, detect_deletes=self.plan.complete_range is not None,
         )  # fmt: skip
         end = self.plan.window.until if self.plan.mode == "backfill" else None
         try:
             self._load(extracting.bound(unread, self.reading, self.coercer, end), loader, progress)
             began = time.monotonic()
-            incomplete = self._finish(loader, replayed)
+            incomplete = self._finish(loader)
             rows = self.report.count_rows(loader)
             self.report.loading_seconds += time.monotonic() - began
             result = self.report.result(self.history_id, loader, incomplete, rows)
@@ -278,9 +280,9 @@ class Run:
     def judge(self, loader: Loader, status: Status = "success") -> None:
         """Raise where the run may not go on with what was read so far."""
 
-    def tell_begun(self, configuration: dict[str, Any]) -> None:
+    def tell_begun(self) -> None:
         """Log that the vendor is asked, and later that it answers."""
-        source, entity = self.source, self.entity
+        source, entity, configuration = self.source, self.entity, self.configuration
         how = {"strategy": self.plan.mode, "since": str(self.plan.window.since)}
         logs.asking(source.name, entity.name, source.title, configuration, **how)
         self.reading.begun = lambda: logs.started(source.name, entity.name, self.reading.reported, configuration, **how)
@@ -304,11 +306,11 @@ class Run:
             status=result.status, sync_history_id=result.history_id, seconds=result.seconds,
         )  # fmt: skip
 
-    def tell_failed(self, error: BaseException, configuration: dict[str, Any]) -> None:
+    def tell_failed(self, error: BaseException) -> None:
         """Log why the run ended."""
-        logs.sync_failed(self.source.name, self.entity.name, error, configuration)
+        logs.sync_failed(self.source.name, self.entity.name, error, self.configuration)
 
-    def _finish(self, loader: Loader, replayed: Sequence[int]) -> str | None:
+    def _finish(self, loader: Loader) -> str | None:
         """Tombstone and close dead letters once all is read. Return why the read is incomplete."""
         self._write_dead_letters(loader)
         loader.empty_returned(self.coercer.missing.absent | self.coercer.missing.vanished_values)
@@ -319,13 +321,13 @@ class Run:
                 self._detect_deletes(loader, window, report)
             elif report.deleted_keys and incomplete in (None, report.unproven):
                 self._tombstone_named(loader, window, report)
-            if incomplete is None:
+            if incomplete is None and not self._account_is_new:
                 loader.tombstones.mark_erased(report.erased_keys)
         if loader.older and self.plan.mode == "full":
             self._tell_older(loader.older)
         loader.dead_letters.close()
-        if replayed:
-            loader.dead_letters.resolve(replayed)
+        if self.purpose.dead_letters:
+            loader.dead_letters.resolve(self.purpose.dead_letters)
         return incomplete
 
     def _tell_older(self, older: int) -> None:
@@ -368,19 +370,29 @@ class Run:
             begins = [moment for moment in (window.since, report.complete_since) if moment is not None]
             window = Window(max(begins), window.until)
         loader.tombstones.withdraw(report.withdrawn_keys, window)
-        loader.tombstones.tombstone_missing(window, report.delete_reason, everything=everything)
+        loader.tombstones.tombstone_missing(window, self._delete_reason(report), everything=everything)
 
     def _tombstone_named(self, loader: Loader, window: Window | None, report: ReadReport) -> None:
         """Tombstone the rows whose keys the source named, if this run may."""
-        if self.plan.mode == BY_KEY:
+        if self.purpose.keys:
             window = self.plan.window
         if window is not None:
-            loader.tombstones.tombstone(report.deleted_keys, window, report.delete_reason)
+            loader.tombstones.tombstone(report.deleted_keys, window, self._delete_reason(report))
+
+    @property
+    def _account_is_new(self) -> bool:
+        """Whether no run of this entity knew before whose account it read, so that rows may be of another one."""
+        own = self.accounts.get(self.source.name)
+        return self.report.vendor_account is not None and (own is None or self.entity.name not in own.entities)
+
+    def _delete_reason(self, report: ReadReport) -> str:
+        """Return why a row that was not found is deleted: of another account, it need not be erased at the vendor."""
+        return "missing" if self._account_is_new else report.delete_reason
 
     def _close_dry(self, closing: dict[str, Any]) -> None:
         """Close the row of a dry run, whose transaction was rolled back."""
         writer = Loader(
-            self.url, self.source, self.entity, history_id=self.history_id, token=self.token,
+            self.lease.url, self.source, self.entity, history_id=self.history_id, token=self.lease.token,
             force=False, detect_deletes=False,
         )  # fmt: skip
         try:
@@ -394,11 +406,11 @@ class Probe(Run):
 
     most_seconds = PROBE_SECONDS
 
-    def begin(self, session: "Session", configuration: dict[str, Any], run_id: str | None, keys: Sequence[str]) -> None:
+    def begin(self, run_id: str | None) -> None:
         """Begin, unless everything is to be read that a delta would not."""
         if self.entity.cursor and self.plan.mode == "full":
             raise SomethingNew
-        super().begin(session, configuration, run_id, keys)
+        super().begin(run_id)
 
     def judge(self, loader: Loader, status: Status = "success") -> None:
         """Raise ``SomethingNew`` where there is something to load, or more records than a probe reads."""
@@ -407,18 +419,18 @@ class Probe(Run):
         if changed or status != "success" or (report and report.erased_keys) or self.coercer.read > PROBE_RECORDS:
             raise SomethingNew
 
-    def close_failed(self, error: BaseException, session: "Session") -> None:
+    def close_failed(self, error: BaseException) -> None:
         """Delete the history row; the session may be busy in the thread that was stopped, as after its seconds."""
-        with contextlib.suppress(DatabaseUnavailable), warehouse.session(self.url) as own:
-            sync_history.withdraw(own, self.source, self.entity, token=self.token)
+        with contextlib.suppress(DatabaseUnavailable), warehouse.session(self.lease.url) as own:
+            sync_history.withdraw(own, self.source, self.entity, token=self.lease.token)
 
-    def tell_begun(self, configuration: dict[str, Any]) -> None:
+    def tell_begun(self) -> None:
         """Log nothing, as below: whatever went wrong is told by the run that follows."""
 
     def tell_progress(self) -> None: ...
     def tell_rejects(self, rejects: Sequence[Reject]) -> None: ...
     def tell_completed(self, result: Result) -> None: ...
-    def tell_failed(self, error: BaseException, configuration: dict[str, Any]) -> None: ...
+    def tell_failed(self, error: BaseException) -> None: ...
 
 
 def unwrap_error(raised: BaseException) -> BaseException:

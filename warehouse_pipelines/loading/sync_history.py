@@ -2,15 +2,14 @@
 
 A row is written as ``running`` under the advisory lock of its entity and closed in every case: by the loader's own
 transaction when the run succeeds, by ``fail`` when it raises or is cancelled, by ``close_run`` when a sensor learns
-that its Dagster run ended, and by ``close_stale_runs`` when its process died without a word. PostgreSQL frees the lock
-of a dead session at once, so a row that is ``running`` while its lock is free belongs to a dead process. Whoever closes
-a row does so only while it is ``running``, so the first one wins. ``lease`` has who holds the lock, and for how long.
+that its Dagster run ended, and by ``close_stale_runs`` when its process died without a word (``entity_lock``). Whoever
+closes a row does so only while it is ``running``, so the first one wins.
 
 A run that was refused before it could begin has a row that was never ``running``: ``failed``, with the mode
 ``REFUSED`` and nothing read. Who asks for the last run, or for how many succeeded, leaves such rows out.
 
-The tables of an account may have been dropped and made again: what its next run goes by, such as the cursor, is of runs
-since the account was registered (``orchestration.account.created_at``). Other sources have no row there.
+The tables of an account may have been dropped and made again, or emptied: what its next run goes by, such as the
+cursor, is of runs since then (``orchestration.account.created_at``). Other sources have no row there.
 
 Queries write ``(status IN (…)) IS TRUE``, and so of the time: no index on these can serve them then, however small
 statistics say the table is, and they read the entity's index.
@@ -20,13 +19,14 @@ import contextlib
 import json
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import masked
+from warehouse_pipelines.loading import entity_lock
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.observability.lost_values import ENOUGH_RECORDS, Standing
@@ -45,6 +45,11 @@ CANCELLED = "cancelled"
 
 REFUSED = "refused"
 """The mode of a run that could not begin."""
+
+SINCE_REGISTERED = """
+    (start_time >= coalesce(
+        (SELECT created_at FROM orchestration.account WHERE source = %(crm)s), '-infinity')) IS TRUE
+    """
 
 
 @dataclass(frozen=True)
@@ -90,22 +95,6 @@ def refuse(
     )
 
 
-def try_lock(connection: "Session", crm: str, sync_type: str) -> bool:
-    """Take the lock of an entity, until the session ends; return whether it was free."""
-    row = connection.execute(
-        "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS free", [f"{crm}:{sync_type}"]
-    ).fetchone()
-    return bool(row and row["free"])
-
-
-def is_running(connection: "Session", source: Source, entity: Entity) -> bool:
-    """Return whether a run holds the lock of an entity now."""
-    if not try_lock(connection, source.name, entity.name):
-        return True
-    connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [f"{source.name}:{entity.name}"])
-    return False
-
-
 @dataclass(frozen=True)
 class Poll:
     """When the last good run began that asked the vendor what is new; None before the first. And the ``seconds`` since
@@ -136,71 +125,62 @@ def last_poll(connection: "Session", source: Source, entity: Entity) -> Poll:
 
 def last_good(connection: "Session", source: Source, entity: Entity) -> LastGood | None:
     """Return the last good run of exactly this entity that moved the watermark; None before there is one."""
-    row = connection.execute(
-        """
-        SELECT configuration ->> 'cursor' AS cursor, start_time FROM orchestration.sync_history
-        WHERE crm_source = %s AND sync_type = %s AND (status IN ('success', 'partial')) IS TRUE
-            AND configuration ->> 'cursor' IS NOT NULL
-            AND (start_time >= coalesce(
-                (SELECT created_at FROM orchestration.account WHERE source = %s), '-infinity')) IS TRUE
-        ORDER BY id DESC LIMIT 1
-        """,
-        [source.name, entity.name, source.name],
-    ).fetchone()
+    row = _last_good_row(
+        connection, source, entity,
+        "configuration ->> 'cursor' AS cursor, start_time", "configuration ->> 'cursor' IS NOT NULL",
+    )  # fmt: skip
     if row is None:
         return None
     full = _last_full(connection, source, entity) if entity.cadence.full_every else (None, None)
     return LastGood(datetime.fromisoformat(row["cursor"]), row["start_time"], *full)
 
 
-def _last_full(connection: "Session", source: Source, entity: Entity) -> tuple[datetime | None, datetime | None]:
-    row = connection.execute(
-        """
-        SELECT max(start_time) AS tried, max(start_time) FILTER (
-            WHERE status IN ('success', 'partial') AND configuration ->> 'cursor' IS NOT NULL) AS good
-        FROM orchestration.sync_history
-        WHERE crm_source = %s AND sync_type = %s AND configuration ->> 'mode' = 'full'
-            AND configuration ->> 'dry_run' = 'false' AND configuration ->> 'max_records' = '0'
-            AND configuration ->> 'narrowed' IS DISTINCT FROM 'true'
-            AND (start_time >= coalesce(
-                (SELECT created_at FROM orchestration.account WHERE source = %s), '-infinity')) IS TRUE
-        """,
-        [source.name, entity.name, source.name],
-    ).fetchone()
-    return (row["good"], row["tried"]) if row else (None, None)
-
-
 def last_state(connection: "Session", source: Source, entity: Entity) -> dict[str, str]:
     """Return what the last run of this entity that kept a state left; empty before there is one."""
-    row = connection.execute(
-        """
-        SELECT configuration -> 'state' AS state FROM orchestration.sync_history
-        WHERE crm_source = %s AND sync_type = %s AND (status IN ('success', 'partial')) IS TRUE
-            AND jsonb_typeof(configuration -> 'state') = 'object'
-            AND (start_time >= coalesce(
-                (SELECT created_at FROM orchestration.account WHERE source = %s), '-infinity')) IS TRUE
-        ORDER BY id DESC LIMIT 1
-        """,
-        [source.name, entity.name, source.name],
-    ).fetchone()
+    row = _last_good_row(
+        connection, source, entity,
+        "configuration -> 'state' AS state", "jsonb_typeof(configuration -> 'state') = 'object'",
+    )  # fmt: skip
     return row["state"] if row else {}
 
 
 def last_rows(connection: "Session", source: Source, entity: Entity) -> tuple[int, int] | None:
     """Return the rows and the living rows that the last run left in the table; None before there is one."""
-    row = connection.execute(
-        """
-        SELECT performance_metrics ->> 'total_rows' AS total, performance_metrics ->> 'living_rows' AS living
-        FROM orchestration.sync_history
-        WHERE crm_source = %s AND sync_type = %s AND (status IN ('success', 'partial')) IS TRUE
-            AND configuration ->> 'dry_run' = 'false'
-            AND (start_time >= coalesce(
-                (SELECT created_at FROM orchestration.account WHERE source = %s), '-infinity')) IS TRUE
-        ORDER BY id DESC LIMIT 1
-        """,
-        [source.name, entity.name, source.name],
-    ).fetchone()
+    row = _last_good_row(
+        connection, source, entity,
+        "performance_metrics ->> 'total_rows' AS total, performance_metrics ->> 'living_rows' AS living",
+        "configuration ->> 'dry_run' = 'false'",
+    )  # fmt: skip
     return (int(row["total"]), int(row["living"])) if row and row["total"] else None
+
+
+def _last_good_row(
+    connection: "Session", source: Source, entity: Entity, columns: str, condition: str
+) -> dict[str, Any] | None:
+    """Return these columns of the last good run since the account was registered of which the condition holds."""
+    return connection.execute(
+        f"""
+        SELECT {columns} FROM orchestration.sync_history
+        WHERE crm_source = %(crm)s AND sync_type = %(entity)s AND (status IN ('success', 'partial')) IS TRUE
+            AND {condition} AND {SINCE_REGISTERED}
+        ORDER BY id DESC LIMIT 1
+        """,  # noqa: S608  (of this module)
+        {"crm": source.name, "entity": entity.name},
+    ).fetchone()
+
+
+def _last_full(connection: "Session", source: Source, entity: Entity) -> tuple[datetime | None, datetime | None]:
+    row = connection.execute(
+        f"""
+        SELECT max(start_time) AS tried, max(start_time) FILTER (
+            WHERE status IN ('success', 'partial') AND configuration ->> 'cursor' IS NOT NULL) AS good
+        FROM orchestration.sync_history
+        WHERE crm_source = %(crm)s AND sync_type = %(entity)s AND configuration ->> 'mode' = 'full'
+            AND orchestration.asks_for_news(configuration) AND {SINCE_REGISTERED}
+        """,  # noqa: S608  (of this module)
+        {"crm": source.name, "entity": entity.name},
+    ).fetchone()
+    return (row["good"], row["tried"]) if row else (None, None)
 
 
 def last_values(connection: "Session", source: Source, entity: Entity, mode: str) -> tuple[Standing, dict[str, float]]:
@@ -330,12 +310,9 @@ def close_stale_runs(url: str) -> list[int]:
             "SELECT DISTINCT crm_source, sync_type FROM orchestration.sync_history WHERE status = 'running'"
         ).fetchall()
         for row in running:
-            if not try_lock(connection, row["crm_source"], row["sync_type"]):
-                continue
-            closed += close_dead(connection, row["crm_source"], row["sync_type"])
-            connection.execute(
-                "SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [f"{row['crm_source']}:{row['sync_type']}"]
-            )
+            of = (row["crm_source"], row["sync_type"])
+            with warehouse.try_lock(connection, entity_lock.key(*of)) as free:
+                closed += close_dead(connection, *of) if free else []
     return closed
 
 
@@ -356,8 +333,3 @@ def close_dead(connection: "Session", crm: str, sync_type: str, message: str = D
         {"crm": crm, "sync_type": sync_type, "message": message},
     ).fetchall()
     return [int(row["id"]) for row in rows]
-
-
-def utc_now() -> datetime:
-    """Return the time of this machine, which only rows of refused runs have."""
-    return datetime.now(UTC)

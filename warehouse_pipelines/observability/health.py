@@ -18,8 +18,8 @@ Each entity is judged by itself: one of ten that always fails would leave its CR
 
 The defaults, 24 and 2 hours, fit an hourly cadence; an entity that runs less often gets twice its cadence, or what its
 polls may be apart while webhooks deliver.
-A CRM that is not configured is listed and not judged. One that has been synced before, or has some of its settings, is
-unhealthy without the others (``configured``).
+A CRM that nobody means to have synced is listed and not judged (``observability.judged``). One that is judged and whose
+settings are missing or cannot be used is unhealthy.
 """
 
 from collections.abc import Iterable, Mapping, Set
@@ -30,7 +30,7 @@ from typing import Any
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.observability.configured import judged
+from warehouse_pipelines.observability.judged import judged
 from warehouse_pipelines.observability.lost_values import Standing
 from warehouse_pipelines.queries import query
 
@@ -40,6 +40,9 @@ EXPECTED_HOURS = 2.0
 
 STATUS = ("recovery", "age", "values")
 """The rules of `warehouse status`, the API and the pages."""
+
+CHECK = ("rate", "age", "values", "deletes")
+"""The rules of Dagster's check ``health``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,7 @@ class Health:
 
     crm: str
     sync_type: str
-    configured: bool
+    judged: bool
     problems: tuple[str, ...] = ()
     runs: int = 0
     successes: int = 0
@@ -73,7 +76,7 @@ class Health:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing is wrong; a CRM that is not configured is not judged, and counts as healthy."""
+        """Whether nothing is wrong; an entity that is not judged counts as healthy."""
         return not self.problems
 
     @property
@@ -131,7 +134,7 @@ def judge(
     url: str,
     hours: float | None = None,
     expected_hours: float | None = None,
-    rules: Iterable[str] = ("rate", "age", "values", "deletes"),
+    rules: Iterable[str] = CHECK,
 ) -> list[Health]:
     """Return the health of every entity of ``sources``, in their order. The clock is the database's.
 
@@ -148,15 +151,15 @@ def judge(
     }
     with warehouse.session(url) as session:
         found = session.execute(query("health"), asked).fetchall()
-        configured = judged(session, sources)
+        crms = judged(session, sources)
     return [
         _health(
             source.name,
             entity.name,
             row,
-            configured=source.name in configured,
-            settings_problem=configured.get(source.name),
-            problems=_problems(row, rate_hours, age_hours, rules) if source.name in configured else (),
+            judged=source.name in crms,
+            settings_problem=crms.get(source.name),
+            problems=_problems(row, rate_hours, age_hours, rules) if source.name in crms else (),
         )
         for (source, entity, rate_hours, age_hours), row in zip(entities, found, strict=True)
     ]
@@ -188,7 +191,7 @@ def _health(
     sync_type: str,
     row: Mapping[str, Any],
     *,
-    configured: bool,
+    judged: bool,
     settings_problem: str | None,
     problems: tuple[str, ...],
 ) -> Health:
@@ -196,7 +199,7 @@ def _health(
     return Health(
         crm=crm,
         sync_type=sync_type,
-        configured=configured,
+        judged=judged,
         settings_problem=settings_problem,
         problems=(settings_problem, *problems) if settings_problem else problems,
         runs=row["runs"],

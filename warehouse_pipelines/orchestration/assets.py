@@ -24,8 +24,9 @@ from warehouse_pipelines.model import describe
 from warehouse_pipelines.model.column_texts import text
 from warehouse_pipelines.model.entity import Entity, target
 from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.orchestration.asset_facts import key_of, vendor_key
 from warehouse_pipelines.orchestration.checks import at_once, judge_at_once, specs
-from warehouse_pipelines.orchestration.io_manager import failures, key_of, vendor_key
+from warehouse_pipelines.orchestration.failures import failures
 
 OWNERS = ["team:data-platform"]
 
@@ -128,7 +129,7 @@ def asset(
         raise ValueError(f"{entity.table}: its parent {entity.parent!r} is not the table of any entity")
     name = step_key(entity)
     out = dg.AssetOut(
-        key=key_of(entity),
+        key=key_of(entity.table),
         is_required=False,
         group_name=source.name,
         kinds={"dlt", "postgres", source.declared_name},
@@ -149,7 +150,7 @@ def asset(
         outs={name: out},
         check_specs=specs(at_once(entity)),
         can_subset=True,
-        deps=[vendor_key(source), *([key_of(by_table[entity.parent])] if entity.parent else [])],
+        deps=[vendor_key(source), *([key_of(by_table[entity.parent].table)] if entity.parent else [])],
         pool=source.pool_name,
     )
     def sync(context: dg.AssetExecutionContext) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
@@ -199,7 +200,7 @@ def references(entity: Entity, by_table: Mapping[str, Entity]) -> dict[str, dg.M
     check ``references``.
     """
     return {
-        f"refers to, by {column}": dg.MetadataValue.asset(key_of(target(ref, by_table)[0]))
+        f"refers to, by {column}": dg.MetadataValue.asset(key_of(target(ref, by_table)[0].table))
         for column, ref in entity.refs.items()
     }
 

@@ -13,8 +13,9 @@ import dagster as dg
 
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.orchestration.asset_facts import key_of, metadata
 from warehouse_pipelines.orchestration.assets import step_key
-from warehouse_pipelines.orchestration.io_manager import key_of, load, metadata
+from warehouse_pipelines.orchestration.io_manager import load
 
 
 def jobs(sources: Sequence[Source], url: Callable[[], str]) -> Iterator[dg.JobDefinition]:
@@ -45,10 +46,11 @@ def job(source: Source, entity: Entity, since: date, url: Callable[[], str]) -> 
 
         options = context.resources.sync.options()
         result = load(context, source, entity, options, url=url, unread=dlt_resource(source, entity))
+        key, facts = key_of(entity.table), metadata(result)
         if options.dry_run:
-            context.log_event(dg.AssetObservation(key_of(entity), metadata=metadata(result), description="a dry run"))
+            context.log_event(dg.AssetObservation(key, metadata=facts, description="a dry run"))
         else:
-            context.log_event(dg.AssetMaterialization(key_of(entity), metadata=metadata(result)))
+            context.log_event(dg.AssetMaterialization(key, metadata=facts))
 
     @dg.monthly_partitioned_config(start_date=first_month, end_offset=1)
     def month(start: datetime, end: datetime) -> dict[str, Any]:

@@ -18,7 +18,8 @@ for a run of those whose result is to be stored (``worth_a_run``). All are warni
   another CRM warns only when hardly any is found there.
 - ``volume``: whether the last two runs found as much as is usual at their time of the week, by the SELECT of the alert
   of that name (``sql/alerts/volume.sql``), with the threshold of its row.
-- ``health``: the rules of ``warehouse status``, the share of good runs and the age of the last.
+- ``health``: the share of good runs, the age of the last, and more (``health.CHECK``); ``warehouse status`` judges by
+  other rules.
 """
 
 import contextlib
@@ -36,7 +37,8 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.model.entity import Entity, require_joinable, target
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.orchestration.io_manager import key_of, session_of_step
+from warehouse_pipelines.orchestration.asset_facts import key_of
+from warehouse_pipelines.orchestration.failures import session_of_step
 from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
@@ -66,13 +68,13 @@ JUDGE_SECONDS = 20.0
 
 def at_once(entity: Entity) -> list[dg.AssetCheckKey]:
     """Return the keys of the checks that follow an entity's sync."""
-    return [dg.AssetCheckKey(key_of(entity), name) for name in AT_ONCE]
+    return [dg.AssetCheckKey(key_of(entity.table), name) for name in AT_ONCE]
 
 
 def hourly(entities: Iterable[Entity]) -> list[dg.AssetCheckKey]:
     """Return the keys of the hourly checks of all entities."""
     return [
-        dg.AssetCheckKey(key_of(entity), name)
+        dg.AssetCheckKey(key_of(entity.table), name)
         for entity in entities
         for name in ("references", "volume", "health")
         if name != "references" or entity.refs
@@ -137,9 +139,9 @@ def judge_hourly(
     wanted: Set[dg.AssetCheckKey],
 ) -> Iterator[dg.AssetCheckResult]:  # fmt: skip
     """Yield the results of those hourly checks that are ``wanted``. Raises ``psycopg.Error``."""
-    from warehouse_pipelines.observability.health import judge
+    from warehouse_pipelines.observability.health import CHECK, judge
 
-    health = {(found.crm, found.sync_type): found for found in judge(sources, url=url)}
+    health = {(found.crm, found.sync_type): found for found in judge(sources, url=url, rules=CHECK)}
     unusual = _unusual(sources, url) if any(key.name == "volume" for key in wanted) else {}
     for source in sources:
         own = {entity.table for entity in source.entities}
@@ -169,7 +171,7 @@ def worth_a_run(
     by_table = {entity.table: entity for source in sources for entity in source.entities}
     keys = hourly(by_table.values())
     stored = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
-    records = instance.get_asset_records([key_of(entity) for entity in by_table.values()])
+    records = instance.get_asset_records([key_of(entity.table) for entity in by_table.values()])
     latest = {record.asset_entry.asset_key: record.asset_entry.last_materialization_record for record in records}
     since = time.time() - STORE_SECONDS
     fresh = {key for key, last in stored.items() if passed(last, since) and is_shown(last, latest.get(key.asset_key))}
@@ -225,7 +227,7 @@ def _absent(entity: Entity, name: str) -> dg.AssetCheckResult:
 def _result(entity: Entity, name: str, passed: bool, text: str, /, **facts: Any) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=passed,
-        asset_key=key_of(entity),
+        asset_key=key_of(entity.table),
         check_name=name,
         severity=dg.AssetCheckSeverity.ERROR if name == "key" else dg.AssetCheckSeverity.WARN,
         description=text,
@@ -363,7 +365,7 @@ def _unusual(sources: Sequence[Source], url: str) -> dict[tuple[str, str], str]:
 
 
 def _health(entity: Entity, found: "Health") -> dg.AssetCheckResult:
-    text = "; ".join(found.problems) or ("healthy" if found.configured else "not configured, so not judged")
+    text = "; ".join(found.problems) or ("healthy" if found.judged else "not configured, so not judged")
     return _result(
         entity,
         "health",

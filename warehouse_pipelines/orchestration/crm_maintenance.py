@@ -7,9 +7,6 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import dagster as dg
-
-from warehouse_pipelines.orchestration import maintenance
 from warehouse_pipelines.orchestration.crm_review import (
     anomalies,
     dnc_review,
@@ -61,13 +58,3 @@ TASKS = [
     Task("monthly_scoring_weights", "15 5 1 * *", _crm(scoring_weights), told=True),
     Task("reconcile_budget_monthly", "30 5 1 * *", _crm(reconcile_budget), told=True),
 ]
-
-
-def jobs(url: Callable[[], str]) -> list[dg.JobDefinition]:
-    """Return a job for each task, on the warehouse at ``url()``."""
-    return maintenance.jobs("crm", TASKS, url)
-
-
-def schedules(url: Callable[[], str]) -> list[dg.ScheduleDefinition]:
-    """Return the schedule of each task."""
-    return maintenance.schedules("crm", TASKS, url)

@@ -38,7 +38,7 @@ OLDEST = timedelta(hours=47)
 
 @dataclass(frozen=True)
 class DagsterFacts:
-    """Dagster's instance and what is defined, with the configured CRMs of the warehouse at ``url``."""
+    """Dagster's instance and what is defined, with the CRMs that are judged of the warehouse at ``url``."""
 
     instance: dg.DagsterInstance
     repository: dg.RepositoryDefinition
@@ -58,7 +58,7 @@ class DagsterFacts:
         }
 
     def schedules_off(self, rule: Rule) -> list[Fault]:
-        """Find the schedules of configured CRMs that are off, and have entities that are switched on."""
+        """Find the schedules of judged CRMs that are off, and have entities that are switched on."""
         states = states_by_name(self.instance, InstigatorType.SCHEDULE)
         declared = {one.name: one for one in self.repository.schedule_defs}
         return [
@@ -147,7 +147,7 @@ class DagsterFacts:
         return found
 
     def _entities(self) -> Mapping[str, tuple[str, tuple[str, ...]]]:
-        """Return by schedule its CRM and the entities that it syncs and that are on; of CRMs that are configured."""
+        """Return by schedule its CRM and the entities that it syncs and that are on; of CRMs that are judged."""
         with warehouse.session(self.url) as session, rules.asking(session):
             rows = session.execute(query("alerts_scheduled_entities"), {"crms": list(self.crms)}).fetchall()
         return {row["schedule"]: (row["crm"], tuple(row["entities"])) for row in rows}

@@ -13,6 +13,9 @@ What a sync did stands in ``orchestration.sync_history``, which is not touched h
 Everything goes through the instance, so it works on any storage of Dagster; check evaluations, which Dagster deletes
 with their asset only, through the table that Dagster declares, and SQLite's file of a run, which Dagster leaves empty.
 PostgreSQL and SQLite use the room again.
+
+It is no task of ``maintenance``, whose tasks get a session of the warehouse and fail without one: it gets Dagster's
+instance, and prunes by the defaults while the warehouse is away.
 """
 
 import logging
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("warehouse")
 
-NAME = "prune_dagster"
+NAME, ABOUT = "prune_dagster", "Delete old runs from Dagster's storage."
 
 Ages = Mapping[dg.DagsterRunStatus, int]
 """How many days a run is kept, by how it ended."""
@@ -201,13 +204,13 @@ def _delete_file(instance: dg.DagsterInstance, run_id: str) -> None:
 def jobs(url: Callable[[], str]) -> list[dg.JobDefinition]:
     """Return the job; the warehouse at ``url()`` says how long runs are kept."""
 
-    @dg.op(name=f"{NAME}_op", description="Delete old runs from Dagster's storage.")
+    @dg.op(name=f"{NAME}_op", description=ABOUT)
     def run(context: dg.OpExecutionContext) -> None:
         facts = prune(context.instance, ages(url()))
         context.log_event(dg.AssetMaterialization(["dagster_maintenance", NAME], metadata=facts))
         log.info("deleted %(runs_deleted)d old runs of Dagster, %(runs_left)d are left", facts)
 
-    @dg.job(name=NAME, description="Delete old runs from Dagster's storage.", tags={"warehouse/maintenance": "dagster"})
+    @dg.job(name=NAME, description=ABOUT, tags={"warehouse/maintenance": "dagster"})
     def job() -> None:
         run()
 
@@ -223,6 +226,6 @@ def schedules() -> Sequence[dg.ScheduleDefinition]:
             cron_schedule="40 3 * * *",
             execution_timezone="UTC",
             default_status=dg.DefaultScheduleStatus.RUNNING,
-            description="Delete old runs from Dagster's storage.",
+            description=ABOUT,
         )
     ]

@@ -3,13 +3,10 @@
 With ``WAREHOUSE_ERASE_AT_ONCE`` Dagster's storage and the folders of the job's machine are looked through.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import dagster as dg
-
 from warehouse_pipelines import settings
-from warehouse_pipelines.orchestration import maintenance
+from warehouse_pipelines.errors import TooManyErasures
 from warehouse_pipelines.orchestration.maintenance import Report, Task
 
 if TYPE_CHECKING:
@@ -22,15 +19,15 @@ def propose_erasures(connection: "Session") -> Report:
     from warehouse_pipelines.unified.erasing.files import places
 
     found = proposals.find(connection)
-    erased = 0
+    erased, refused = 0, ""
     if settings.settings().warehouse_erase_at_once:
-        done = proposals.erase_all(connection, by="WAREHOUSE_ERASE_AT_ONCE", places=places())
-        erased = len(done)
+        try:
+            erased = len(proposals.erase_all(connection, by="WAREHOUSE_ERASE_AT_ONCE", places=places()))
+        except TooManyErasures as error:
+            refused = str(error)
     left = len(proposals.waiting(connection))
-    return Report(
-        {"new_proposals": found, "erased": erased, "waiting": left},
-        attention=f"{left} records may have to be erased: `warehouse erase --proposals`" if left else "",
-    )
+    listed = f"{left} records may have to be erased: `warehouse erase --proposals`" if left else ""
+    return Report({"new_proposals": found, "erased": erased, "waiting": left}, attention=refused or listed)
 
 
 def feed_everything(connection: "Session") -> Report:
@@ -45,13 +42,3 @@ TASKS = [
     Task("daily_feed_everything", "40 2 * * *", feed_everything),
     Task("daily_propose_erasures", "20 4 * * *", propose_erasures),
 ]
-
-
-def jobs(url: Callable[[], str]) -> list[dg.JobDefinition]:
-    """Return a job for each task, on the warehouse at ``url()``."""
-    return maintenance.jobs("identity", TASKS, url)
-
-
-def schedules(url: Callable[[], str]) -> list[dg.ScheduleDefinition]:
-    """Return the schedule of each task."""
-    return maintenance.schedules("identity", TASKS, url)

@@ -1,5 +1,7 @@
 """Jobs that keep a schema healthy, each with a schedule of the same name: a row ``Task`` for each.
 
+``crm_maintenance``, ``identity_maintenance``, ``pipedesk_maintenance`` and ``retention`` have the rows.
+
 A job has one step. What it found or did is the metadata of a materialization of ``<schema>_maintenance/<name>``, so
 that Dagster draws its numbers over time. What needs a person is also a warning in the log; what is broken fails the
 run. Metadata hold ids and counts, and nothing that names a person.
@@ -19,16 +21,16 @@ import dagster as dg
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import masked
-from warehouse_pipelines.orchestration.io_manager import session_of_step
+from warehouse_pipelines.orchestration.failures import session_of_step
 from warehouse_pipelines.orchestration.ticks import told_plainly
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
-LISTED = 50
-"""At most so many rows of a kind are listed; counts are of all."""
+TABLE_ROWS = 50
+"""At most so many rows of a kind are in a table of the UI; counts are of all."""
 
-TOLD = 10
+MESSAGE_ROWS = 10
 """At most so many rows of a kind are in a message."""
 
 Row = dict[str, Any]
@@ -49,14 +51,16 @@ class Report:
         lines += [f"{name.replace('_', ' ')}: {value}" for name, value in self.facts.items()]
         for name, rows in self.lists.items():
             lines += [f"{name.replace('_', ' ')}: {len(rows)}"]
-            lines += ["  " + ", ".join(f"{key} {_shown(value)}" for key, value in row.items()) for row in rows[:TOLD]]
+            first = rows[:MESSAGE_ROWS]
+            lines += ["  " + ", ".join(f"{key} {_shown(value)}" for key, value in row.items()) for row in first]
         return "\n".join(lines)
 
     def metadata(self) -> dict[str, Any]:
         """Return it as Dagster shows it."""
         shown: dict[str, Any] = {**self.facts, "attention": self.attention or "none"}
         for name, rows in self.lists.items():
-            records = [dg.TableRecord({key: _shown(value) for key, value in row.items()}) for row in rows[:LISTED]]
+            first = rows[:TABLE_ROWS]
+            records = [dg.TableRecord({key: _shown(value) for key, value in row.items()}) for row in first]
             shown[name] = dg.MetadataValue.table(records) if records else dg.MetadataValue.text("none")
         return shown
 
@@ -83,9 +87,9 @@ class Task:
         return (self.run.__doc__ or "").strip().partition("\n")[0]
 
 
-def jobs(schema: str, tasks: Sequence[Task], url: Callable[[], str]) -> list[dg.JobDefinition]:
-    """Return a job for each task, on the warehouse at ``url()``."""
-    return [_job(schema, task, url) for task in tasks]
+def jobs(tasks: Mapping[str, Sequence[Task]], url: Callable[[], str]) -> list[dg.JobDefinition]:
+    """Return a job for each of a schema's tasks, on the warehouse at ``url()``."""
+    return [_job(schema, task, url) for schema, of_it in tasks.items() for task in of_it]
 
 
 def _job(schema: str, task: Task, url: Callable[[], str]) -> dg.JobDefinition:
@@ -126,9 +130,9 @@ def _tell(task: Task, report: Report, url: str, log: dg.DagsterLogManager) -> No
         log.warning(f"{task.name}: the report could not be sent: {type(error).__name__}: {masked(str(error))}")
 
 
-def schedules(schema: str, tasks: Sequence[Task], url: Callable[[], str]) -> list[dg.ScheduleDefinition]:
+def schedules(tasks: Mapping[str, Sequence[Task]], url: Callable[[], str]) -> list[dg.ScheduleDefinition]:
     """Return the schedule of each task."""
-    return [_schedule(schema, task, url) for task in tasks]
+    return [_schedule(schema, task, url) for schema, of_it in tasks.items() for task in of_it]
 
 
 def _schedule(schema: str, task: Task, url: Callable[[], str]) -> dg.ScheduleDefinition:

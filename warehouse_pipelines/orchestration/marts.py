@@ -10,16 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from warehouse_pipelines.orchestration.asset_facts import key_of, table_metadata
 from warehouse_pipelines.orchestration.assets import OWNERS
-from warehouse_pipelines.orchestration.io_manager import failures, session_of_step
-from warehouse_pipelines.orchestration.unified import (
-    MARTS_GROUP,
-    UnifyOptions,
-    column_lineage,
-    key,
-    rows_of,
-    table_columns,
-)
+from warehouse_pipelines.orchestration.failures import failures, session_of_step
+from warehouse_pipelines.orchestration.unified import MARTS_GROUP, UnifyOptions
 from warehouse_pipelines.unified.marts.mart import Check, Mart
 from warehouse_pipelines.unified.marts.rows import MARTS
 
@@ -50,8 +44,8 @@ def assets(url: Callable[[], str]) -> list[dg.AssetsDefinition]:
 
 def _asset(mart: Mart, url: Callable[[], str]) -> dg.AssetsDefinition:
     spec = dg.AssetSpec(
-        key(mart.table),
-        deps=[key(table) for table in mart.reads],
+        key_of(mart.table),
+        deps=[key_of(table) for table in mart.reads],
         group_name=MARTS_GROUP,
         description=f"{mart.about}\n\nA row is: {mart.grain}",
         kinds={"postgres", "table"},
@@ -74,21 +68,13 @@ def _asset(mart: Mart, url: Callable[[], str]) -> dg.AssetsDefinition:
 
         with failures(context), session_of_step(url()) as session:
             summary = marts.run_one(session, mart.name, full=config.full)
-            yield dg.MaterializeResult(spec.key, metadata=_facts(session, mart, dataclasses.asdict(summary)))
+            facts = {**table_metadata(session, mart.table), **dataclasses.asdict(summary)}
+            yield dg.MaterializeResult(spec.key, metadata=facts)
             yield _key_result(session, mart)
             for check in mart.checks:
                 yield _result(session, mart, check)
 
     return refreshed
-
-
-def _facts(session: "Session", mart: Mart, summary: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **rows_of(session, mart.table),
-        "dagster/column_schema": table_columns(session, mart.table),
-        **column_lineage(mart.table),
-        **summary,
-    }
 
 
 def _key_result(session: "Session", mart: Mart) -> dg.AssetCheckResult:

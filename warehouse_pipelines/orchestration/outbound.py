@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
+from warehouse_pipelines.orchestration.asset_facts import column_lineage, key_of
 from warehouse_pipelines.orchestration.assets import OWNERS
-from warehouse_pipelines.orchestration.io_manager import failures
-from warehouse_pipelines.orchestration.unified import key
+from warehouse_pipelines.orchestration.failures import failures
 from warehouse_pipelines.outbound.target import Target
 from warehouse_pipelines.outbound.targets import TARGETS
 
@@ -60,12 +60,17 @@ def _asset(target: Target, url: Callable[[], str]) -> dg.AssetsDefinition:
     linked = [other for other in TARGETS if other.crm == target.crm and other.object in objects]
     spec = dg.AssetSpec(
         asset_key(target),
-        deps=[*map(key, target.reads), *map(asset_key, linked)],
+        deps=[*map(key_of, target.reads), *map(asset_key, linked)],
         group_name=GROUP,
         description=f"{target.about}\n\nNothing is written without `apply`. See docs/outbound.md.",
         kinds={target.crm},
         owners=OWNERS,
-        metadata={"dagster/column_schema": _fields(target), "dagster/column_lineage": _lineage(target)},
+        metadata={
+            "dagster/column_schema": _fields(target),
+            "dagster/column_lineage": column_lineage(
+                {field.name: [field.origin] for field in target.fields if field.origin}
+            ),
+        },
     )
     about = "Nothing was refused by the vendor, and nothing had changed there since it was planned."
 
@@ -93,13 +98,6 @@ def _asset(target: Target, url: Callable[[], str]) -> dg.AssetsDefinition:
 def _fields(target: Target) -> dg.TableSchema:
     return dg.TableSchema(
         [dg.TableColumn(field.name, type=field.kind, description=field.about) for field in target.fields]
-    )
-
-
-def _lineage(target: Target) -> dg.TableColumnLineage:
-    origins = {field.name: field.origin.rpartition(".") for field in target.fields if field.origin}
-    return dg.TableColumnLineage(
-        {name: [dg.TableColumnDep(key(table), column)] for name, (table, _, column) in origins.items()}
     )
 
 

@@ -5,12 +5,8 @@ schema's document and the whole record in ``raw_data``. What comes again, becaus
 again: the newer row wins, but for what it does not say. A sync may run at the same time.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import dagster as dg
-
-from warehouse_pipelines.orchestration import maintenance
 from warehouse_pipelines.orchestration.maintenance import Report, Task
 
 if TYPE_CHECKING:
@@ -89,13 +85,3 @@ TASKS = [
     Task("weekly_archive_calendar_events", "0 5 * * 0", archive_events),
     Task("weekly_archive_drive_files", "15 5 * * 0", archive_files),
 ]
-
-
-def jobs(url: Callable[[], str]) -> list[dg.JobDefinition]:
-    """Return a job for each task, on the warehouse at ``url()``."""
-    return maintenance.jobs("pipedesk", TASKS, url)
-
-
-def schedules(url: Callable[[], str]) -> list[dg.ScheduleDefinition]:
-    """Return the schedule of each task."""
-    return maintenance.schedules("pipedesk", TASKS, url)

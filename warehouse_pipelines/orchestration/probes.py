@@ -19,7 +19,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration import checks
-from warehouse_pipelines.orchestration.io_manager import key_of, metadata, vendor_key
+from warehouse_pipelines.orchestration.asset_facts import key_of, metadata, vendor_key
 
 if TYPE_CHECKING:
     from warehouse_pipelines.loading.options import Result
@@ -45,10 +45,10 @@ def probe(
 
     Raises as ``psycopg`` and Dagster's storage do.
     """
-    from warehouse_pipelines.loading import probe as loading
+    from warehouse_pipelines.loading import probe as entity_probe
 
     until = time.monotonic() + TICK_SECONDS
-    likely = loading.candidates(session, source, entities)
+    likely = entity_probe.candidates(session, source, entities)
     stored = _results(instance, likely)
     since = time.time() - CHECKED_SECONDS
     likely = [one for one in likely if all(checks.passed(stored.get(key), since) for key in checks.at_once(one))]
@@ -61,7 +61,7 @@ def probe(
         for entity in _parents_first(likely):
             if entity.parent in left or time.monotonic() >= until:
                 continue
-            if result := loading.probe(source, entity, url=url):
+            if result := entity_probe.probe(source, entity, url=url):
                 _report(instance, entity, result)
                 left.remove(entity.table)
                 done.append(entity)
@@ -96,7 +96,7 @@ def _report(instance: dg.DagsterInstance, entity: Entity, result: "Result") -> N
     Dagster shows results of checks if they are of the run that materialized last, or of none if none did. So those that
     it shows of a run are recorded once more, of none: they stand, as nothing is new.
     """
-    key = key_of(entity)
+    key = key_of(entity.table)
     latest = next((one.asset_entry.last_materialization_record for one in instance.get_asset_records([key])), None)
     made = latest.asset_materialization if latest else None
     shown = [

@@ -3,13 +3,10 @@
 Runs of Dagster are deleted by the job ``prune_dagster`` (``dagster_maintenance``), by the ages of the same table.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import dagster as dg
-
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.orchestration import maintenance
 from warehouse_pipelines.orchestration.maintenance import Report, Task
 
 if TYPE_CHECKING:
@@ -32,13 +29,3 @@ def tasks(sources: Sequence[Source]) -> list[Task]:
         )
 
     return [Task("daily_retention", "50 3 * * *", remove_old)]
-
-
-def jobs(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.JobDefinition]:
-    """Return the job, on the warehouse at ``url()``."""
-    return maintenance.jobs("orchestration", tasks(sources), url)
-
-
-def schedules(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.ScheduleDefinition]:
-    """Return its schedule."""
-    return maintenance.schedules("orchestration", tasks(sources), url)

@@ -67,7 +67,7 @@ SAY_SECONDS = 30.0
 PAUSE_SECONDS = 0.2
 """Between two questions for a slot. Dagster's own loop does not pause at all."""
 
-UNFINISHED = [
+LAUNCHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
@@ -181,7 +181,7 @@ def close_dead_runs(instance: dg.DagsterInstance, url: str) -> list[str]:
     """
     from warehouse_pipelines.loading import sync_history
 
-    found = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
+    found = instance.get_run_records(dg.RunsFilter(statuses=LAUNCHED))
     claims = instance.event_log_storage.get_concurrency_run_ids()
     if not found and not claims:
         return []

@@ -24,9 +24,9 @@ from warehouse_pipelines import settings, warehouse
 from warehouse_pipelines.loading import sync_schedule
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.orchestration.asset_facts import key_of
 from warehouse_pipelines.orchestration.checks import at_once
 from warehouse_pipelines.orchestration.dagster_facts import is_on, states_by_name
-from warehouse_pipelines.orchestration.io_manager import key_of
 from warehouse_pipelines.orchestration.schedules import being_synced, job_name
 from warehouse_pipelines.orchestration.ticks import told_plainly
 
@@ -141,7 +141,7 @@ def _look_at(
     request = dg.RunRequest(
         run_key=key,
         job_name=job_name(source, None),
-        asset_selection=[key_of(entity)],
+        asset_selection=[key_of(entity.table)],
         asset_check_keys=at_once(entity),
         run_config={"resources": {"sync": {"config": options}}} if options else None,
         tags={ROW_TAG: key, "warehouse/schedule": row["name"]},

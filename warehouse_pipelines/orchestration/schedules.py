@@ -25,18 +25,13 @@ from warehouse_pipelines.loading.run_parts import run_parts
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration import probes
+from warehouse_pipelines.orchestration.asset_facts import key_of
 from warehouse_pipelines.orchestration.assets import step_key
 from warehouse_pipelines.orchestration.checks import at_once, hourly, worth_a_run
-from warehouse_pipelines.orchestration.io_manager import key_of
+from warehouse_pipelines.orchestration.run_lock import LAUNCHED
 from warehouse_pipelines.orchestration.ticks import told_plainly
 
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+UNFINISHED = [dg.DagsterRunStatus.QUEUED, *LAUNCHED]
 
 WORTH_SECONDS = 60.0
 """Reading time, by the last good runs, that each of the runs has if a tick asks for several."""
@@ -106,7 +101,7 @@ def sync_job(source: Source, entity: Entity | None) -> "dg.UnresolvedAssetJobDef
 
 def _selection(entities: Sequence[Entity]) -> dg.AssetSelection:
     """Return the assets of ``entities`` with the checks that follow at once."""
-    keys = [key_of(entity) for entity in entities]
+    keys = [key_of(entity.table) for entity in entities]
     checks = [check for entity in entities for check in at_once(entity)]
     return dg.AssetSelection.assets(*keys).without_checks() | dg.AssetSelection.checks(*checks)
 
@@ -192,7 +187,7 @@ def schedule(
             yield dg.RunRequest(
                 # Without a key, Dagster takes another run of this tick for this one, also when it resumes the tick.
                 run_key=" ".join(entity.name for entity in part),
-                asset_selection=[key_of(entity) for entity in part],
+                asset_selection=[key_of(entity.table) for entity in part],
                 asset_check_keys=[check for entity in part for check in at_once(entity)],
                 tags={"warehouse/left_out": reasons} if reasons else None,
             )
@@ -213,7 +208,7 @@ def being_synced(instance: dg.DagsterInstance, source: Source) -> dict[str, str]
 
     What such a run has done already does not count: a long read of one entity keeps no other waiting.
     """
-    names = {key_of(entity): entity.name for entity in source.entities}
+    names = {key_of(entity.table): entity.name for entity in source.entities}
     steps = {entity.name: step_key(entity) for entity in source.entities}
     busy: dict[str, str] = {}
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):

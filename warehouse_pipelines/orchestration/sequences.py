@@ -18,7 +18,7 @@ def jobs(url: Callable[[], str]) -> list[dg.JobDefinition]:
 
     @dg.op(name=f"{JOB}_op", description=ABOUT)
     def run(context: dg.OpExecutionContext) -> None:
-        from warehouse_pipelines.orchestration.io_manager import failures
+        from warehouse_pipelines.orchestration.failures import failures
         from warehouse_pipelines.sequences import run, settings
 
         with failures(context):

@@ -21,14 +21,13 @@ from pydantic import Field
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.orchestration.asset_facts import key_of, table_metadata
 from warehouse_pipelines.orchestration.assets import OWNERS
-from warehouse_pipelines.orchestration.io_manager import failures, session_of_step
+from warehouse_pipelines.orchestration.failures import failures, session_of_step
 from warehouse_pipelines.orchestration.ticks import told_plainly
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified.identity.entered import ENTERED
-from warehouse_pipelines.unified.people_rows import (
-    PEOPLE,
-)
+from warehouse_pipelines.unified.people_rows import PEOPLE
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -36,9 +35,6 @@ if TYPE_CHECKING:
 JOB = "unify"
 MARTS_GROUP = "marts"
 """Whose assets ``marts`` makes; the job runs them after those of ``crm``."""
-
-COUNTED_BYTES = 4 * 2**20
-"""Up to this size a table is counted: some ten milliseconds."""
 
 CRON = "7,22,37,52 * * * *"
 """A few minutes after most of the syncs have ended (``schedules.cron``)."""
@@ -113,16 +109,11 @@ def assets(url: Callable[[], str]) -> list[dg.AssetsDefinition]:
     return [resolve_identity, feed_crm]
 
 
-def key(table: str) -> dg.AssetKey:
-    """Return the asset key of a table: its schema and its name, or its name alone in ``public``."""
-    return dg.AssetKey(table.split("."))
-
-
 def _specs(group: str, tables: Mapping[str, tuple[str, Iterable[str]]]) -> list[dg.AssetSpec]:
     return [
         dg.AssetSpec(
-            key(table),
-            deps=[key(source) for source in made_of],
+            key_of(table),
+            deps=[key_of(source) for source in made_of],
             group_name=group,
             description=about,
             kinds={"postgres", "view" if table.startswith("marts.") else "table"},
@@ -136,69 +127,7 @@ def _specs(group: str, tables: Mapping[str, tuple[str, Iterable[str]]]) -> list[
 def _results(session: "Session", tables: Iterable[str], summary: Any) -> Iterator[dg.MaterializeResult[Any]]:
     facts = {name: value for name, value in dataclasses.asdict(summary).items() if value is not None}
     for table in tables:
-        yield dg.MaterializeResult(
-            key(table),
-            metadata={
-                **rows_of(session, table),
-                "dagster/column_schema": table_columns(session, table),
-                **column_lineage(table),
-                **facts,
-            },
-        )
-
-
-def rows_of(session: "Session", table: str) -> dict[str, int]:
-    """Return how many rows a table or view has: counted where that is cheap, else as PostgreSQL estimates it.
-
-    To count a million records took longer than a run in which nothing has changed.
-    """
-    from psycopg import sql
-
-    known: Any = session.execute(query("table_rows"), [table]).fetchone()
-    if known["is_table"] and known["bytes"] > COUNTED_BYTES and known["estimate"] >= 0:
-        return {"estimated_rows": known["estimate"]}
-    counted = session.execute(
-        sql.SQL("SELECT count(*) AS rows FROM {}").format(sql.Identifier(*table.split(".")))
-    ).fetchone()
-    return {"dagster/row_count": counted["rows"] if counted else 0}
-
-
-def column_lineage(table: str) -> dict[str, Any]:
-    """Return, for a table whose lineage is known, the metadata that says from which columns each of its own comes."""
-    from warehouse_pipelines.unified.marts import lineage
-
-    of = lineage.known().get(table)
-    if of is None:
-        return {}
-    deps = {
-        name: [dg.TableColumnDep(key(origin.rpartition(".")[0]), origin.rpartition(".")[2]) for origin in origins]
-        for name, origins in of.items()
-    }
-    return {"dagster/column_lineage": dg.TableColumnLineage(deps)}
-
-
-def table_columns(session: "Session", table: str) -> dg.TableSchema:
-    """Return the table's columns as the database has them, with their comments."""
-    rows = session.execute(
-        """
-        SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, NOT a.attnotnull AS nullable,
-               coalesce(col_description(a.attrelid, a.attnum), '') AS about
-        FROM pg_attribute AS a WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped
-        ORDER BY a.attnum
-        """,
-        [table],
-    ).fetchall()
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(
-                row["name"],
-                type=row["type"],
-                description=row["about"],
-                constraints=dg.TableColumnConstraints(nullable=row["nullable"]),
-            )
-            for row in rows
-        ]
-    )
+        yield dg.MaterializeResult(key_of(table), metadata={**table_metadata(session, table), **facts})
 
 
 def jobs() -> list["dg.UnresolvedAssetJobDefinition"]:

@@ -6,7 +6,7 @@ and who owns each field. What can be derived from the row is derived: plan, appl
 Values are texts or None on both sides (``values``), as HubSpot has them; ``Kind`` says how two of them are compared.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -79,7 +79,7 @@ class Target:
     ``object``    the vendor's object: ``contacts``, ``custom:division``
     ``key``       the unique property by which a record is found and created; empty for a target that only updates
     ``match``     a property by which a record without the key is found, such as an e-mail address
-    ``lists_all`` True if all records of the object are listed to find partners; False if rows name their ``object_id``
+    ``lists_all`` True if all records of the object are listed; False if rows name their ``object_id``
     ``absent``    what becomes of a record that we created and that has no row any more
     ``subject``   the table whose key says of whom a row is: an erased record of it is never sent
     ``asks_again`` True if the query is asked again before records are sent: what it no longer says is not written
@@ -130,6 +130,16 @@ class Target:
     def retires(self, new: Mapping[str, str | None]) -> bool:
         """Whether these new values archive a record that the vendor could restore."""
         return self.retired is not None and new.get(self.retired[0]) == self.retired[1]
+
+    def is_retired_since(self, planned: Container[str], values: Mapping[str, str | None]) -> bool:
+        """Whether a record counts as archived, though what is planned of it leaves that field alone."""
+        return self.retired is not None and self.retired[0] not in planned and self.retires(values)
+
+    @property
+    def retired_word(self) -> str:
+        """What a record is that counts as archived: ``trashed``, ``cancelled``."""
+        field, value = self.retired or ("archived", "true")
+        return field if value == "true" else value
 
     @property
     def owned(self) -> tuple[Field, ...]:

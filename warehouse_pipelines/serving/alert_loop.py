@@ -24,6 +24,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from warehouse_pipelines import settings, warehouse
 from warehouse_pipelines.errors import WarehouseError, masked
@@ -48,9 +49,18 @@ REFUSED_WITHIN = timedelta(minutes=10)
 HEARTBEATS = "SELECT body FROM daemon_heartbeats"
 EVALUATED = "SELECT max(evaluated_at) AS at FROM orchestration.alert_evaluation"
 
-NO_ANSWER = "The warehouse does not answer"
-NO_EVALUATION = "Alerts cannot be evaluated"
-NO_URLS = "Alerts cannot be sent"
+
+class Trouble(NamedTuple):
+    """What the channels are told of from memory; ``verb``: what cannot be done with an alert then."""
+
+    title: str
+    verb: str
+
+
+NO_ANSWER = Trouble("The warehouse does not answer", "evaluated")
+NO_EVALUATION = Trouble("Alerts cannot be evaluated", "evaluated")
+NO_URLS = Trouble("Alerts cannot be sent", "sent")
+
 HELD = "another process is at it and does not end, Dagster's code server as a rule; restart that"
 ENDLESS = "it does not end; the warehouse, its disk or Dagster's storage hangs as a rule"
 
@@ -63,7 +73,7 @@ class AlertLoop:
         self._url, self._outcomes = url, outcomes
         self._refused: deque[tuple[datetime, Mapping[str, int]]] = deque()
         self._away_since: datetime | None = None
-        self._notified: dict[str, datetime] = {}
+        self._notified: dict[Trouble, datetime] = {}
         self._evaluated_at: datetime | None = None
         self._has_heartbeat = False
         self._urls: list[str] = []
@@ -158,21 +168,22 @@ class AlertLoop:
             return False
         return True
 
-    def _away(self, now: datetime, title: str, why: str) -> None:
+    def _away(self, now: datetime, trouble: Trouble, why: str) -> None:
         """Tell the channels that no evaluation ends, if that has lasted for long enough."""
         self._away_since = self._away_since or now
-        told = self._notified.get(title)
+        told = self._notified.get(trouble)
         if now - self._away_since >= AWAY and (told is None or now - told >= AGAIN):
-            minutes, done = (now - self._away_since).total_seconds() / 60, _done(title)
-            if self._say(f"[critical] {title}", f"For {minutes:.0f} minutes no alert could be {done}: {why}."):
-                self._notified[title] = now
+            minutes = (now - self._away_since).total_seconds() / 60
+            body = f"For {minutes:.0f} minutes no alert could be {trouble.verb}: {why}."
+            if self._say(f"[critical] {trouble.title}", body):
+                self._notified[trouble] = now
 
     def _back(self, now: datetime) -> None:
         since, told = self._away_since or now, self._notified
         self._away_since, self._notified = None, {}
         minutes = (now - since).total_seconds() / 60
-        for title in told:
-            self._say(f"[critical] Resolved: {title}", f"No alert could be {_done(title)} for {minutes:.0f} minutes.")
+        for title, verb in told:
+            self._say(f"[critical] Resolved: {title}", f"No alert could be {verb} for {minutes:.0f} minutes.")
 
     def _say(self, title: str, body: str) -> bool:
         """Send a message to all channels; return whether one took it."""
@@ -191,10 +202,6 @@ class AlertLoop:
         if problem is None:
             self._urls = alert_settings.read().urls
         return self._urls, problem
-
-
-def _done(title: str) -> str:
-    return "sent" if title == NO_URLS else "evaluated"
 
 
 def _silent(rule: Rule, name: str, alive_at: datetime | None, at: datetime) -> Sequence[Fault]:

@@ -40,7 +40,7 @@ READERS: Mapping[str, Callable[[Delivery, str], Events]] = {
     "google": google,
 }
 
-TOLD: Mapping[str, tuple[str, ...]] = {
+DELIVERED_ENTITIES: Mapping[str, tuple[str, ...]] = {
     "hubspot": tuple(one.name for one in (*OBJECT_ENTITIES, *PAIR_ENTITIES)),
     "callrail": (*callrail.BY_PREFIX.values(),),
     "arrivy": (*arrivy.BY_KEY.values(), *arrivy.WHOLE.values()),

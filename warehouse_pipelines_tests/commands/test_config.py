@@ -8,6 +8,7 @@ import pytest
 
 from warehouse_pipelines.simulators.server import Simulators
 from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines_tests.commands.conftest import served
 from warehouse_pipelines_tests.harness.command_line import warehouse
 
 pytestmark = pytest.mark.usefixtures("configured")
@@ -81,6 +82,25 @@ def test_check_asks_settings_database_and_vendors(all_vendors: Simulators, monke
     result = warehouse("check", "callrail")
     assert result.exit_code == 2
     assert "CALLRAIL_API_KEY" in result.stdout
+
+
+def test_check_counts_a_vendor_as_used_by_its_own_settings(
+    database_url: str, dagster_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With Drive and not Google's others: the login that they share says of none of them that it is used."""
+    with served(("gdrive", "salesrabbit"), dagster_folder, monkeypatch):
+        used = {"GOOGLE_APPLICATION_CREDENTIALS", "SALESRABBIT_API_TOKEN"}
+        for name in {name for source in SOURCES for name in source.required_settings} - used:
+            monkeypatch.delenv(name, raising=False)
+        result = warehouse("check")
+        assert result.exit_code == 0, result.output
+        assert "not configured: set GSHEET_MARKETING_LEAD_SPREADSHEET_ID" in result.stdout
+        assert "gsheet" in warehouse("status").stdout.partition("not judged:")[2]
+        with monkeypatch.context() as patch:
+            patch.setenv("GSHEET_MARKETING_LEAD_SPREADSHEET_ID", "planted")
+            assert warehouse("check").exit_code == 2
+        monkeypatch.setenv("GOOGLE_REQUESTS_PER_MINUTE", "many")
+        assert warehouse("check").exit_code == 2, "what cannot be used is wrong, whoever it is for"
 
 
 def test_check_says_when_a_mirrored_source_could_not_be_loaded(

@@ -159,7 +159,7 @@ def check_clean(harness: DagsterHarness, slots: int = SLOTS) -> None:
     assert "running" not in statuses(harness)
     assert statuses(harness)[-1] == "success"
     assert query(harness, "SELECT count(*) FROM hubspot_contact") == [(60,)]
-    assert not {*run_lock.UNFINISHED} & {*runs(harness)}
+    assert not {*run_lock.LAUNCHED} & {*runs(harness)}
     with harness.instance() as found:
         info = found.event_log_storage.get_concurrency_info(POOL)
     assert (info.slot_count, info.claimed_slots, info.pending_steps) == (slots, [], [])
@@ -181,7 +181,7 @@ def check_kills(harness: DagsterHarness, *stages: Callable[[DagsterHarness], Non
         for stage in stages:
             stage(harness)
             harness.simulators.control("hubspot", "clear_faults")
-            assert runs(harness)[0] in run_lock.UNFINISHED, "Dagster cannot know yet"
+            assert runs(harness)[0] in run_lock.LAUNCHED, "Dagster cannot know yet"
         check_clean(harness, slots=1)
     assert runs(harness)[: 1 + len(stages)] == [
         dg.DagsterRunStatus.SUCCESS,

@@ -5,7 +5,7 @@ from click.testing import CliRunner
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.cli import main
-from warehouse_pipelines.orchestration import unified
+from warehouse_pipelines.orchestration import asset_facts
 
 
 @pytest.mark.slow("the same in other circumstances")
@@ -16,7 +16,7 @@ def test_of_a_large_mart_the_rows_are_told_as_estimated(database_url: str, monke
             " SELECT 'genius_job', n, now(), current_date, 'alone', '{}', true FROM generate_series(1, 3) AS n"
         )
         session.execute("ANALYZE marts.sale")
-    monkeypatch.setattr(unified, "COUNTED_BYTES", 0)
+    monkeypatch.setattr(asset_facts, "COUNTED_BYTES", 0)
     done = CliRunner().invoke(main, ["marts", "sale"])
     assert done.exit_code == 0, done.output
     assert "about 3" in " ".join(done.output.split())

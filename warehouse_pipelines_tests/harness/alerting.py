@@ -3,7 +3,7 @@
 import functools
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -120,9 +120,10 @@ def plant(
     mode: str = "delta",
     seconds: float = 30,
     run_id: str | None = None,
+    options: Mapping[str, Any] | None = None,
     **metrics: Any,
 ) -> None:
-    """Write the row of a run that began at a time."""
+    """Write the row of a run that began at a time; ``options`` are what was asked for beside all that is new."""
     if status == "partial" and "partial_reason" not in metrics:
         metrics["partial_reason"] = "values_lost: amount 5 of 9"
     if status == "failed" and error is None:
@@ -145,7 +146,7 @@ def plant(
                 count,
                 count,
                 error,
-                json.dumps({"mode": mode, "dry_run": False, "max_records": 0}),
+                json.dumps({"mode": mode, "dry_run": False, "max_records": 0, **(options or {})}),
                 json.dumps(metrics),
                 run_id,
             ],

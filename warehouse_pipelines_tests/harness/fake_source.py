@@ -120,7 +120,7 @@ class FakeSource:
 
     def sync(self, *pages: Shown, entity: Entity | None = None, **flags: Any) -> Result:
         """Show these pages to one run."""
-        more = {name: flags.pop(name) for name in ("backfill", "run_id", "progress") if name in flags}
+        more = {name: flags.pop(name) for name in ("purpose", "run_id", "progress") if name in flags}
         self.pages = pages
         return sync(self.source(), entity or self.entity, Options(**flags), url=self.url, **more)
 

@@ -15,7 +15,7 @@ from typing import Any
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import WarehouseError
 from warehouse_pipelines.loading import retention
-from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.options import Options, Purpose
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.loading.trial import Level, trial
 from warehouse_pipelines.model.reading import Window
@@ -200,8 +200,8 @@ class Run:
         self.vendor("callrail_north").spam_call(call)
         day = datetime(2024, 1, 1, tzinfo=UTC)
         calls = next(one for one in BY_NAME["callrail_north"].entities if one.name == "calls")
-        window = Window(day, datetime.now(UTC))
-        done = sync(BY_NAME["callrail_north"], calls, Options(), url=self.url, backfill=window)
+        purpose = Purpose.backfill(Window(day, datetime.now(UTC)))
+        done = sync(BY_NAME["callrail_north"], calls, Options(), purpose, url=self.url)
         self.found["backfilled"] = [done.mode, done.status, done.deleted]
         self.found["archived"] = self.ask(
             "SELECT account, archived FROM accounts.callrail_call WHERE id = %s ORDER BY 1", call

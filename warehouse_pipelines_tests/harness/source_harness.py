@@ -42,8 +42,8 @@ class SourceHarness:
     def sync(
         self, *, source: Source | None = None, entity: Entity | None = None, progress: Any = None, **flags: Any
     ) -> Result:
-        """Run one sync with these flags; ``backfill`` and ``run_id`` are passed on."""
-        more: dict[str, Any] = {name: flags.pop(name) for name in ("backfill", "run_id") if name in flags}
+        """Run one sync with these flags; ``purpose`` and ``run_id`` are passed on."""
+        more: dict[str, Any] = {name: flags.pop(name) for name in ("purpose", "run_id") if name in flags}
         if progress:
             more["progress"] = progress
         return sync(source or self.source, entity or self.entity, Options(**flags), url=self.url, **more)

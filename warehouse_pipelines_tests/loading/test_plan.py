@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.options import Options, Purpose
 from warehouse_pipelines.loading.plan import plan
 from warehouse_pipelines.loading.sync_history import LastGood
 from warehouse_pipelines.model.cadence import Cadence
@@ -126,7 +126,7 @@ def test_a_vendor_is_not_asked_beyond_its_memory() -> None:
     oldest = NOW - timedelta(days=10)
     assert plan(short, Options(start_date=DAY), LAST, NOW).window.since == oldest
     old = Window(NOW - timedelta(days=30), NOW - timedelta(days=20))
-    assert plan(short, Options(), LAST, NOW, old).window == Window(oldest, oldest)
+    assert plan(short, Options(), LAST, NOW, Purpose.backfill(old)).window == Window(oldest, oldest)
     whole = plan(short, Options(full=True), LAST, NOW)
     assert whole.window.since is None
     assert whole.complete_range == Window(oldest, NOW), "what is older is kept and not missing"
@@ -154,11 +154,11 @@ def test_filtered_run_keeps_watermark(flags: dict[str, Any], moves: bool, sweeps
 
 def test_backfills_and_replays_leave_the_cursor_alone() -> None:
     window = Window(MIDNIGHT, MIDNIGHT + timedelta(days=1))
-    planned = plan(THING, Options(), LAST, NOW, window)
+    planned = plan(THING, Options(), LAST, NOW, Purpose.backfill(window))
     assert (planned.mode, planned.window) == ("backfill", window)
     assert (planned.moves_watermark, planned.complete_range) == (False, None)
-    assert plan(LOG, Options(), LAST, NOW, window).complete_range == window
-    replayed = plan(THING, Options(), LAST, NOW, replay=True)
+    assert plan(LOG, Options(), LAST, NOW, Purpose.backfill(window)).complete_range == window
+    replayed = plan(THING, Options(), LAST, NOW, Purpose.replay([1]))
     assert (replayed.mode, replayed.moves_watermark, replayed.complete_range) == ("replay", False, None)
 
 

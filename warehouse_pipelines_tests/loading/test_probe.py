@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -12,9 +12,9 @@ import pytest
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import VendorUnavailable
+from warehouse_pipelines.loading import entity_lock, sync_history
 from warehouse_pipelines.loading import probe as probing
 from warehouse_pipelines.loading import sync as syncing
-from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.loading.options import Result
 from warehouse_pipelines.model.reading import ReadReport
 from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, FakeSource, Shown, thing
@@ -145,7 +145,7 @@ def test_a_vendor_that_takes_long_is_left_to_a_run(fake: FakeSource, monkeypatch
 def test_what_another_run_syncs_is_not_probed(fake: FakeSource) -> None:
     fake.sync([thing(1, day=3)])
     with warehouse.connect(fake.url) as session:
-        assert sync_history.try_lock(session, "fake", THING.name)
+        assert entity_lock.take(session, "fake", THING.name)
         began = time.monotonic()
         assert probe(fake, [thing(1, day=3)]) is None
         assert time.monotonic() - began < 10, "it does not wait for the other one"
@@ -208,7 +208,7 @@ def test_a_probe_whose_process_died_is_no_failed_run(fake: FakeSource) -> None:
     with warehouse.connect(fake.url) as session:
         for configuration in ({"probe": True}, {}):
             sync_history.begin(
-                session, fake.source(), THING, start_time=sync_history.utc_now(), configuration=configuration,
+                session, fake.source(), THING, start_time=datetime.now(UTC), configuration=configuration,
                 run_id=None,
             )  # fmt: skip
     sync_history.close_stale_runs(fake.url)

@@ -16,7 +16,7 @@ import pytest
 from warehouse_pipelines import settings, warehouse
 from warehouse_pipelines.errors import NotConfigured, RequestRefused, WrongUse
 from warehouse_pipelines.loading import resource, sync_history
-from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.options import Options, Purpose
 from warehouse_pipelines.loading.replay import replay
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
@@ -248,7 +248,7 @@ def test_watermarks_do_not_leak_between_entities(fake: FakeSource) -> None:
 def test_a_backfill_loads_its_window_and_leaves_the_cursor(fake: FakeSource) -> None:
     fake.sync([thing("new", 20)])
     window = Window(january(3), january(5))
-    result = fake.sync([thing("a", 2), thing("b", 3), thing("c", 4), thing("d", 5)], backfill=window)
+    result = fake.sync([thing("a", 2), thing("b", 3), thing("c", 4), thing("d", 5)], purpose=Purpose.backfill(window))
     assert (result.mode, result.created, result.filtered, result.watermark) == ("backfill", 2, 2, None)
     assert fake.rows().keys() == {("new",), ("b",), ("c",)}
     fake.sync()

@@ -140,6 +140,18 @@ def test_failing_daily(database_url: str, ask: Ask) -> None:
     assert [fault.subject for fault in ask("failing")] == ["hubspot deals"]
 
 
+@pytest.mark.parametrize("options", [{"dry_run": True}, {"max_records": 10}, {"narrowed": True}], ids=str)
+def test_a_trial_that_fails_is_no_run_that_failed(database_url: str, ask: Ask, options: dict[str, bool | int]) -> None:
+    """It would not be a good run, so it can neither open what only a good run ends, nor be the first attempt."""
+    execute(database_url, "UPDATE orchestration.sync_schedule SET every = 1, period = 'days'")
+    plant(database_url, NOW - 90 * HOUR, "failed", options=options)
+    assert ask("failing") == ask("stale") == []
+    plant(database_url, NOW - 80 * HOUR, "failed")
+    assert [fault.text.partition(" UTC")[0] for fault in (*ask("failing"), *ask("stale"))] == [
+        "1 run failed since 2026-11-01 07:00", "no good run since 2026-11-01 07:00",
+    ]  # fmt: skip
+
+
 def test_failing_is_not_told_of_what_is_off_or_not_configured(database_url: str, ask: Ask) -> None:
     for n in range(4):
         plant(database_url, NOW - n * HOUR, "failed")

@@ -198,7 +198,7 @@ def test_a_source_that_is_not_configured_is_not_judged(
     record_run("failed", 0.5)
     monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
     found = first(bare_url)
-    assert not found.configured
+    assert not found.judged
     assert found.healthy
 
 
@@ -210,7 +210,7 @@ def test_a_source_whose_settings_cannot_be_used_is_unhealthy_until_it_is_given_u
     with monkeypatch.context() as patch:
         patch.setenv("HUBSPOT_REQUESTS_PER_DAY", "65O,000")
         found = first(bare_url)
-        assert (found.configured, found.healthy) == (True, False), "without any run, by its other setting"
+        assert (found.judged, found.healthy) == (True, False), "without any run, by its other setting"
         assert found.problems[0].startswith(problem)
         record_run("success", 0.5)
         shown = CliRunner().invoke(cli.main, ["status"])
@@ -222,7 +222,7 @@ def test_a_source_whose_settings_cannot_be_used_is_unhealthy_until_it_is_given_u
     monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
     assert first(bare_url).problems[0].startswith("HubSpot is not configured: set HUBSPOT_ACCESS_TOKEN"), "it has runs"
     assert CliRunner().invoke(cli.main, ["schedule", "off", "hubspot"]).exit_code == 0
-    assert not first(bare_url).configured
+    assert not first(bare_url).judged
     shown = CliRunner().invoke(cli.main, ["status"])
     assert "Not configured, not judged:" in shown.output
     assert "hubspot" in shown.output.partition("not judged:")[2]

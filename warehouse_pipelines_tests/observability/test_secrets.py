@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from warehouse_pipelines.errors import WarehouseError
-from warehouse_pipelines.orchestration.io_manager import metadata
+from warehouse_pipelines.orchestration.asset_facts import metadata
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
 
 TOKEN = "planted-token-4e1f9a77c0"

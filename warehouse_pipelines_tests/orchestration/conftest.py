@@ -25,7 +25,7 @@ mutation launch($job: String!) { launchRun(executionParams: {runConfigData: {}, 
     repositoryLocationName: "warehouse", repositoryName: "__repository__", jobName: $job }}) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
 """
-UNFINISHED = dg.RunsFilter(statuses=run_lock.UNFINISHED)
+LAUNCHED = dg.RunsFilter(statuses=run_lock.LAUNCHED)
 STATUS = "query status($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
 
 
@@ -97,7 +97,7 @@ def clean(harness: DagsterHarness) -> None:
     harness.simulators.control("callrail", "clear_faults")
     if harness.subprocesses:
         with harness.instance() as instance:
-            eventually(lambda: not instance.get_runs(UNFINISHED, limit=1), "no run is under way", 240, pause=0.2)
+            eventually(lambda: not instance.get_runs(LAUNCHED, limit=1), "no run is under way", 240, pause=0.2)
     with psycopg.connect(harness.url, autocommit=True) as connection:
         connection.execute(
             "TRUNCATE orchestration.sync_history, callrail_call, callrail_tag, callrail_text_message, callrail_company"

@@ -14,11 +14,11 @@ from psycopg import sql
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.definitions import build_definitions, defs
 from warehouse_pipelines.local.postgres import Server
-from warehouse_pipelines.orchestration import crm_maintenance, crm_upkeep
+from warehouse_pipelines.orchestration import crm_upkeep, maintenance
 from warehouse_pipelines.orchestration.crm_maintenance import TASKS
 from warehouse_pipelines.orchestration.crm_review import ANOMALIES
 from warehouse_pipelines.orchestration.crm_session import Crm
-from warehouse_pipelines.orchestration.io_manager import session_of_step
+from warehouse_pipelines.orchestration.failures import session_of_step
 from warehouse_pipelines.orchestration.ticks import TickFailed
 from warehouse_pipelines_tests.harness.crm_database import A, B, add, one, populate
 
@@ -346,7 +346,7 @@ def test_a_ledger_with_a_gap_fails_the_run(
 
 def test_a_tick_skips_while_the_schema_is_not_there(bare_url: str, database: psycopg.Connection) -> None:
     def tick() -> dg.RunRequest | str | None:
-        schedule = crm_maintenance.schedules(lambda: bare_url)[0]
+        (schedule,) = maintenance.schedules({"crm": TASKS[:1]}, lambda: bare_url)
         with dg.build_schedule_context() as context:
             evaluated = schedule.evaluate_tick(context)
         return evaluated.run_requests[0] if evaluated.run_requests else evaluated.skip_message
@@ -358,7 +358,8 @@ def test_a_tick_skips_while_the_schema_is_not_there(bare_url: str, database: psy
 
 def test_a_tick_fails_while_the_warehouse_is_away() -> None:
     """A skipped one looks like one that had nothing to do."""
-    schedule = crm_maintenance.schedules(lambda: "postgresql://nobody:secret@127.0.0.1:1/none")[0]
+    url = "postgresql://nobody:secret@127.0.0.1:1/none"
+    (schedule,) = maintenance.schedules({"crm": TASKS[:1]}, lambda: url)
     with dg.build_schedule_context() as context, pytest.raises(TickFailed) as failed:
         schedule.evaluate_tick(context)
     assert "cannot connect to the warehouse" in str(failed.value)

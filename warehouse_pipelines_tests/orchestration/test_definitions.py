@@ -23,8 +23,9 @@ from warehouse_pipelines.loading.sample import value
 from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.model.entity import Entity, columns
 from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.orchestration.asset_facts import key_of, preview
 from warehouse_pipelines.orchestration.assets import SyncOptions, code_version, freshness
-from warehouse_pipelines.orchestration.io_manager import find_in_chain, key_of, preview
+from warehouse_pipelines.orchestration.failures import find_in_chain
 from warehouse_pipelines.orchestration.one_crm import definitions_of
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness import record_store
@@ -103,12 +104,12 @@ def test_a_command_runs_the_very_job_that_the_ui_has(source: Source) -> None:
 def test_asset_check_floor() -> None:
     """The key, the dead letters and the values of every table, its volume and its health."""
     checks = Counter(key.asset_key for key in defs.resolve_asset_graph().asset_check_keys)
-    assert min(checks[key_of(entity)] for _, entity in EVERY_ENTITY) >= 5
+    assert min(checks[key_of(entity.table)] for _, entity in EVERY_ENTITY) >= 5
 
 
 @pytest.mark.parametrize(("source", "entity"), EVERY_ENTITY, ids=[entity.table for _, entity in EVERY_ENTITY])
 def test_an_entity_is_an_asset_with_all_its_facts(source: Any, entity: Any) -> None:
-    spec = defs.resolve_asset_graph().get(key_of(entity))
+    spec = defs.resolve_asset_graph().get(key_of(entity.table))
     assert spec.group_name == source.name
     assert spec.kinds == {"dlt", "postgres", source.name}
     assert spec.owners
@@ -133,7 +134,7 @@ def test_all_assets_have_freshness() -> None:
 
     graph = defs.resolve_asset_graph()
     for _, entity in EVERY_ENTITY:
-        policy: Any = graph.get(key_of(entity)).freshness_policy
+        policy: Any = graph.get(key_of(entity.table)).freshness_policy
         assert policy == freshness(entity)
         assert policy.fail_window.to_timedelta() == timedelta(hours=limits(entity)[1])
 
@@ -289,8 +290,8 @@ def test_days_that_the_vendor_keeps_no_longer_are_refused() -> None:
     short = dataclasses.replace(record_store.THINGS, cadence=cadence)
     source, now = record_store.RecordStore().source(), datetime(2024, 6, 1, tzinfo=UTC)
     with pytest.raises(WrongUse, match=r"keeps things for 90 days, which is since 2024-03-03; 2024-02-28 is before"):
-        Options(start_date=date(2024, 1, 1), end_date=date(2024, 2, 28)).backfill(source, short, now)
-    assert Options(start_date=date(2024, 1, 1), end_date=date(2024, 3, 10)).backfill(source, short, now)
+        Options(start_date=date(2024, 1, 1), end_date=date(2024, 2, 28)).purpose(source, short, now)
+    assert Options(start_date=date(2024, 1, 1), end_date=date(2024, 3, 10)).purpose(source, short, now).window
 
 
 def test_a_dry_run_is_an_observation(definitions: dg.Definitions, instance: dg.DagsterInstance, bare_url: str) -> None:

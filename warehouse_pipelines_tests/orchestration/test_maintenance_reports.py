@@ -24,7 +24,7 @@ def run(url: str, report: Report, *, told: bool = False) -> bool:
         """Look after things."""
         return report
 
-    [job] = maintenance.jobs("crm", [Task("look", "0 3 * * *", look, told)], lambda: url)
+    [job] = maintenance.jobs({"crm": [Task("look", "0 3 * * *", look, told)]}, lambda: url)
     return job.execute_in_process(raise_on_error=False).success
 
 

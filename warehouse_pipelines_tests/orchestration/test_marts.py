@@ -8,6 +8,7 @@ import pytest
 
 from warehouse_pipelines.definitions import defs
 from warehouse_pipelines.orchestration import marts, unified
+from warehouse_pipelines.orchestration.asset_facts import key_of
 from warehouse_pipelines.unified.marts.mart import Mart
 from warehouse_pipelines.unified.marts.rows import BY_NAME, MARTS
 
@@ -17,7 +18,7 @@ TIMELINE = dg.AssetKey(["marts", "activity_timeline"])
 def test_each_mart_is_an_asset_that_stands_on_what_it_reads() -> None:
     graph = defs.resolve_asset_graph()
     for mart in MARTS:
-        assert graph.get(unified.key(mart.table)).parent_keys == {unified.key(table) for table in mart.reads}
+        assert graph.get(key_of(mart.table)).parent_keys == {key_of(table) for table in mart.reads}
 
 
 def test_what_a_mart_reads_is_there_before_it() -> None:
@@ -60,15 +61,15 @@ def test_the_job_computes_the_marts_checks_them_and_tells_their_lineage(database
     about = {column.name: column.description for column in shown.schema.columns}
     assert about["occurred_day"]
     checked = {(check.asset_key, check.check_name): check.passed for check in result.get_asset_check_evaluations()}
-    assert {(unified.key(mart.table), marts.KEY_CHECK) for mart in MARTS} <= checked.keys()
-    assert {(unified.key(mart.table), check.name) for mart in MARTS for check in mart.checks} <= checked.keys()
+    assert {(key_of(mart.table), marts.KEY_CHECK) for mart in MARTS} <= checked.keys()
+    assert {(key_of(mart.table), check.name) for mart in MARTS for check in mart.checks} <= checked.keys()
     assert all(checked.values())
 
 
 def check_lineage(instance: dg.DagsterInstance) -> None:
     found = {}
     for table in ("crm.leads", "marts.sale", "marts.source_roi"):
-        event = instance.get_latest_materialization_event(unified.key(table))
+        event = instance.get_latest_materialization_event(key_of(table))
         assert event is not None
         assert event.asset_materialization is not None
         shown: Any = event.asset_materialization.metadata["dagster/column_lineage"]
@@ -76,8 +77,8 @@ def check_lineage(instance: dg.DagsterInstance) -> None:
     value = dg.TableColumnDep(dg.AssetKey(["genius_job"]), "contract_amount")
     assert value in found["crm.leads"]["value_usd"]
     assert dg.TableColumnDep(dg.AssetKey(["hubspot_contact"]), "hge_primary_source") in found["crm.leads"]["source"]
-    assert dg.TableColumnDep(unified.key("marts.activity_timeline"), "amount") in found["marts.sale"]["amount"]
-    assert dg.TableColumnDep(unified.key("crm.lead_source_costs"), "amount_usd") in found["marts.source_roi"]["spent"]
+    assert dg.TableColumnDep(key_of("marts.activity_timeline"), "amount") in found["marts.sale"]["amount"]
+    assert dg.TableColumnDep(key_of("crm.lead_source_costs"), "amount_usd") in found["marts.source_roi"]["spent"]
 
 
 @pytest.mark.slow("the same in other circumstances")

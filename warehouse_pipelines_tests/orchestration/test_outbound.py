@@ -6,7 +6,7 @@ import pytest
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.definitions import defs
 from warehouse_pipelines.orchestration import outbound
-from warehouse_pipelines.orchestration.unified import key
+from warehouse_pipelines.orchestration.asset_facts import key_of
 from warehouse_pipelines.outbound import run
 from warehouse_pipelines.outbound.targets import DIVISIONS, TARGETS
 from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
@@ -16,7 +16,7 @@ from warehouse_pipelines.simulators.server import start
 def test_a_target_stands_on_what_it_reads_and_its_schedule_is_off() -> None:
     graph = defs.resolve_asset_graph()
     for target in TARGETS:
-        assert graph.get(outbound.asset_key(target)).parent_keys >= {key(table) for table in target.reads}
+        assert graph.get(outbound.asset_key(target)).parent_keys >= {key_of(table) for table in target.reads}
     stopped = {schedule.name: schedule.default_status for schedule in outbound.schedules()}
     assert set(stopped.values()) == {dg.DefaultScheduleStatus.STOPPED}
     assert len(stopped) == len(TARGETS)

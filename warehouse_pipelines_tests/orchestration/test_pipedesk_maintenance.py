@@ -120,11 +120,11 @@ def test_the_jobs_and_their_schedules_are_there(database_url: str) -> None:
         assert task.name in names
         assert defs.resolve_job_def(task.name).description == task.about
         with dg.build_schedule_context() as context:
-            (schedule,) = maintenance.schedules("pipedesk", [task], lambda: database_url)
+            (schedule,) = maintenance.schedules({"pipedesk": [task]}, lambda: database_url)
             assert schedule.evaluate_tick(context).run_requests
 
 
 def test_a_tick_skips_while_the_schema_is_not_there(database_url: str) -> None:
-    (schedule,) = maintenance.schedules("nowhere", TASKS[:1], lambda: database_url)
+    (schedule,) = maintenance.schedules({"nowhere": TASKS[:1]}, lambda: database_url)
     with dg.build_schedule_context() as context:
         assert schedule.evaluate_tick(context).skip_message == "there is no schema nowhere; run `warehouse migrate`"

@@ -11,7 +11,8 @@ from dagster._core.test_utils import create_run_for_test
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.definitions import defs
-from warehouse_pipelines.orchestration import unified
+from warehouse_pipelines.orchestration import asset_facts, unified
+from warehouse_pipelines.orchestration.asset_facts import key_of, rows_of
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.settings import settings
 from warehouse_pipelines.unified import feed, marts
@@ -35,7 +36,7 @@ def ancestors(key: dg.AssetKey) -> set[dg.AssetKey]:
 
 def test_a_lead_is_downstream_of_every_table_that_holds_people_and_of_its_vendor() -> None:
     above = ancestors(dg.AssetKey(["crm", "leads"]))
-    assert {unified.key(row.table) for row in (*PEOPLE, ENTERED)} <= above
+    assert {key_of(row.table) for row in (*PEOPLE, ENTERED)} <= above
     assert {dg.AssetKey(["vendor", "hubspot"]), dg.AssetKey(["identity", "person"])} <= above
 
 
@@ -132,12 +133,12 @@ def test_a_run_does_not_count_what_is_large(database_url: str, monkeypatch: pyte
                 "INSERT INTO crm.lead_source_costs (organization_id, source, month, amount) VALUES (%s, %s, %s, 1)",
                 [settings().crm_organization_id, f"source {day}", "2026-01-01"],
             )
-        assert unified.rows_of(session, "crm.lead_source_costs") == {"dagster/row_count": 3}
-        assert unified.rows_of(session, "marts.unmapped_status") == {"dagster/row_count": 0}
-        monkeypatch.setattr(unified, "COUNTED_BYTES", 0)
-        assert unified.rows_of(session, "crm.lead_source_costs") == {"dagster/row_count": 3}, "never analysed"
+        assert rows_of(session, "crm.lead_source_costs") == {"dagster/row_count": 3}
+        assert rows_of(session, "marts.unmapped_status") == {"dagster/row_count": 0}
+        monkeypatch.setattr(asset_facts, "COUNTED_BYTES", 0)
+        assert rows_of(session, "crm.lead_source_costs") == {"dagster/row_count": 3}, "never analysed"
         session.execute("ANALYZE crm.lead_source_costs")
         session.execute("DELETE FROM crm.lead_source_costs WHERE source = 'source 1'")
-        assert unified.rows_of(session, "crm.lead_source_costs") == {"estimated_rows": 3}
+        assert rows_of(session, "crm.lead_source_costs") == {"estimated_rows": 3}
         for table in (*unified.IDENTITY, *unified.CRM):
-            assert list(unified.rows_of(session, table)) in (["dagster/row_count"], ["estimated_rows"])
+            assert list(rows_of(session, table)) in (["dagster/row_count"], ["estimated_rows"])

@@ -50,6 +50,7 @@ REVIEWED = {
         "is_address_listed(text,uuid,text)", "enroll_lead(uuid,uuid)",
         "advance_enrollment(uuid,integer,jsonb,interval)", "calculate_lead_score(uuid)", "assign_lead(uuid,text)",
         "erase_lead(uuid)", "end_dnc_entry(uuid,text)", "delete_row(text,text)", "leads_of_person(uuid,boolean)",
+        "merged_into(jsonb)",
         "add_person_to_dnc_list(uuid,text[],text,text,timestamp with time zone,timestamp with time zone)",
     },
     "public": set(),

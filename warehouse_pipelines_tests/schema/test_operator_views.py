@@ -142,6 +142,7 @@ def test_whoever_asks_for_the_last_good_run_finds_the_same(
         found = session.execute(f"SELECT start_time FROM orchestration.{view} ORDER BY id DESC").fetchall()
         assert (found[0]["start_time"] == begun) is counts, view
         assert len(found) == 1 + counts
+    assert one(session, "SELECT orchestration.asks_for_news(%s::jsonb) AS it", json.dumps(asked))["it"] is good
     last = begun if good else begun - timedelta(days=3)
     assert (quality(session)["last_good_run_at"], quality(session)["stale"]) == (last, not good)
     with psycopg.connect(database_url) as plain:

@@ -17,7 +17,7 @@ from warehouse_pipelines.errors import DatabaseUnavailable
 from warehouse_pipelines.observability.health import STATUS, Health, judge
 from warehouse_pipelines.serving.kept import Kept
 from warehouse_pipelines.serving.pages import record_check, runs, schedules, status
-from warehouse_pipelines.serving.pages.standing import CrmStanding, Standing
+from warehouse_pipelines.serving.pages.standing import CrmStanding, EntityStanding
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.invented_runs import invent
 from warehouse_pipelines_tests.harness.serving import Serving, serving
@@ -110,7 +110,7 @@ def test_the_overview_lists_every_entity_that_is_configured_and_judges_as_status
     for source in SOURCES[:2]:
         for entity in source.entities:
             assert f'href="/runs?crm={source.name}&amp;entity={entity.name}&amp;days=30">{entity.name}</a>' in page
-    ill = [one for one in judge(SOURCES, url=serve.url, rules=STATUS) if one.configured and one.problems]
+    ill = [one for one in judge(SOURCES, url=serve.url, rules=STATUS) if one.judged and one.problems]
     said = f"<strong>{len(ill)} of " if ill else "1 incident is open."
     assert said in page
     assert all(one.problems[0] in page for one in ill)
@@ -146,9 +146,9 @@ def test_a_crm_that_nothing_syncs_is_not_up_to_date(serve: Serving) -> None:
     ) -> Any:
         source = SOURCES[place]
         entities = [
-            Standing(
+            EntityStanding(
                 source=source, entity=entity, target=timedelta(hours=2), rows=1, statuses=(), seconds=(), next_at=None,
-                health=Health(crm=source.name, sync_type=entity.name, configured=True, settings_problem=problem),
+                health=Health(crm=source.name, sync_type=entity.name, judged=True, settings_problem=problem),
                 good_at=now - timedelta(days=3 if nobody else days), enabled=enabled and not nobody,
                 dagster_status=dagster,
             )
@@ -180,10 +180,10 @@ def test_a_crm_that_nothing_syncs_is_not_up_to_date(serve: Serving) -> None:
 def test_the_overview_says_once_which_settings_of_a_crm_cannot_be_used(serve: Serving, viewer: httpx.Client) -> None:
     source, problem = SOURCES[0], "HubSpot is not configured: set HUBSPOT_ACCESS_TOKEN"
     entities = [
-        Standing(
+        EntityStanding(
             source=source, entity=entity, target=timedelta(hours=2), rows=1, statuses=(), seconds=(), next_at=None,
             health=Health(
-                crm=source.name, sync_type=entity.name, configured=True, settings_problem=problem, problems=(problem,)
+                crm=source.name, sync_type=entity.name, judged=True, settings_problem=problem, problems=(problem,)
             ),
             good_at=None, enabled=True, dagster_status="running",
         )

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands import cli
 from warehouse_pipelines.errors import NotConfigured, RequestRefused, WrongUse
-from warehouse_pipelines.orchestration.pipedesk_maintenance import jobs
+from warehouse_pipelines.orchestration import maintenance, pipedesk_maintenance
 from warehouse_pipelines.serving import channels, push_channels
 from warehouse_pipelines.serving.vendors import BY_CRM
 from warehouse_pipelines.serving.work import work
@@ -20,7 +20,7 @@ from warehouse_pipelines.settings import ServeSettings
 from warehouse_pipelines.simulators.google.drive import SHARED_DRIVE, SHARED_ROOT
 from warehouse_pipelines.simulators.google.simulator import Google
 from warehouse_pipelines.sources import SOURCES, _google_push
-from warehouse_pipelines.sources.webhooks import TOLD
+from warehouse_pipelines.sources.webhooks import DELIVERED_ENTITIES
 from warehouse_pipelines_tests.harness.serving import SECRETS, Serving, callrail, serving
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, looking, source_harness
 from warehouse_pipelines_tests.harness.subprocesses import eventually
@@ -170,7 +170,8 @@ def test_a_refused_credential_leaves_the_channels_and_fails_the_run(events: Sour
     register(serve.url, "gcalendar")
     events.execute("UPDATE pipedesk.calendar_sync_states SET expiration = now() + interval '2 hours'")
     events.simulator.set_fault("unauthorized")
-    job = next(one for one in jobs(lambda: serve.url) if one.name == "hourly_renew_push_channels")
+    jobs = maintenance.jobs({"pipedesk": pipedesk_maintenance.TASKS}, lambda: serve.url)
+    job = next(one for one in jobs if one.name == "hourly_renew_push_channels")
     with dg.DagsterInstance.ephemeral() as instance:
         done = job.execute_in_process(instance=instance, raise_on_error=False)
         assert not done.success
@@ -303,7 +304,7 @@ def test_what_is_received_is_listed_of_every_crm_that_delivers(serve: Serving, m
     assert "none yet" not in listed("callrail")
     assert "1 wait to be worked off." in listed("callrail")
     assert "not set" not in listed("callrail")
-    for crm in TOLD:
+    for crm in DELIVERED_ENTITIES:
         assert "Last delivery of" in listed(crm)
     answer = CliRunner().invoke(cli.main, ["webhooks", "list", "five9"])
     assert answer.exit_code == 2
@@ -312,8 +313,8 @@ def test_what_is_received_is_listed_of_every_crm_that_delivers(serve: Serving, m
 
 def test_every_entity_that_deliveries_tell_of_is_there() -> None:
     entities = {source.name: {entity.name for entity in source.entities} for source in SOURCES}
-    assert all(set(names) <= entities[crm] for crm, names in TOLD.items())
-    assert TOLD.keys() == BY_CRM.keys()
+    assert all(set(names) <= entities[crm] for crm, names in DELIVERED_ENTITIES.items())
+    assert DELIVERED_ENTITIES.keys() == BY_CRM.keys()
     for setting in filter(None, (vendor.needs for vendor in BY_CRM.values())):
         assert setting.lower() in ServeSettings.model_fields
 

@@ -13,6 +13,7 @@ import pytest
 
 from warehouse_pipelines.errors import AnswerChanged, CredentialRefused, CursorStuck
 from warehouse_pipelines.loading.coerce import Coercer
+from warehouse_pipelines.loading.options import Purpose
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Window
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request, answer_json
@@ -362,7 +363,7 @@ class TestLeadsInTheWarehouse:
             ends = [now - timedelta(days=700), now - timedelta(days=300), now - timedelta(minutes=5), now]
             windows = [Window(since, until) for since, until in itertools.pairwise(ends)]
             for window in (*windows[::-1], *windows):
-                it.sync(backfill=window)
+                it.sync(purpose=Purpose.backfill(window))
             found = {key: row["raw_data"] for key, row in it.rows().items()}
             it.execute("TRUNCATE leadconduit_lead")
             it.sync(full=True)

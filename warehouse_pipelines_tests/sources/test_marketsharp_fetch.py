@@ -25,6 +25,7 @@ from warehouse_pipelines.errors import (
     WarehouseError,
 )
 from warehouse_pipelines.loading.coerce import Coercer
+from warehouse_pipelines.loading.options import Purpose
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import ReadContext, ReadRequest, Window
 from warehouse_pipelines.simulators.core.population import words
@@ -530,7 +531,7 @@ class TestTables:
             day = min(days).date()
             it.execute("DELETE FROM marketsharp_inquiry")
             begin = datetime.combine(day, datetime.min.time(), UTC)
-            it.sync(backfill=Window(begin, begin + timedelta(days=1)))
+            it.sync(purpose=Purpose.backfill(Window(begin, begin + timedelta(days=1))))
             assert len(it.rows()) == sum(at.date() == day for at in days) > 0
 
     def test_every_table_of_the_catalogue_is_there(self) -> None:

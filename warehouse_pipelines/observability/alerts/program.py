@@ -15,13 +15,13 @@ from warehouse_pipelines.observability.alerts.evaluate import Collector, Evaluat
 from warehouse_pipelines.observability.alerts.messages import Message
 from warehouse_pipelines.observability.alerts.report import Report, build
 from warehouse_pipelines.observability.alerts.rules import Circumstances
-from warehouse_pipelines.observability.configured import judged
+from warehouse_pipelines.observability.judged import judged
 
 HEARTBEAT_SECONDS = 10
 
 
 def circumstances(url: str, sources: Sequence[Source], now: datetime | None = None) -> Circumstances:
-    """Return what rules are asked with at a time, by default now: the CRMs that are judged (``configured``), the zone,
+    """Return what rules are asked with at a time, by default now: the CRMs that are judged (``judged``), the zone,
     and which settings cannot be used. Raises ``NotConfigured`` and ``DatabaseUnavailable``.
     """
     with warehouse.session(url) as session:

@@ -4,9 +4,9 @@ A rule is a row, and a SELECT that returns a row for each subject at fault now: 
 the row's own ``statement``. A rule whose facts are in Dagster or in ``warehouse serve`` has a function there instead,
 by its name. Shipped rows stand in ``sql/defaults/orchestration.sql``; those that somebody edited stay as they are.
 
-A SELECT is given ``now``, the rule's ``threshold``, ``crms`` (those that are configured), ``zone`` (of the business),
-and the settings that cannot be used (``Circumstances``). It runs read-only and for ``SECONDS`` at most, and names at
-most ``MOST_SUBJECTS``.
+A SELECT is given ``now``, the rule's ``threshold``, ``crms`` (those of ``observability.judged``), ``zone`` (of the
+business), and the settings that cannot be used (``Circumstances``). It runs read-only and for ``SECONDS`` at most, and
+names at most ``MOST_SUBJECTS``.
 """
 
 import contextlib
@@ -65,7 +65,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What every rule is asked with: the time, the configured CRMs, the zone.
+    """What every rule is asked with: the time, the CRMs that are judged, the zone.
 
     ``settings_problems`` says what is wrong with the settings of some of the CRMs, ``alert_problems`` with settings of
     alerts.

@@ -62,7 +62,7 @@ async def list_crms(request: Request) -> Response:
         starts = [one.started_at for one in entities if one.started_at]
         items.append({
             "name": source.name, "title": source.title, "transport": source.transport,
-            "configured": all(one.configured for one in entities), "entities": len(entities),
+            "configured": all(one.judged for one in entities), "entities": len(entities),
             "unhealthy": sum(not one.healthy for one in entities), "last_started_at": max(starts, default=None),
             "dead_letters": sum(one.pending for one in entities),
         })  # fmt: skip
@@ -86,7 +86,7 @@ async def list_entities(request: Request, crm: str) -> Response:
         one = standing[source.name, entity.name]
         items.append({
             "name": entity.name, "table": entity.table, "about": entity.about, "every": duration(entity.cadence.every),
-            "row_count": rows[entity.table], "configured": one.configured, "healthy": one.healthy,
+            "row_count": rows[entity.table], "configured": one.judged, "healthy": one.healthy,
             "problems": list(one.problems), "last_status": one.status, "last_started_at": one.started_at,
             "last_seconds": one.seconds, "created": one.created, "updated": one.updated, "failed": one.failed,
             "dead_letters": one.pending,

@@ -21,11 +21,11 @@ async def show_overview(request: Request) -> Response:
     crms = await request.app.state.standings.now()
     async with request.app.state.pool.session() as session:
         alerts = await (await session.execute(query("pages_alerts"))).fetchall()
-    configured = [crm for crm in crms if crm.configured]
-    entities = [one for crm in configured for one in crm.entities]
+    judged = [crm for crm in crms if crm.judged]
+    entities = [one for crm in judged for one in crm.entities]
     return render(
-        request, "overview.html", crms=configured, alerts=alerts, entities=entities,
-        absent=[crm.source for crm in crms if not crm.configured],
+        request, "overview.html", crms=judged, alerts=alerts, entities=entities,
+        absent=[crm.source for crm in crms if not crm.judged],
         ill=[one for one in entities if one.health.problems],
         unusable={one.source.title: one.health.settings_problem for one in entities if one.health.settings_problem},
         pending=sum(one.health.pending for one in entities),

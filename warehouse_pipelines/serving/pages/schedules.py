@@ -58,7 +58,7 @@ async def list_schedules(request: Request) -> Response:
     async with request.app.state.pool.session() as session:
         cursor = await session.execute("SELECT * FROM orchestration.sync_schedule ORDER BY crm_source, id")
         rows = await cursor.fetchall()
-    configured = {crm.source.name for crm in await request.app.state.standings.now() if crm.configured}
+    configured = {crm.source.name for crm in await request.app.state.standings.now() if crm.judged}
     found = [_schedule(row, configured) for row in rows if source_of(row["crm_source"])]
     begin = now.astimezone(zone).replace(minute=0, second=0, microsecond=0)
     return render(

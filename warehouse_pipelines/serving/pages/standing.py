@@ -26,7 +26,7 @@ KINDS = {"success": "good", "partial": "warning", "failed": "bad", "running": "b
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class EntityStanding:
     """How one entity does. ``statuses`` and ``seconds`` are those of its last runs, the oldest first.
 
     ``good_at`` is when its last good run began, ``rows`` how many living rows that left. ``next_at`` is None where
@@ -48,7 +48,7 @@ class Standing:
     @property
     def state(self) -> tuple[str, str]:
         """How it is shown, and the word for it."""
-        if not self.health.configured:
+        if not self.health.judged:
             return "quiet", "not configured"
         if self.health.problems:
             return "bad", "unhealthy"
@@ -88,15 +88,15 @@ class CrmStanding:
     """How the entities of a CRM do."""
 
     source: Source
-    entities: Sequence[Standing]
+    entities: Sequence[EntityStanding]
 
     @property
-    def configured(self) -> bool:
-        """Whether its settings are there."""
-        return any(one.health.configured for one in self.entities)
+    def judged(self) -> bool:
+        """Whether somebody means to have it synced (``observability.judged``)."""
+        return any(one.health.judged for one in self.entities)
 
     @property
-    def ill(self) -> Sequence[Standing]:
+    def ill(self) -> Sequence[EntityStanding]:
         """Those that are unhealthy."""
         return [one for one in self.entities if one.health.problems]
 
@@ -129,7 +129,7 @@ class CrmStanding:
     @property
     def state(self) -> tuple[str, str]:
         """How it is shown, and the words for it."""
-        if not self.configured:
+        if not self.judged:
             return "quiet", "not configured"
         if self.ill:
             return "bad", f"{len(self.ill)} unhealthy"
@@ -161,9 +161,9 @@ def standings_kept(pool: Pool, healths: Kept[Healths]) -> Kept[list[CrmStanding]
     return Kept(ask, KEPT_SECONDS)
 
 
-def _standing(source: Source, entity: Entity, health: Health, row: dict[str, Any]) -> Standing:
+def _standing(source: Source, entity: Entity, health: Health, row: dict[str, Any]) -> EntityStanding:
     next_at = row["next_at"]
-    return Standing(
+    return EntityStanding(
         source=source, entity=entity, health=health, target=timedelta(hours=limits(entity)[1]),
         good_at=row["good_at"], rows=row["rows"], statuses=row["statuses"], seconds=row["seconds"],
         enabled=row["enabled"], dagster_status=row["dagster_status"],

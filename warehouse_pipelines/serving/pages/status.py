@@ -25,7 +25,7 @@ from warehouse_pipelines.serving.api.answers import reply
 from warehouse_pipelines.serving.database import Pool
 from warehouse_pipelines.serving.kept import Kept
 from warehouse_pipelines.serving.pages.render import render
-from warehouse_pipelines.serving.pages.standing import CrmStanding, Standing
+from warehouse_pipelines.serving.pages.standing import CrmStanding, EntityStanding
 from warehouse_pipelines.serving.rights import everyone
 from warehouse_pipelines.sources import SOURCES
 
@@ -78,7 +78,7 @@ class CrmStatus:
     good_at: datetime | None
     entities: int
     late: int
-    behind: Standing | None
+    behind: EntityStanding | None
     days: Sequence[Day]
     alerts: int
 
@@ -131,8 +131,8 @@ def status_kept(pool: Pool, standings: Kept[list[CrmStanding]], zone: ZoneInfo) 
         found = await standings.now()
         return Status(
             now,
-            [_crm(crm, counts, today, now, alerts) for crm in found if crm.configured],
-            [crm.source.title for crm in found if not crm.configured],
+            [_crm(crm, counts, today, now, alerts) for crm in found if crm.judged],
+            [crm.source.title for crm in found if not crm.judged],
             [_alert(alert) for alert in alerts],
         )
 
@@ -164,7 +164,7 @@ def _crm(
     )  # fmt: skip
 
 
-def _status(crm: CrmStanding, late: Sequence[Standing], *, on: bool) -> str:
+def _status(crm: CrmStanding, late: Sequence[EntityStanding], *, on: bool) -> str:
     if any(one.health.settings_problem for one in crm.entities):
         return "unset"
     if not late:
@@ -218,7 +218,7 @@ async def status_json(request: Request) -> Response:
     })  # fmt: skip
 
 
-def _behind(one: Standing | None, now: datetime) -> dict[str, Any]:
+def _behind(one: EntityStanding | None, now: datetime) -> dict[str, Any]:
     """Return the age of the oldest of the last good runs, and what it should be at most."""
     if one is None:
         return {"oldest_entity": None, "oldest_age_seconds": None, "target_seconds": None}

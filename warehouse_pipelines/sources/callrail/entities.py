@@ -22,7 +22,7 @@ AGAIN = timedelta(days=30)
 """How long a record is read again. Edits come within days. At 250 a page, 10,000 calls a month are 40 requests an hour
 of 1,000; 90 days would be 120."""
 
-TOLD = timedelta(hours=3)
+RARER = timedelta(hours=3)
 """How often these 30 days are read while webhooks tell of each call."""
 
 WEEK = timedelta(days=7)
@@ -119,7 +119,7 @@ CALLS = Entity(
     key="id",
     cursor="start_time",
     cadence=Cadence(
-        with_webhooks=TOLD, lookback=AGAIN, full_every=WEEK, retention=RETENTION, backfill_since=date(2024, 1, 1)
+        with_webhooks=RARER, lookback=AGAIN, full_every=WEEK, retention=RETENTION, backfill_since=date(2024, 1, 1)
     ),
     deletes=Deletes(by_window=True),
     index="company_id customer_phone_number start_time",
@@ -157,7 +157,7 @@ TEXT_MESSAGES = Entity(
     key="id",
     cursor="last_message_at",
     cadence=Cadence(
-        with_webhooks=TOLD, lookback=AGAIN, full_every=WEEK, retention=RETENTION, backfill_since=date(2024, 1, 1)
+        with_webhooks=RARER, lookback=AGAIN, full_every=WEEK, retention=RETENTION, backfill_since=date(2024, 1, 1)
     ),
     index="company_id customer_phone_number",
     refs={"company_id": "callrail_company"},
@@ -178,7 +178,7 @@ FORM_SUBMISSIONS = Entity(
     key="id",
     cursor="submitted_at",
     cadence=Cadence(
-        with_webhooks=TOLD, lookback=AGAIN, full_every=WEEK, retention=RETENTION, backfill_since=date(2024, 1, 1)
+        with_webhooks=RARER, lookback=AGAIN, full_every=WEEK, retention=RETENTION, backfill_since=date(2024, 1, 1)
     ),
     deletes=Deletes(by_window=True),
     index="company_id customer_phone_number",

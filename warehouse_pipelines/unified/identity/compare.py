@@ -22,6 +22,7 @@ Decided:
 """
 
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from warehouse_pipelines.unified.identity import likeness
@@ -30,6 +31,26 @@ from warehouse_pipelines.unified.identity.record import Record
 from warehouse_pipelines.unified.identity.weights import Weights
 
 Relation = Literal["person", "review", "household", "apart"]
+
+
+class Gate(StrEnum):
+    """What keeps two records from being one person: the sentence that reviews and explanations have."""
+
+    BUSINESS = "one is a business, the other a person"
+    GENERATIONS = "generations differ"
+    GIVEN_NAMES = "given names differ"
+    SURNAMES = "surnames differ"
+    NAME_ALONE = "nothing but the name is equal"
+    GIVEN_NAME_MISSING = "a given name is missing, and no e-mail address is equal"
+    SURNAME_MISSING = "a surname is missing, and too little else is equal"
+    GIVEN_NAME_MISSING_PHONES_DIFFER = "a given name is missing, and the phone numbers differ"
+    INITIAL = "an initial is all of a given name, and only the address is equal"
+    ONE_GENERATION = "one has a generation, the other none"
+    PHONES = "name and address are equal, and the phone numbers differ"
+
+
+DOUBTFUL = frozenset({Gate.ONE_GENERATION, Gate.INITIAL, Gate.PHONES})
+"""What somebody should look at where the score says that the two are one."""
 
 
 class Levels(NamedTuple):
@@ -47,16 +68,16 @@ class Levels(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What follows from the levels. ``gate``: what keeps the two from being one person, empty where nothing does."""
+    """What follows from the levels."""
 
     score: float
-    gate: str
+    gate: Gate | None
     relation: Relation
     rules: tuple[str, ...]
 
 
 class Comparison(NamedTuple):
-    """Two records compared."""
+    """Two records compared. ``gate`` is the sentence of what keeps them from being one person, or empty."""
 
     score: float
     levels: Levels
@@ -93,7 +114,7 @@ def compare(
     rules = verdict.rules
     if found.ids == "equal":
         rules += shared_ids(a, b, id_rules or {})
-    return Comparison(verdict.score, found, verdict.gate, verdict.relation, rules)
+    return Comparison(verdict.score, found, verdict.gate or "", verdict.relation, rules)
 
 
 def comparable(a: Record, b: Record) -> bool:
@@ -159,35 +180,35 @@ def judge(found: Levels, weights: Weights) -> Verdict:
     return verdict
 
 
-def gate(found: Levels) -> str:
-    """Return what keeps two records from being one person, whatever their score; empty where nothing does."""
+def gate(found: Levels) -> Gate | None:
+    """Return what keeps two records from being one person, whatever their score; None where nothing does."""
     if found.business == "apart":
-        return "one is a business, the other a person"
+        return Gate.BUSINESS
     if found.suffix == "different":
-        return "generations differ"
+        return Gate.GENERATIONS
     if found.first == "different":
-        return "given names differ"
+        return Gate.GIVEN_NAMES
     if found.last == "different":
-        return "surnames differ"
+        return Gate.SURNAMES
     sure = "equal" in (found.email, found.ids)
     near = found.phone == "equal" or found.address in STRONG_ADDRESS
     businesses = found.first == found.last == "missing" and found.business in ("equal", "alike")
     if not sure and not near:
-        return "nothing but the name is equal"
+        return Gate.NAME_ALONE
     if found.first == "missing" and not sure and not businesses:
-        return "a given name is missing, and no e-mail address is equal"
+        return Gate.GIVEN_NAME_MISSING
     if found.last == "missing" and not sure and not businesses:  # noqa: SIM102 -- one reason, one line
         if found.phone != "equal" or found.address not in STRONG_ADDRESS:
-            return "a surname is missing, and too little else is equal"
+            return Gate.SURNAME_MISSING
     if found.first == "missing" and found.phone == "different" and found.ids != "equal":
-        return "a given name is missing, and the phone numbers differ"
+        return Gate.GIVEN_NAME_MISSING_PHONES_DIFFER
     if found.first == "initial" and not sure and found.phone != "equal":
-        return "an initial is all of a given name, and only the address is equal"
+        return Gate.INITIAL
     if found.suffix == "one" and not sure:
-        return "one has a generation, the other none"
+        return Gate.ONE_GENERATION
     if found.phone == "different" and not sure:
-        return "name and address are equal, and the phone numbers differ"
-    return ""
+        return Gate.PHONES
+    return None
 
 
 def _judge(found: Levels, weights: Weights) -> Verdict:
@@ -195,7 +216,7 @@ def _judge(found: Levels, weights: Weights) -> Verdict:
     score = round(sum(weights.bits[name].get(level, 0.0) for name, level in zip(Levels._fields, found, strict=True)), 3)
     closed = gate(found)
     relation: Relation = "apart"
-    if not closed:
+    if closed is None:
         relation = "person" if score >= weights.same_bits else "review" if score >= weights.review_bits else "apart"
     elif _worth_asking(found, closed, score, weights):
         relation = "review"
@@ -215,14 +236,13 @@ def _judge(found: Levels, weights: Weights) -> Verdict:
     return Verdict(score, closed, relation, tuple(rules))
 
 
-def _worth_asking(found: Levels, closed: str, score: float, weights: Weights) -> bool:
+def _worth_asking(found: Levels, closed: Gate, score: float, weights: Weights) -> bool:
     """Return whether somebody should look at a pair that the gate keeps apart."""
     if found.ids == "equal":
         return True
-    if closed == "surnames differ":
+    if closed is Gate.SURNAMES:
         return found.email == found.phone == "equal" and found.first in ("equal", "nickname")
-    doubtful = ("one has a generation", "an initial is", "name and address are")
-    return closed.startswith(doubtful) and score >= weights.review_bits
+    return closed in DOUBTFUL and score >= weights.review_bits
 
 
 def _shared(found: Levels) -> bool:

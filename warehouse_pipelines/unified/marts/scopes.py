@@ -18,7 +18,7 @@ from warehouse_pipelines.unified.marts.mart import Mart, Summary, select_of
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
-TOLD = frozenset(one.table for one in ACTIVITIES)
+NOTED_BY_TIMELINE = frozenset(one.table for one in ACTIVITIES)
 """The tables of sources whose months the timeline notes."""
 
 IS_OLD = "SELECT date_trunc('hour', %s::timestamptz) < date_trunc('hour', now()) AS it"
@@ -139,7 +139,7 @@ def _months(session: "Session", mart: Mart, position: Position, summary: Summary
     Everything is computed, which ``summary`` then says, when a table changed of which months are not noted.
     """
     bulk.temporary(session, "mart_month", "month date, begins_at timestamptz NOT NULL, ends_at timestamptz NOT NULL")
-    noted = [table for table in mart.reads if table.startswith("marts.") or table in TOLD]
+    noted = [table for table in mart.reads if table.startswith("marts.") or table in NOTED_BY_TIMELINE]
     others = [table for table in mart.reads if table not in noted]
     summary.full = summary.full or changes.found(session, others, position.since, position.before, position.counts)
     if summary.full:

@@ -1,6 +1,6 @@
 -- What this transaction has done to each table so far: the strongest lock that it holds on it, the file that the table is
 -- in, its indexes, and how often it was read as a whole and written.
-SELECT c.oid, format('%s.%s', n.nspname, c.relname) AS name, coalesce(pg_relation_filenode(c.oid), 0) AS file,
+SELECT c.oid, n.nspname || '.' || c.relname AS name, coalesce(pg_relation_filenode(c.oid), 0) AS file,
     coalesce((SELECT jsonb_object_agg(i.indexrelid, i.indexrelid::regclass::text)
               FROM pg_index AS i WHERE i.indrelid = c.oid), '{}') AS indexes,
     coalesce((SELECT l.mode FROM pg_locks AS l

@@ -50,6 +50,9 @@ def written(crm: str) -> Mapping[str, Mapping[str, str]]:
 RENAMED = "Renamed from `{}` (config/columns.toml)."
 """The end of the text of a column that the installation renamed; a migration finds there what a column was called."""
 
+HASHED = "; kept here as a hash of it"
+"""What the text of a column says that the installation hashes; a load finds there what it must not store in clear."""
+
 
 def text(entity: Entity, name: str) -> str:
     """Return what a column means, in which unit, where it comes from, and what it was called before a rename."""
@@ -79,7 +82,7 @@ def meaning(entity: Entity, name: str) -> str:
     if (ref := entity.refs.get(name)) and f"joins `{ref}" not in phrase:
         phrase += f"; joins `{ref}`"
     if name in entity.local.hashed:
-        phrase += "; kept here as a hash of it"
+        phrase += HASHED
     if name in entity.keys:
         phrase += "; the key" if len(entity.keys) == 1 else "; part of the key"
     if name == entity.cursor:

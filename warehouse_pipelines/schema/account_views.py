@@ -10,15 +10,16 @@ is one by index in each.
 The accounts of a warehouse are rows of ``orchestration.account``, which are written here (``declared_accounts``).
 """
 
+import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 from psycopg import sql
 
 from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.model.source import Source
-from warehouse_pipelines.schema import declared_accounts, masked_views
+from warehouse_pipelines.schema import declared_accounts, masked_views, remade_views, scripts
 
 SCHEMA = "accounts"
 
@@ -35,18 +36,20 @@ def align(connection: sa.Connection, sources: Sequence[Source]) -> list[str]:
     there = _there(connection)
     if left := sorted(there.keys() - wanted.keys()):
         masked_views.drop(connection)
-        _run(connection, f"DROP VIEW {', '.join(map(_identifier, left))}")
+        scripts.run(connection, f"DROP VIEW {', '.join(map(_identifier, left))}")
     changed = {name: view for name, view in wanted.items() if there.get(name) != _hash(view)}
-    if there.keys() & changed.keys():
-        masked_views.drop(connection)
     if changed:
         about = "For each table of a CRM with several accounts a view of all of them together."
-        _run(connection, f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}; COMMENT ON SCHEMA {SCHEMA} IS {sql.quote(about)}")
+        scripts.run(
+            connection, f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}; COMMENT ON SCHEMA {SCHEMA} IS {sql.quote(about)}"
+        )
     for name, view in changed.items():
-        _run(connection, f"DROP VIEW IF EXISTS {_identifier(name)}; CREATE VIEW {_identifier(name)} AS {view}")
+        remade_views.replace(
+            connection, _identifier(name), view, make_way=functools.partial(masked_views.drop, connection)
+        )
         about = f"The rows of all accounts; the first column names the account. [{_hash(view)}]"
         column = sql.Identifier(SCHEMA, name, "account").as_string()
-        _run(
+        scripts.run(
             connection,
             f"COMMENT ON VIEW {_identifier(name)} IS {sql.quote(about)}; COMMENT ON COLUMN {column} IS {_ACCOUNT}",
         )
@@ -55,10 +58,13 @@ def align(connection: sa.Connection, sources: Sequence[Source]) -> list[str]:
     return [*done, *([f"views of all accounts: {', '.join(changes)}"] if changes else [])]
 
 
-def drop(connection: sa.Connection) -> None:
-    """Drop the views; they would keep their tables from being changed."""
-    if names := sorted(_there(connection)):
-        _run(connection, f"DROP VIEW {', '.join(map(_identifier, names))}")
+def drop(connection: sa.Connection, only: Collection[str] | None = None) -> None:
+    """Drop the views, or only these, which would keep their tables from being changed.
+
+    Those that something is built upon stay.
+    """
+    names = [name for name in sorted(_there(connection)) if only is None or name in only]
+    remade_views.drop(connection, [_identifier(name) for name in names])
 
 
 def _register(connection: sa.Connection, sources: Sequence[Source]) -> list[str]:
@@ -73,7 +79,7 @@ def _register(connection: sa.Connection, sources: Sequence[Source]) -> list[str]
         )
     for source in new:
         about = sql.quote(f"The tables of {source.title}, an account of its own; the schema accounts has all accounts.")
-        _run(connection, f"COMMENT ON SCHEMA {sql.Identifier(source.name).as_string()} IS {about}")
+        scripts.run(connection, f"COMMENT ON SCHEMA {sql.Identifier(source.name).as_string()} IS {about}")
         own = {entity.table for entity in source.entities}
         tables = [(declared, table) for declared, table in source.tables.items() if table in own]
         # A new account inherits the trust in its CRM's tables; a person may change it.
@@ -122,8 +128,3 @@ def _there(connection: sa.Connection) -> dict[str, str | None]:
 
 def _identifier(name: str) -> str:
     return sql.Identifier(SCHEMA, name).as_string()
-
-
-def _run(connection: sa.Connection, statements: str) -> None:
-    # Without parameters, so that % means itself.
-    connection.execution_options(no_parameters=True).exec_driver_sql(statements)

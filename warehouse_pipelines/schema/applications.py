@@ -11,6 +11,7 @@ import psycopg
 import sqlalchemy as sa
 
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.schema import scripts
 
 log = logging.getLogger("warehouse")
 
@@ -21,8 +22,7 @@ def align(connection: sa.Connection) -> list[str]:
     """Make the role, and give it what it lacks; return a line if there was anything."""
     try:
         with connection.begin_nested():
-            # Without parameters, so that % means itself.
-            connection.execution_options(no_parameters=True).exec_driver_sql(query("pipedesk_role"))
+            scripts.run(connection, query("pipedesk_role"))
     except sa.exc.DBAPIError as error:
         if not isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
             raise
@@ -39,8 +39,7 @@ def align(connection: sa.Connection) -> list[str]:
             "migrate again.", APPLICATION, APPLICATION,
         )  # fmt: skip
         return []
-    unlimited = connection.execution_options(no_parameters=True)
-    statements = [row[0] for row in unlimited.exec_driver_sql(query("pipedesk_grants"))]
+    statements = [row[0] for row in scripts.run(connection, query("pipedesk_grants"))]
     for statement in statements:
-        unlimited.exec_driver_sql(statement)
+        scripts.run(connection, statement)
     return [f"{APPLICATION} may do more: {len(statements)} grants"] if statements else []

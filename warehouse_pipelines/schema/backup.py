@@ -37,6 +37,7 @@ from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema import dump_programs, migrate
 from warehouse_pipelines.schema.applications import APPLICATION
+from warehouse_pipelines.schema.remade_views import OURS
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -46,9 +47,6 @@ log = logging.getLogger("warehouse")
 DUMP, MANIFEST = "warehouse.dump", "manifest.json"
 SESSIONS = "access.session"
 OF_CRM = ("crm_app", "crm_read")
-OURS = (
-    "crm_owner", "crm_definer", *OF_CRM, "warehouse_masking", "warehouse_read", "warehouse_read_masked", APPLICATION,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from psycopg.sql import Identifier, quote
 
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.schema import scripts
 
 SCHEMAS = (
     "access", "accounts", "answers", "crm", "crm_archive", "identity", "marts", "masked", "orchestration", "pipedesk",
@@ -80,9 +81,9 @@ def align(
     changed = {name: text for name, text in wanted.items() if name in known and known[name] != text}
     done = _of_schemas(connection)
     if changed:
-        # Without parameters, so that % means itself.
-        connection.execution_options(no_parameters=True).exec_driver_sql(
-            "\n".join(_statement(name, relations[name[:2]].kind, text) for name, text in changed.items())
+        scripts.run(
+            connection,
+            "\n".join(_statement(name, relations[name[:2]].kind, text) for name, text in changed.items()),
         )
         done.append(_line([name for name in changed if name[0] != "masked"]))
     return done
@@ -183,5 +184,5 @@ def _of_schemas(connection: sa.Connection) -> list[str]:
     )
     changed = [schema for schema, comment in found if comment != OF_SCHEMAS[schema]]
     for schema in changed:
-        connection.exec_driver_sql(f"COMMENT ON SCHEMA {Identifier(schema).as_string()} IS {quote(OF_SCHEMAS[schema])}")
+        scripts.run(connection, f"COMMENT ON SCHEMA {Identifier(schema).as_string()} IS {quote(OF_SCHEMAS[schema])}")
     return [f"comment of the schema {schema}" for schema in changed]

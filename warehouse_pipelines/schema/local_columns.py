@@ -17,12 +17,13 @@ from psycopg.rows import tuple_row
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.loading import kept_hashes
 from warehouse_pipelines.loading.hash_and_drop import HASH, Redactor, redactor, scrubbed
 from warehouse_pipelines.model.column_texts import RENAMED
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.schema import online
+from warehouse_pipelines.schema import online, remade_views, scripts
 from warehouse_pipelines.schema.tables import index_name
 
 if TYPE_CHECKING:
@@ -32,6 +33,15 @@ log = logging.getLogger("warehouse")
 
 AT_ONCE = 5_000
 """Rows that are read, hashed and written at a time."""
+
+
+def require_hashed(connection: sa.Connection, entities: Sequence[Entity]) -> None:
+    """Raise ``NotConfigured`` when a column of a table is kept as a hash, and the file does not say so."""
+    found: dict[str, list[str]] = {}
+    for table, column in connection.exec_driver_sql(*kept_hashes.asked(entities)):
+        found.setdefault(table, []).append(column)
+    for entity in entities:
+        kept_hashes.refuse_clear(entity, found.get(kept_hashes.quoted(entity), []))
 
 
 def rename(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
@@ -68,12 +78,12 @@ def rename(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
 def _rename(connection: sa.Connection, entity: Entity, old: str, new: str) -> str:
     table = _identifier(entity.table).as_string()
     names = [sql.Identifier(name).as_string() for name in (old, new)]
-    connection.exec_driver_sql(f"ALTER TABLE {table} RENAME COLUMN {names[0]} TO {names[1]}")
+    scripts.run(connection, f"ALTER TABLE {table} RENAME COLUMN {names[0]} TO {names[1]}")
     before, after = (
         sql.Identifier(entity.schema, index_name(entity.table_name, old)),
         sql.Identifier(index_name(entity.table_name, new)),
     )
-    connection.exec_driver_sql(f"ALTER INDEX IF EXISTS {before.as_string()} RENAME TO {after.as_string()}")
+    scripts.run(connection, f"ALTER INDEX IF EXISTS {before.as_string()} RENAME TO {after.as_string()}")
     return f"column {entity.table}.{old} renamed to {new} (config/columns.toml)"
 
 
@@ -111,7 +121,7 @@ def redact(url: str, sources: Sequence[Source]) -> list[str]:
     A transaction for the rows of each table, and then its columns; safe to repeat.
 
     Raises ``NotConfigured`` without a key to hash with, ``DatabaseUnavailable``, also where others use a table so long
-    that its columns cannot be removed.
+    that its columns cannot be removed, and ``WrongUse`` where a view of somebody else's has such a column.
     """
     done = []
     for source in sources:
@@ -119,7 +129,7 @@ def redact(url: str, sources: Sequence[Source]) -> list[str]:
             redacting = redactor(entity)
             if redacting is None:
                 continue
-            with warehouse.connect(url) as connection:
+            with remade_views.naming_views_of_others(url), warehouse.connect(url) as connection:
                 with connection.transaction():
                     if source.mirrored:  # as the loader does, so that triggers do not take it for an edit
                         connection.execute("SET LOCAL session_replication_role = replica")
@@ -222,7 +232,7 @@ def _has_clear(connection: sa.Connection, entity: Entity, name: str) -> bool:
     statement = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} !~ {})").format(
         _identifier(entity.table), sql.Identifier(name), sql.Literal(f"^{HASH.pattern}$")
     )
-    return bool(connection.exec_driver_sql(statement.as_string()).scalar())
+    return bool(scripts.run(connection, statement.as_string()).scalar())
 
 
 def _dropped(entity: Entity) -> set[str]:

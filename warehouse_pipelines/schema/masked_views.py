@@ -4,21 +4,21 @@ A view is called as its table, with the schema before it where that is not ``pub
 belongs to ``warehouse_masking``, which may read what ``warehouse_read`` may and nothing more, and in whose name the
 view reads. So row-level security binds a reader of the views like any other: the policies ask for the login.
 
-Views keep columns from being changed, so they are dropped before a written migration runs, and made again after it.
-What stands at the end of a view's comment is the hash of its definition: one that has not changed is left alone, with
-whatever others have built upon it, and one that only got columns is replaced in place. A column that the installation
-drops (``config/columns.toml``) is in no view, so that ``warehouse migrate --redact`` can remove it.
+Views keep columns from being changed, so they are dropped before a written migration runs, and made again after it;
+not those that others have built upon (``remade_views``). What stands at the end of a view's comment is the hash of its
+definition: one that has not changed is left alone, and one that only got columns is replaced in place. A column that
+the installation drops (``config/columns.toml``) is in no view, so that ``warehouse migrate --redact`` can remove it.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
+from warehouse_pipelines.schema import remade_views, scripts
 from warehouse_pipelines.schema.comments import Name
 from warehouse_pipelines.schema.masks import Mask, mask_of, quoted
 from warehouse_pipelines.schema.readable import Relation
@@ -57,8 +57,13 @@ def wanted(relations: Sequence[Relation], files: Path) -> list[View]:
     ]
 
 
+def name_of(schema: str, relation: str) -> str:
+    """Return what the view of a relation is called."""
+    return (relation if schema == "public" else f"{schema}_{relation}")[:63]
+
+
 def _view(relation: Relation) -> View:
-    name = (relation.name if relation.schema == "public" else f"{relation.schema}_{relation.name}")[:63]
+    name = name_of(relation.schema, relation.name)
     dropped = set(relation.entity.local.dropped) if relation.entity else set()
     dropped |= {f"{column}_e164" for column in dropped}
     shown, said = [], {}
@@ -92,30 +97,35 @@ def align(connection: sa.Connection, views: Sequence[View]) -> list[str]:
     """Make, replace and drop views until they are those; return a line if anything was done.
 
     Runs as ``warehouse_masking``. A view that somebody else made in the schema is left alone. Fails when somebody's own
-    view depends on one that has to be dropped: a person must drop that first.
+    view depends on one that has to be dropped (``remade_views.naming_views_of_others``).
     """
     there = {row.name: row.hash for row in _ours(connection)}
     left = sorted(there.keys() - {view.name for view in views})
     changed = [view for view in views if there.get(view.name) != view.hash]
     if left:
-        _run(connection, f"DROP VIEW {_identifiers(left)}")
+        scripts.run(connection, f"DROP VIEW {_identifiers(left)}")
     new = [view for view in changed if view.name not in there]
     if new:
-        _run(connection, "\n".join(f"{_create(view)};" for view in new))
+        scripts.run(
+            connection, "\n".join(f"CREATE VIEW {_identifiers([view.name])} AS {view.definition};" for view in new)
+        )
     for view in changed:
         if view.name in there:
-            _replace(connection, view)
+            remade_views.replace(connection, _identifiers([view.name]), view.definition)
     if changed:
-        _run(connection, f"GRANT SELECT ON {_identifiers(view.name for view in changed)} TO {MASKED}")
+        scripts.run(connection, f"GRANT SELECT ON {_identifiers(view.name for view in changed)} TO {MASKED}")
     counts = ((len(changed), "made"), (len(left), "dropped"))
     said = [f"{count} {what}" for count, what in counts if count]
     return [f"masked views: {', '.join(said)}"] if said else []
 
 
-def drop(connection: sa.Connection) -> None:
-    """Drop the views; they would keep their tables from being changed."""
-    if names := [row.name for row in _ours(connection)]:
-        _run(connection, f"DROP VIEW {_identifiers(names)}")
+def drop(connection: sa.Connection, only: Collection[str] | None = None) -> None:
+    """Drop the views, or only these, which would keep their tables from being changed.
+
+    Those that others have built upon stay.
+    """
+    names = [row.name for row in _ours(connection) if only is None or row.name in only]
+    remade_views.drop(connection, [_identifiers([name]) for name in names])
 
 
 def give_to_their_owner(connection: sa.Connection) -> None:
@@ -125,7 +135,7 @@ def give_to_their_owner(connection: sa.Connection) -> None:
     """
     for row in _ours(connection):
         if row.owner != MASKING:
-            _run(connection, f"ALTER VIEW {_identifiers([row.name])} OWNER TO {MASKING}")
+            scripts.run(connection, f"ALTER VIEW {_identifiers([row.name])} OWNER TO {MASKING}")
 
 
 def _ours(connection: sa.Connection) -> Sequence[sa.Row[tuple[str, str, str]]]:
@@ -143,23 +153,3 @@ def _ours(connection: sa.Connection) -> Sequence[sa.Row[tuple[str, str, str]]]:
 
 def _identifiers(names: Iterable[str]) -> str:
     return ", ".join(sql.Identifier("masked", name).as_string() for name in names)
-
-
-def _create(view: View) -> str:
-    return f"CREATE OR REPLACE VIEW {_identifiers([view.name])} AS {view.definition}"
-
-
-def _replace(connection: sa.Connection, view: View) -> None:
-    """Replace a view in place, which succeeds if its columns stay and others come behind them; else make it anew."""
-    try:
-        with connection.begin_nested():
-            _run(connection, _create(view))
-    except sa.exc.DBAPIError as error:
-        if not isinstance(error.orig, psycopg.errors.InvalidTableDefinition):
-            raise
-        _run(connection, f"DROP VIEW {_identifiers([view.name])}; {_create(view)}")
-
-
-def _run(connection: sa.Connection, statements: str) -> None:
-    # Without parameters, so that % means itself.
-    connection.execution_options(no_parameters=True).exec_driver_sql(statements)

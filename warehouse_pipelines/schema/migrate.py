@@ -18,6 +18,7 @@ import psycopg
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.script.revision import ResolutionError
 from psycopg.rows import tuple_row
 
 from warehouse_pipelines import warehouse
@@ -32,6 +33,7 @@ from warehouse_pipelines.schema import (
     masked_views,
     online,
     reading,
+    remade_views,
     repeatable,
     source_tables,
     tables,
@@ -76,8 +78,9 @@ def migrate(
     and safe to run twice at a time: the second waits and finds nothing to do.
 
     Raises ``RuntimeError`` when a table differs in a way that only a written migration may change, and ``WrongUse``
-    when a revision that holds rows is to be undone without ``force``, or a table of over ``LARGE`` rows is to be
-    rewritten without ``rewrite``.
+    when a revision that holds rows is to be undone without ``force``, a table of over ``LARGE`` rows is to be
+    rewritten without ``rewrite``, something of somebody else's is built upon what has to change, or the database is not
+    in UTF-8, or was migrated by a newer version.
     """
     with _alone(url):
         if down:
@@ -110,9 +113,14 @@ def upgrade(
     ``migrate`` would do afterwards. Raises as ``migrate`` does.
     """
     entities = [entity for source in SOURCES for entity in source.entities]
-    with engine(url).connect() as connection, connection.begin() as transaction:
+    with (
+        remade_views.naming_views_of_others(url),
+        engine(url).connect() as connection,
+        connection.begin() as transaction,
+    ):
         script, config = _begin(connection)
         before = _revisions(connection, script)
+        granted = remade_views.granted(connection)
         if before[-1:] != script.get_heads():
             masked_views.drop(connection)
             account_views.drop(connection)
@@ -126,6 +134,7 @@ def upgrade(
         config.attributes["applied"] = lambda revision: done([f"revision {revision}"])
         alembic.command.upgrade(config, "head")
         revised = bool(changes)
+        local_columns.require_hashed(connection, entities)
         aligned = [
             *local_columns.rename(connection, entities),
             *tables.align(connection, entities, indexes=False, largest=largest),
@@ -143,6 +152,7 @@ def upgrade(
         done(repeatable.align_defaults(connection, sql_folder() / "defaults"))
         done(account_views.align(connection, SOURCES))
         read, of_views = reading.align(connection, entities, views)
+        remade_views.grant_again(connection, granted)
         done(read)
         done(applications.align(connection))
         done(comments.align(connection, entities, views, of_views))
@@ -157,7 +167,7 @@ def upgrade(
 
 def _down(url: str, down: int, *, force: bool) -> list[str]:
     """Undo so many revisions, with what is noted of their steps."""
-    with engine(url).connect() as connection, connection.begin():
+    with remade_views.naming_views_of_others(url), engine(url).connect() as connection, connection.begin():
         script, config = _begin(connection)
         before = _revisions(connection, script)
         masked_views.drop(connection)
@@ -306,6 +316,7 @@ def _alone(url: str) -> Iterator[None]:
     CONCURRENTLY waits for all older snapshots: the two would wait for each other.
     """
     with warehouse.connect(url, application_name="warehouse-migrate") as session:
+        require_utf8(session)
         logged = False
         while True:
             with warehouse.try_lock(session, "warehouse:migrate") as free:
@@ -326,6 +337,16 @@ def _alone(url: str) -> Iterator[None]:
             time.sleep(0.3)
 
 
+def require_utf8(session: "warehouse.Session") -> None:
+    """Raise ``WrongUse`` unless the database holds the characters of any record."""
+    encoding = session.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise WrongUse(
+            f"The database {session.info.dbname} is in {encoding}, which cannot hold every record. Make one in UTF-8: "
+            "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
 def seed(url: str) -> list[str]:
     """Add the invented rows of ``sql/seeds``, one transaction per file; return a line for each. Safe to repeat.
 
@@ -341,10 +362,19 @@ def seed(url: str) -> list[str]:
 
 
 def _revisions(connection: sa.Connection, script: ScriptDirectory) -> list[str]:
-    """Return the applied revisions, oldest first."""
+    """Return the applied revisions, oldest first.
+
+    Raises ``WrongUse`` when the database is at a revision that this program does not have.
+    """
     if not connection.scalar(sa.text("SELECT to_regclass('orchestration.alembic_version')")):
         return []
     current = connection.scalar(sa.text("SELECT version_num FROM orchestration.alembic_version"))
     if current is None:
         return []
-    return [revision.revision for revision in script.iterate_revisions(current, "base")][::-1]
+    try:
+        return [revision.revision for revision in script.iterate_revisions(current, "base")][::-1]
+    except ResolutionError as error:
+        raise WrongUse(
+            f"This database was migrated by a newer version ({current}): start that, or undo with it what it added, by "
+            "`warehouse migrate --down N`."
+        ) from error

@@ -22,7 +22,7 @@ from psycopg import sql
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.schema import backup, dump_programs, migrate, online
+from warehouse_pipelines.schema import backup, dump_programs, migrate, online, remade_views
 from warehouse_pipelines.settings import sql_folder
 
 if TYPE_CHECKING:
@@ -236,13 +236,18 @@ def plan(url: str) -> Plan:
 
 def plan_on(url: str, copy: str) -> Plan:
     """Return the plan of ``url`` by an empty database at ``copy``, whose user is a superuser. Raises as ``plan``."""
+    with warehouse.session(url) as session:
+        migrate.require_utf8(session)
     with warehouse.session(url) as session, tempfile.TemporaryDirectory(prefix="warehouse-plan-") as folder:
         _copy(session, url, copy, Path(folder) / "schema.dump")
-        sizes = {
-            row["name"]: Size(row["rows"], row["bytes"], row["indexes"])
-            for row in session.execute(query("migration_sizes"))
-        }
+        sizes = sizes_of(session)
     return Plan(*_recorded(copy), sizes)
+
+
+def sizes_of(session: "Session") -> dict[str, Size]:
+    """Return how large the tables are, by name."""
+    rows = session.execute(query("migration_sizes"))
+    return {row["name"]: Size(row["rows"], row["bytes"], row["indexes"]) for row in rows}
 
 
 def _recorded(url: str) -> tuple[tuple[Stage, ...], tuple[online.Step, ...]]:
@@ -262,9 +267,9 @@ def _copy(session: "Session", url: str, copy: str, dump: Path) -> None:
     roles |= {row["role"] for row in session.execute("SELECT DISTINCT pg_get_userbyid(relowner) AS role FROM pg_class")}
     with warehouse.session(copy) as made:
         known = {row["rolname"] for row in made.execute("SELECT rolname FROM pg_roles")}
-        for role in roles - known - {*backup.OURS}:
+        for role in roles - known - {*remade_views.OURS}:
             made.execute(sql.SQL("CREATE ROLE {} SUPERUSER").format(sql.Identifier(role)))
-        backup.make_roles(made, tuple(backup.OURS))
+        backup.make_roles(made, tuple(remade_views.OURS))
         dump_programs.load(dump, copy, "Planning: copying the schema")
         made.execute("SET session_replication_role = replica")
         for table in _compared():

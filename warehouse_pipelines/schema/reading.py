@@ -20,7 +20,7 @@ from psycopg import sql
 
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.schema import masked_views, readable
+from warehouse_pipelines.schema import masked_views, readable, scripts
 from warehouse_pipelines.schema.comments import Name
 from warehouse_pipelines.schema.masked_views import MASKED, MASKING
 from warehouse_pipelines.schema.readable import READ, Relation
@@ -55,8 +55,7 @@ def _roles(connection: sa.Connection) -> bool:
     """Make the roles that are missing; return whether they are there and of use."""
     try:
         with connection.begin_nested():
-            # Without parameters, so that % means itself.
-            connection.execution_options(no_parameters=True).exec_driver_sql(query("reading_roles"))
+            scripts.run(connection, query("reading_roles"))
             owner = "SELECT nspowner = to_regrole(:role)::oid FROM pg_namespace WHERE nspname = 'masked'"
             if not connection.scalar(sa.text(owner), {"role": MASKING}):
                 connection.execute(sa.text(f"ALTER SCHEMA masked OWNER TO {MASKING}"))
@@ -117,7 +116,7 @@ def _grants(connection: sa.Connection, relations: Sequence[Relation]) -> list[st
             sql.SQL("GRANT EXECUTE ON FUNCTION crm.session_context() TO {}").format(sql.Identifier(MASKED))
         )
     for statement in statements:
-        connection.exec_driver_sql(statement.as_string())
+        scripts.run(connection, statement.as_string())
     done = [f"{READ} may read {len(lacking)} more relation{'s' * (len(lacking) != 1)}"] if lacking else []
     return [*done, *_membership(connection), *_connect(connection)]
 
@@ -158,5 +157,5 @@ def _connect(connection: sa.Connection) -> list[str]:
     ).all()
     if lacking:
         name = sql.Identifier(str(connection.scalar(sa.text("SELECT current_database()")))).as_string()
-        connection.exec_driver_sql(f"GRANT CONNECT ON DATABASE {name} TO {', '.join(lacking)}")
+        scripts.run(connection, f"GRANT CONNECT ON DATABASE {name} TO {', '.join(lacking)}")
     return [f"{role} may connect" for role in lacking]

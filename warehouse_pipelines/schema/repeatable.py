@@ -23,6 +23,8 @@ from typing import Any
 import sqlalchemy as sa
 from psycopg import sql
 
+from warehouse_pipelines.schema import remade_views, scripts
+
 AS_READER = re.compile(r"answers\.|pipedesk\.(leads_v|primary_contacts|sales_view|\w+_active)$")
 """Views that read as whoever asks: below the policies of ``crm``, and of ``pipedesk`` for its applications."""
 
@@ -36,10 +38,9 @@ def align_schemas(connection: sa.Connection, folder: Path, made: Collection[str]
                                   {"name": path.stem})  # fmt: skip
         if known == comment and path.stem not in made:
             continue
-        # Without parameters, so that % means itself.
-        connection.execution_options(no_parameters=True).exec_driver_sql(script)
+        scripts.run(connection, script)
         schema = sql.Identifier(path.stem).as_string()
-        connection.exec_driver_sql(f"COMMENT ON SCHEMA {schema} IS {sql.quote(comment)}")
+        scripts.run(connection, f"COMMENT ON SCHEMA {schema} IS {sql.quote(comment)}")
         done.append(f"schema {path.stem}")
     return done
 
@@ -47,7 +48,8 @@ def align_schemas(connection: sa.Connection, folder: Path, made: Collection[str]
 def align_views(connection: sa.Connection, folder: Path) -> list[str]:
     """Create or replace what differs from its file; return a line for each.
 
-    Fails when somebody's own view depends on one that has changed: a person must drop that first.
+    Fails when somebody's own view depends on one of which a column goes, changes its type or is no longer in its place
+    (``remade_views.naming_views_of_others``).
     """
     done = []
     for path in _files(folder):
@@ -57,9 +59,8 @@ def align_views(connection: sa.Connection, folder: Path) -> list[str]:
         known = sa.text("SELECT obj_description(to_regclass(:view), 'pg_class')")
         if connection.scalar(known, {"view": view}) == comment:
             continue
-        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {view}")
-        connection.exec_driver_sql(f"CREATE VIEW {view}{as_reader} AS\n{query}")
-        connection.exec_driver_sql(f"COMMENT ON VIEW {view} IS {sql.quote(comment)}")
+        remade_views.replace(connection, view, query, as_reader)
+        scripts.run(connection, f"COMMENT ON VIEW {view} IS {sql.quote(comment)}")
         done.append(f"view {path.stem}")
     return done
 
@@ -82,7 +83,7 @@ def align_defaults(connection: sa.Connection, folder: Path) -> list[str]:
 def drop_views(connection: sa.Connection, folder: Path) -> None:
     """Drop the views; they would keep their tables from being dropped."""
     for path in _files(folder):
-        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {_view(path)}")
+        scripts.run(connection, f"DROP VIEW IF EXISTS {_view(path)}")
 
 
 def _files(folder: Path) -> list[Path]:

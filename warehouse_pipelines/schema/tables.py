@@ -2,7 +2,8 @@
 
 Nothing about a source table is written twice: ``metadata`` turns entities into SQLAlchemy tables, ``align`` adds to a
 database what is declared and missing there. A column that is no longer declared stays, with its data; a column whose
-type differs is refused with a message, because changing it needs a migration that somebody has read.
+type differs is refused with a message, because changing it needs a migration that somebody has read. One that the
+installation added gets the type that ``config/columns.toml`` says now, where each of its values stays what it is.
 
 One query of the catalog tells what is there. Alembic's comparison reflects every table and takes 2 s of processor time
 for 120 tables, in every migration; this takes 0.1 s.
@@ -21,9 +22,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.model import column_texts
+from warehouse_pipelines.model.accounts import declared_table
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.schema import online
+from warehouse_pipelines.schema import account_views, masked_views, online, scripts
 
 log = logging.getLogger("warehouse")
 
@@ -48,6 +50,19 @@ a table of contacts is 18 % larger, and what reads a column of all rows reads tw
 
 _REGTYPES = {"timestamptz": "timestamp with time zone"}
 """What PostgreSQL calls a type when asked, where that is not how we spell it."""
+
+
+_SAME = {
+    ("bigint", "numeric"): "true",
+    ("numeric", "bigint"): "{0} = trunc({0}) AND abs({0}) < 1e18",
+    ("bigint", "text"): "true",
+    ("numeric", "text"): "true",
+    ("uuid", "text"): "true",
+    ("text", "bigint"): r"{0} ~ '^[+-]?\d{{1,18}}$'",
+    ("text", "numeric"): r"{0} ~ '^[+-]?\d+(\.\d+)?$'",
+    ("text", "uuid"): r"{0} ~* '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'",
+}
+"""By two types, the condition under which a value of the one is the same as the other. Of times none is: their zone."""
 
 
 def metadata(entities: Sequence[Entity]) -> sa.MetaData:
@@ -107,6 +122,8 @@ class Difference:
     entity: Entity
     what: Literal["table", "column", "index", "comment", "storage", "type", "nullability", "columns of index"]
     name: str = ""
+    was: str = ""
+    """The type that a column of another type has."""
 
     def __str__(self) -> str:
         name = f".{self.name}" if self.name else ""
@@ -159,7 +176,7 @@ def _differences(entity: Entity, found: _Found | None) -> Iterator[Difference]:
         else:
             type_, not_null, comment = found.columns[name]
             if type_ != _REGTYPES.get(declared := spelled.split(" ")[0], declared):
-                yield Difference(entity, "type", name)
+                yield Difference(entity, "type", name, type_)
             if not_null != ("NOT NULL" in spelled):
                 yield Difference(entity, "nullability", name)
             if comment != column_texts.text(entity, name):
@@ -184,22 +201,26 @@ def align(
     Without ``indexes`` those that are missing on tables that are there are left to ``missing_indexes``.
 
     Raises ``RuntimeError`` when a column exists with another type or nullability, or an index on other columns, and
-    ``WrongUse`` when a column would rewrite a table of more than ``largest`` rows.
+    ``WrongUse`` when a column would rewrite a table of more than ``largest`` rows, or one that the installation added
+    has values that are none of its type.
     """
     found: dict[str, list[Difference]] = defaultdict(list)
     for difference in differences(connection, entities):
         found[difference.what].append(difference)
+    of_ours = [difference for difference in found["type"] if difference.name in difference.entity.local.added]
+    found["type"] = [difference for difference in found["type"] if difference not in of_ours]
     if refused := [str(difference) for what in _REFUSED for difference in found[what]]:
         raise RuntimeError(
             "the database differs from the declared entities where only a written migration may change it: "
             + ", ".join(sorted(refused))
         )
     if largest is not None:
-        _refuse_rewrites(connection, found["column"], largest)
+        _refuse_rewrites(connection, [*found["column"], *of_ours], largest)
     missing = [difference.entity for difference in found["table"]]
     done = [
         *_create_tables(connection, missing),
         *_add_columns(connection, found["column"]),
+        *_change_types(connection, of_ours),
         *(_create_indexes(connection, found["index"]) if indexes else []),
         *_set_storage(connection, [difference.entity for difference in found["storage"]]),
     ]
@@ -243,6 +264,42 @@ def _add_columns(connection: sa.Connection, missing: Sequence[Difference]) -> li
     return done
 
 
+def _change_types(connection: sa.Connection, others: Sequence[Difference]) -> list[str]:
+    """Give the columns their type, with their values; return a line for each.
+
+    The views that show them are dropped, and made again by what follows in a migration.
+    """
+    statements, done = [], []
+    for difference in others:
+        entity, name = difference.entity, difference.name
+        table, column = Identifier(entity.schema, entity.table_name).as_string(), Identifier(name).as_string()
+        type_ = entity.pg_types[name]
+        same = _SAME.get((difference.was, type_))
+        other = f"NOT ({same.format(column)})" if same else f"{column} IS NOT NULL"
+        if scripts.run(connection, f"SELECT EXISTS (SELECT FROM {table} WHERE {other})").scalar():  # noqa: S608
+            raise WrongUse(
+                f"config/columns.toml says {entity.columns[name].kind} of {entity.table}.{name}, which is"
+                f" {difference.was} and has values that are no {type_}. Keep them under another name, by ALTER TABLE"
+                f" {table} RENAME COLUMN {column} TO {Identifier(f'{name}_before').as_string()}; then migrate, and"
+                " sync the entity with --full."
+            )
+        using = f"{column}::{type_}" if same else f"NULL::{type_}"
+        statements.append(f"ALTER TABLE {table} ALTER COLUMN {column} TYPE {type_} USING {using}")
+        done.append(f"type of {entity.table_name}.{name}: {type_} (config/columns.toml)")
+    if statements:
+        _drop_views(connection, [difference.entity for difference in others])
+    _run(connection, statements)
+    return done
+
+
+def _drop_views(connection: sa.Connection, entities: Sequence[Entity]) -> None:
+    names = {declared_table(entity).rpartition(".")[2] for entity in entities}
+    masked = {masked_views.name_of(account_views.SCHEMA, name) for name in names}
+    masked |= {masked_views.name_of(entity.schema, entity.table_name) for entity in entities}
+    masked_views.drop(connection, masked)
+    account_views.drop(connection, names)
+
+
 def _create_indexes(connection: sa.Connection, missing: Sequence[Difference]) -> list[str]:
     indexes = {str(index.name): index for table in _tables_of(missing).values() for index in table.indexes}
     statements = [sa.schema.CreateIndex(indexes[difference.name]) for difference in missing]
@@ -272,18 +329,22 @@ def missing_indexes(connection: sa.Connection, entities: Sequence[Entity]) -> li
 
 
 def _refuse_rewrites(connection: sa.Connection, missing: Sequence[Difference], largest: int) -> None:
-    """Raise ``WrongUse`` for a generated column of a large table, which PostgreSQL rewrites while nobody reads."""
+    """Raise ``WrongUse`` for what PostgreSQL rewrites a large table for, while nobody reads.
+
+    A generated column that is added, and one that gets another type.
+    """
     for difference in missing:
         entity = difference.entity
-        if "GENERATED" not in entity.pg_types[difference.name]:
+        if difference.what == "column" and "GENERATED" not in entity.pg_types[difference.name]:
             continue
         rows = connection.scalar(
             sa.text("SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(:name)"),
             {"name": Identifier(entity.schema, entity.table_name).as_string()},
         )
         if rows and rows > largest:
+            what = "Adding" if difference.what == "column" else "Changing the type of"
             raise WrongUse(
-                f"Adding the column {entity.table_name}.{difference.name} rewrites a table of about {rows:,} rows, and "
+                f"{what} the column {entity.table_name}.{difference.name} rewrites a table of about {rows:,} rows, and "
                 "nobody can read it meanwhile. `warehouse migrate --plan` says for how long; "
                 "`warehouse migrate --rewrite` does it."
             )
@@ -309,6 +370,6 @@ def _comment(entity: Entity, name: str) -> str:
 
 
 def _run(connection: sa.Connection, statements: Sequence[str]) -> None:
-    """Send all statements at once, without parameters, so that % means itself."""
+    """Send all statements at once."""
     if statements:
-        connection.exec_driver_sql(";\n".join(statements), execution_options={"no_parameters": True})
+        scripts.run(connection, ";\n".join(statements))

@@ -8,7 +8,9 @@ Nothing is changed, and no lock is taken that a load would wait for: the catalog
 
 from typing import TYPE_CHECKING, Any
 
+from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.schema import scripts
 from warehouse_pipelines.sources import SOURCES
 
 if TYPE_CHECKING:
@@ -24,9 +26,13 @@ def verify(url: str, schemas: tuple[str, ...] = SCHEMAS) -> list[str]:
     from warehouse_pipelines.schema.tables import differences
 
     with engine(url).connect() as connection:
-        if connection.exec_driver_sql(query("restore_unfinished")).scalar():
+        if scripts.run(connection, query("restore_unfinished")).scalar():
             return ["a restore into this database did not end: drop the database, make it anew, and restore again"]
-        if missing := pending(connection):
+        try:
+            missing = pending(connection)
+        except WrongUse as error:  # of a newer version
+            return [str(error)]
+        if missing:
             return [f"revision {revision} is not applied" for revision in missing]
         entities = [entity for source in SOURCES for entity in source.entities if entity.schema in schemas]
         found = [f"{difference} is missing or otherwise" for difference in differences(connection, entities)]
@@ -43,5 +49,4 @@ def verify(url: str, schemas: tuple[str, ...] = SCHEMAS) -> list[str]:
 
 
 def _rows(connection: "sa.Connection", statement: str) -> "list[sa.Row[Any]]":
-    # Without parameters, so that % means itself.
-    return [*connection.execution_options(no_parameters=True).exec_driver_sql(statement)]
+    return [*scripts.run(connection, statement)]

@@ -376,6 +376,73 @@ def test_a_name_that_holds_other_values_is_refused(fake: FakeSource, configure: 
     assert fake.row("1")["title"] == "Ann Ford"
 
 
+@pytest.mark.parametrize(
+    ("was", "kind", "sent", "kept"),
+    [
+        ("integer", "numeric", 3, "3"),
+        ("numeric", "integer", 4, "4"),
+        ("integer", "text", 7, "7"),
+        ("text", "integer", "12", "12"),
+        ("text", "date", None, None),
+    ],
+)
+def test_the_kind_of_an_added_column_is_corrected_with_its_values(
+    fake: FakeSource, configure: Configure, was: str, kind: str, sent: Any, kept: str | None
+) -> None:
+    fake.entity = changed(fake, configure, f"[fake.things.add]\nvisits = '{was}'\n")
+    fake.sync([thing(1, visits=sent)])
+    fake.entity = configure(f"[fake.things.add]\nvisits = '{kind}'\n", fake.source())[THING.table]
+    with migrate.engine(fake.url).begin() as connection:
+        connection.exec_driver_sql("ANALYZE fake_thing")
+        with pytest.raises(WrongUse, match=r"^Changing the type of the column fake_thing\.visits rewrites"):
+            tables.align(connection, [fake.entity], largest=0)
+        assert tables.align(connection, [fake.entity], largest=1)[0].startswith("type of fake_thing.visits: ")
+    with migrate.engine(fake.url).begin() as connection:
+        assert tables.differences(connection, [fake.entity]) == []
+        assert connection.exec_driver_sql("SELECT visits::text FROM fake_thing").scalar() == kept
+    assert fake.sync([thing(1, day=2, visits=sent)]).updated == 1
+
+
+@pytest.mark.parametrize(
+    ("was", "kind", "sent"),
+    [("numeric", "integer", 3.5), ("text", "numeric", "NaN"), ("timestamptz", "date", "2024-01-01T00:00:00Z")],
+)
+def test_a_kind_that_would_lose_a_value_is_refused_with_the_statement_that_keeps_it(
+    fake: FakeSource, configure: Configure, was: str, kind: str, sent: Any
+) -> None:
+    before = changed(fake, configure, f"[fake.things.add]\nvisits = '{was}'\n")
+    fake.entity = before
+    fake.sync([thing(1, visits=sent)])
+    with pytest.raises(WrongUse, match=rf"says {kind} of fake_thing\.visits, which is .* no \w+\.") as refused:
+        changed(fake, configure, f"[fake.things.add]\nvisits = '{kind}'\n")
+    assert fake.row("1")["visits"] is not None
+    statement = str(refused.value).partition("by ")[2].partition(";")[0]
+    with psycopg.connect(fake.url) as connection:
+        connection.execute(statement.encode())
+    changed(fake, configure, f"[fake.things.add]\nvisits = '{kind}'\n")
+    assert fake.row("1")["visits_before"] is not None
+    assert fake.row("1")["visits"] is None
+
+
+def test_a_program_whose_file_hashes_less_than_the_warehouse_neither_loads_nor_migrates(
+    fake: FakeSource, configure: Configure
+) -> None:
+    plain = fake.entity
+    fake.entity = changed(fake, configure, "[fake.things]\nhash = ['name']\n")
+    fake.sync([thing(1, **PEOPLE)])
+    fake.entity = plain
+    words = r"fake_thing keeps name as a hash, and .*columns\.toml does not say so"
+    with pytest.raises(NotConfigured, match=words) as refused:
+        fake.sync([thing(1, day=2, **PEOPLE)])
+    assert fake.row("1")["name"].startswith("hmac:")
+    with migrate.engine(fake.url).begin() as connection:
+        with pytest.raises(NotConfigured, match=words):
+            local_columns.require_hashed(connection, [plain])
+        connection.exec_driver_sql(str(refused.value).partition("now on, ")[2].partition(", and")[0])
+        local_columns.require_hashed(connection, [plain])
+    assert fake.sync([thing(1, day=2, **PEOPLE)]).updated == 1
+
+
 def test_redact_takes_out_what_was_stored_before_and_can_be_repeated(fake: FakeSource, configure: Configure) -> None:
     fake.sync([thing(1, **PEOPLE), thing(2, size="no number", **PEOPLE), thing(3, name=None)])
     fake.entity = changed(fake, configure, "[fake.things]\nhash = ['name']\ndrop = ['phone']\n")

@@ -24,8 +24,8 @@ from warehouse_pipelines.local import postgres_programs
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema import backup, dump_programs
-from warehouse_pipelines.schema.backup import OURS
 from warehouse_pipelines.schema.migrate import migrate
+from warehouse_pipelines.schema.remade_views import OURS
 from warehouse_pipelines.schema.verify import verify
 from warehouse_pipelines.sequences import run
 from warehouse_pipelines.unified.erasing import erasure

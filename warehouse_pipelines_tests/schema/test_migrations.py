@@ -9,10 +9,12 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.model import column_texts
-from warehouse_pipelines.schema import online, tables
+from warehouse_pipelines.schema import migration_plan, online, tables
 from warehouse_pipelines.schema.migrate import engine, migrate
+from warehouse_pipelines.schema.verify import verify
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.crm_database import undone_by
 
@@ -37,6 +39,26 @@ def contents(url: str) -> list[Any]:
 def test_head_is_what_the_entities_declare(database_url: str) -> None:
     with engine(database_url).connect() as connection:
         assert tables.differences(connection, ENTITIES) == []
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_is_not_in_utf8_is_refused(test_server: Server, encoding: str) -> None:
+    name = f"test_{encoding.lower()}_{uuid.uuid4().hex[:12]}"
+    with test_server.connect("postgres") as connection:
+        connection.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0".encode())
+    for refused in (migrate, lambda url: migration_plan.plan_on(url, url)):
+        with pytest.raises(WrongUse, match=rf"^The database {name} is in {encoding}, .* ENCODING 'UTF8' "):
+            refused(test_server.url(name))
+
+
+def test_an_older_program_says_that_the_database_is_newer(database_url: str) -> None:
+    with engine(database_url).begin() as connection:
+        connection.execute(sa.text("UPDATE orchestration.alembic_version SET version_num = '9999_newer'"))
+    words = "This database was migrated by a newer version (9999_newer): start that, or undo with it what it added, by"
+    for asked in ({}, {"dry_run": True}, {"down": 1}):
+        with pytest.raises(WrongUse, match=re.escape(words)):
+            migrate(database_url, **asked)
+    assert [line.startswith(words) for line in verify(database_url)] == [True]
 
 
 def test_up_again_down_and_up(empty_url: str) -> None:
@@ -297,13 +319,14 @@ def test_a_missing_column_and_a_missing_index_are_added(database_url: str) -> No
 
 @pytest.mark.slow("a schema that is migrated again")
 def test_a_view_follows_its_file(database_url: str) -> None:
-    """It is left alone while that is the same, so that a view somebody built upon it stays."""
+    """It is replaced in place, so that a view somebody built upon it stays, or made anew where its columns differ."""
     with psycopg.connect(database_url) as connection:
         connection.execute('CREATE VIEW upon_it AS SELECT "leadHash" FROM salesrabbit_lead_v1')
-    assert migrate(database_url) == []
-    with psycopg.connect(database_url) as connection:
-        connection.execute("DROP VIEW upon_it")
         connection.execute("COMMENT ON VIEW salesrabbit_lead_v1 IS 'of another file'")
+    assert migrate(database_url) == ["view salesrabbit_lead_v1"]
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DROP VIEW salesrabbit_lead_v1 CASCADE")
+        connection.execute("CREATE VIEW salesrabbit_lead_v1 AS SELECT 1 AS one")
     assert migrate(database_url) == [
         "view salesrabbit_lead_v1", "warehouse_read may read 1 more relation", "comments of 18 columns",
     ]  # fmt: skip

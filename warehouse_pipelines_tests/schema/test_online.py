@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from psycopg import errors
 
 from warehouse_pipelines import settings, warehouse
+from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.schema import migrate as migrations
 from warehouse_pipelines.schema import migration_plan, online
 from warehouse_pipelines.schema.migrate import engine, migrate
@@ -207,8 +208,9 @@ def test_a_migration_that_waits_for_a_load_keeps_nobody_out(
 
 
 REVISION = """
+from pathlib import Path
 from alembic import op
-from warehouse_pipelines.schema import online
+from warehouse_pipelines.schema import online, scripts
 
 revision, down_revision = "9999_test", "{head}"
 steps = (
@@ -219,7 +221,7 @@ steps = (
 
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE callrail_tag ADD COLUMN weight integer")
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
@@ -234,6 +236,9 @@ def with_revision(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
         head = connection.scalar(sa.text("SELECT version_num FROM orchestration.alembic_version"))
     shutil.copytree(settings.sql_folder(), tmp_path / "sql")
     (tmp_path / "sql/migrations/versions/9999_test.py").write_text(REVISION.format(head=head))
+    (tmp_path / "sql/migrations/versions/9999_test.sql").write_text(
+        "ALTER TABLE callrail_tag ADD COLUMN weight integer"
+    )
     monkeypatch.setattr(migrations, "sql_folder", lambda: tmp_path / "sql")
     return database_url
 
@@ -255,6 +260,39 @@ def test_the_steps_of_a_revision_follow_it_and_are_done_once(with_revision: str)
     assert written(migrate(with_revision)) == lines
 
 
+def test_an_upgrade_leaves_what_others_built_upon_views_and_granted_on_them(with_revision: str) -> None:
+    """Also where the view is otherwise now: ours are replaced in place, or made anew with the grants that they had."""
+    with psycopg.connect(with_revision) as connection:
+        connection.execute("CREATE SCHEMA bi")
+        connection.execute("CREATE VIEW bi.tags AS SELECT id, name FROM masked.callrail_tag")
+        connection.execute("CREATE VIEW bi.orders AS SELECT * FROM answers.change_orders")
+        connection.execute("COMMENT ON VIEW answers.change_orders IS 'of another version'")
+        connection.execute("GRANT SELECT ON masked.hubspot_deal TO PUBLIC")
+        connection.execute("GRANT SELECT (id) ON masked.hubspot_contact TO PUBLIC")
+    done = migrate(with_revision)
+    assert "view answers.change_orders" in done
+    assert "revision 9999_test" in done
+    assert rows(with_revision, "SELECT weight FROM masked.callrail_tag, bi.orders, bi.tags") == []
+    granted = "SELECT relname, relacl::text ~ '[{,]=r/', attacl::text ~ '[{,]=r/' FROM pg_class LEFT JOIN pg_attribute"
+    granted += " ON attrelid = pg_class.oid AND attname = 'id' WHERE relnamespace = 'masked'::regnamespace"
+    granted += " AND (relacl::text ~ '[{,]=r/' OR attacl::text ~ '[{,]=r/') ORDER BY 1"
+    assert rows(with_revision, granted) == [("hubspot_contact", False, True), ("hubspot_deal", True, None)]
+    assert migrate(with_revision) == []
+
+
+@pytest.mark.parametrize("change", ["ALTER name TYPE varchar(9)", "DROP name"])
+def test_an_upgrade_that_a_view_of_somebody_s_forbids_names_it(with_revision: str, tmp_path: Path, change: str) -> None:
+    with psycopg.connect(with_revision) as connection:
+        connection.execute("CREATE SCHEMA bi")
+        connection.execute("CREATE VIEW bi.tags AS SELECT id, name FROM masked.callrail_tag")
+        connection.execute('CREATE MATERIALIZED VIEW bi."Names" AS SELECT name FROM bi.tags')
+    (tmp_path / "sql/migrations/versions/9999_test.sql").write_text(f"ALTER TABLE callrail_tag {change}")
+    words = r"^bi\.tags, bi\.\"Names\" are built upon what has to change: .*masked\."
+    with pytest.raises(WrongUse, match=words) as refused:
+        migrations.upgrade(with_revision)
+    assert 'DROP MATERIALIZED VIEW bi."Names"; DROP VIEW bi.tags, do this again' in str(refused.value)
+
+
 def test_a_step_that_failed_is_named_and_done_the_next_time(with_revision: str) -> None:
     use(with_revision)
     with psycopg.connect(with_revision) as connection:
@@ -269,9 +307,17 @@ def test_a_step_that_failed_is_named_and_done_the_next_time(with_revision: str) 
 
 
 def test_no_revision_locks_a_large_table_for_long(empty_url: str) -> None:
-    """PostgreSQL says what each does to tables that were there: nothing is guessed from its text."""
+    """PostgreSQL says what each does to tables that were there: nothing is guessed from its text.
+
+    None leaves the connection so that a later statement reaches PostgreSQL otherwise than it is written.
+    """
     recorder = migration_plan.EffectRecorder()
-    migrations.upgrade(empty_url, recorder)
+
+    def stage_done(connection: sa.Connection, lines: Sequence[str]) -> None:
+        recorder(connection, lines)
+        assert connection.scalar(sa.text("SELECT '%'")) == "%", lines
+
+    migrations.upgrade(empty_url, stage_done)
     done = {stage.lines[0].removeprefix("revision "): stage for stage in recorder.stages if stage.lines}
     recorded = [stage for name, stage in done.items() if name[:4].isdigit() and name[:4] >= FIRST]
     assert recorded
@@ -345,11 +391,23 @@ def test_a_plan_says_what_would_be_done_and_changes_nothing(database_url: str, e
     assert migrate(database_url, dry_run=True)[0] == "column callrail_call.sentiment"
 
 
+def test_a_plan_names_the_large_table_that_a_revision_changes(with_revision: str) -> None:
+    with warehouse.connect(with_revision) as session:
+        session.execute(
+            "INSERT INTO callrail_tag (id, raw_data) SELECT n::text, '{}' FROM generate_series(1, 10001) AS n"
+        )
+        session.execute("ANALYZE callrail_tag")
+        sizes = migration_plan.sizes_of(session)
+    recorder = migration_plan.EffectRecorder()
+    migrations.upgrade(with_revision, recorder, dry_run=True)
+    lines = list(migration_plan.Plan(tuple(recorder.stages), (), sizes).lines())
+    named = lines[lines.index("  revision 9999_test") + 1]
+    assert named.startswith("    public.callrail_tag (10,001 rows, 1 MB): ACCESS EXCLUSIVE, readers and writers wait")
+
+
 def test_a_large_table_is_rewritten_only_when_that_is_asked_for(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from warehouse_pipelines.errors import WrongUse
-
     with psycopg.connect(database_url) as connection:
         row = connection.execute(
             "SELECT attrelid::regclass::text, attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid"

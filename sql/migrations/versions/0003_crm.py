@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from alembic import op
+from warehouse_pipelines.schema import scripts
 
 revision = "0003_crm"
 down_revision = "0002_source_tables"
@@ -14,14 +14,9 @@ down_revision = "0002_source_tables"
 def upgrade() -> None:
     """Create the schema, its roles where the cluster lacks them, and the extensions."""
     for part in sorted(Path(__file__).parent.glob("0003_crm_[0-9]_*.sql")):
-        _run(part)
+        scripts.run_file(part)
 
 
 def downgrade() -> None:
     """Remove the schema; the roles too, unless another database of the cluster uses them."""
-    _run(Path(__file__).with_name("0003_crm_down.sql"))
-
-
-def _run(part: Path) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0003_crm_down.sql"))

@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from alembic import op
+from warehouse_pipelines.schema import scripts
 
 revision = "0004_pipedesk"
 down_revision = "0003_crm"
@@ -13,14 +13,9 @@ down_revision = "0003_crm"
 
 def upgrade() -> None:
     """Create them, beside what the sources fill."""
-    _run(Path(__file__).with_suffix(".sql"))
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
     """Remove them; what the sources fill stays."""
-    _run(Path(__file__).with_name("0004_pipedesk_down.sql"))
-
-
-def _run(part: Path) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0004_pipedesk_down.sql"))

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from alembic import op
 
+from warehouse_pipelines.schema import scripts
+
 revision = "0005_crm_tenants"
 down_revision = "0004_pipedesk"
 
@@ -19,18 +21,13 @@ HERE = Path(__file__).parent
 
 def upgrade() -> None:
     """Change the tables; keep every row."""
-    _run("0005_crm_tenants.sql")
+    scripts.run_file(HERE / "0005_crm_tenants.sql")
 
 
 def downgrade() -> None:
     """Make the schema as it was, empty."""
-    _run("0005_crm_tenants_down.sql")
-    _run("0003_crm_down.sql")
+    scripts.run_file(HERE / "0005_crm_tenants_down.sql")
+    scripts.run_file(HERE / "0003_crm_down.sql")
     for part in sorted(HERE.glob("0003_crm_[0-9]_*.sql")):
-        _run(part.name)
+        scripts.run_file(part)
     op.execute("SET LOCAL warehouse.keep_roles = off")
-
-
-def _run(part: str) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql((HERE / part).read_text())

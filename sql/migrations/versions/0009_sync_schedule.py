@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alembic import op
+from warehouse_pipelines.schema import scripts
 
 revision = "0009_sync_schedule"
 down_revision = "0008_join_keys"
@@ -10,14 +10,9 @@ down_revision = "0008_join_keys"
 
 def upgrade() -> None:
     """Make the table; ``loading.sync_schedule`` writes its rows."""
-    _run(Path(__file__).with_suffix(".sql"))
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
     """Drop it: every schedule is on again."""
-    _run(Path(__file__).with_name("0009_sync_schedule_down.sql"))
-
-
-def _run(part: Path) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0009_sync_schedule_down.sql"))

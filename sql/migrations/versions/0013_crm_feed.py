@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alembic import op
+from warehouse_pipelines.schema import scripts
 
 revision = "0013_crm_feed"
 down_revision = "0012_identity"
@@ -10,14 +10,9 @@ down_revision = "0012_identity"
 
 def upgrade() -> None:
     """Make the tables, the columns, and the mapping of statuses with its defaults."""
-    _run(Path(__file__).with_suffix(".sql"))
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
     """Drop them; refuse while they hold what cannot be made again, unless forced."""
-    _run(Path(__file__).with_name("0013_crm_feed_down.sql"))
-
-
-def _run(part: Path) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0013_crm_feed_down.sql"))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alembic import op
+from warehouse_pipelines.schema import scripts
 
 revision = "0015_erasure"
 down_revision = "0014_lead_import"
@@ -10,14 +10,9 @@ down_revision = "0014_lead_import"
 
 def upgrade() -> None:
     """Make the tables and the key."""
-    _run(Path(__file__).with_suffix(".sql"))
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
     """Drop them; refuse while somebody was erased, unless forced: later syncs would bring them back."""
-    _run(Path(__file__).with_name("0015_erasure_down.sql"))
-
-
-def _run(part: Path) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0015_erasure_down.sql"))

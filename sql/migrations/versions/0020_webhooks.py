@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alembic import op
+from warehouse_pipelines.schema import scripts
 
 revision = "0020_webhooks"
 down_revision = "0019_entered_leads"
@@ -10,14 +10,9 @@ down_revision = "0019_entered_leads"
 
 def upgrade() -> None:
     """Make the table."""
-    _run(Path(__file__).with_suffix(".sql"))
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
     """Drop it: polls find what was not worked off."""
-    _run(Path(__file__).with_name("0020_webhooks_down.sql"))
-
-
-def _run(part: Path) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0020_webhooks_down.sql"))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alembic import op
+from warehouse_pipelines.schema import scripts
 
 revision = "0023_operations"
 down_revision = "0022_alerts"
@@ -10,14 +10,9 @@ down_revision = "0022_alerts"
 
 def upgrade() -> None:
     """Make what operating the warehouse needs."""
-    _run(Path(__file__).with_suffix(".sql"))
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
     """Drop it: schedules that somebody added are deleted."""
-    _run(Path(__file__).with_name("0023_operations_down.sql"))
-
-
-def _run(part: Path) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0023_operations_down.sql"))

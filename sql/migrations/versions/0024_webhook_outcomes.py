@@ -4,15 +4,15 @@ from pathlib import Path
 
 from alembic import op
 
+from warehouse_pipelines.schema import scripts
+
 revision = "0024_webhook_outcomes"
 down_revision = "0023_operations"
 
 
 def upgrade() -> None:
     """Make the table."""
-    script = Path(__file__).with_suffix(".sql").read_text()
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(script)
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:

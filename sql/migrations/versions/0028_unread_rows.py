@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alembic import op
+from warehouse_pipelines.schema import scripts
 
 revision = "0028_unread_rows"
 down_revision = "0027_good_runs"
@@ -10,14 +10,9 @@ down_revision = "0027_good_runs"
 
 def upgrade() -> None:
     """Allow the outcome, and rename the column."""
-    _run(Path(__file__).with_suffix(".sql"))
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
     """Forget which rows were not read, and rename the column back."""
-    _run(Path(__file__).with_name("0028_unread_rows_down.sql"))
-
-
-def _run(part: Path) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0028_unread_rows_down.sql"))

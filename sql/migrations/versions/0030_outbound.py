@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alembic import op
+from warehouse_pipelines.schema import scripts
 
 revision = "0030_outbound"
 down_revision = "0028_unread_rows"
@@ -10,14 +10,9 @@ down_revision = "0028_unread_rows"
 
 def upgrade() -> None:
     """Make the schema."""
-    _run(Path(__file__).with_suffix(".sql"))
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
     """Drop it; refuse while there are receipts, unless forced: without them nothing can be undone."""
-    _run(Path(__file__).with_name("0030_outbound_down.sql"))
-
-
-def _run(part: Path) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0030_outbound_down.sql"))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alembic import op
+from warehouse_pipelines.schema import scripts
 
 revision = "0032_pipedesk_owned"
 down_revision = "0031_google_writes"
@@ -10,14 +10,9 @@ down_revision = "0031_google_writes"
 
 def upgrade() -> None:
     """Make the log; triggers, functions and policies are in ``sql/schemas/pipedesk.sql``."""
-    _run(Path(__file__).with_suffix(".sql"))
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
     """Remove them with the log; refuse while it has entries, unless forced."""
-    _run(Path(__file__).with_name("0032_pipedesk_owned_down.sql"))
-
-
-def _run(part: Path) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0032_pipedesk_owned_down.sql"))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alembic import op
+from warehouse_pipelines.schema import scripts
 
 revision = "0034_many_workers"
 down_revision = "0033_sequences"
@@ -10,13 +10,9 @@ down_revision = "0033_sequences"
 
 def upgrade() -> None:
     """Make the table, and have budgets give turns."""
-    _run(Path(__file__).with_suffix(".sql"))
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
     """Drop the table, and have those ask again who have to wait."""
-    _run(Path(__file__).with_name("0034_many_workers_down.sql"))
-
-
-def _run(part: Path) -> None:
-    op.get_bind().exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0034_many_workers_down.sql"))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alembic import op
+from warehouse_pipelines.schema import scripts
 
 revision = "0035_accounts"
 down_revision = "0034_many_workers"
@@ -10,14 +10,9 @@ down_revision = "0034_many_workers"
 
 def upgrade() -> None:
     """Make the table."""
-    _run(Path(__file__).with_suffix(".sql"))
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
     """Drop the tables of the accounts, which a sync fetches again, their views and deliveries, and what names them."""
-    _run(Path(__file__).with_name("0035_accounts_down.sql"))
-
-
-def _run(part: Path) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0035_accounts_down.sql"))

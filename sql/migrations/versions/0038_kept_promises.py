@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alembic import op
+from warehouse_pipelines.schema import scripts
 
 revision = "0038_kept_promises"
 down_revision = "0035_accounts"
@@ -10,14 +10,9 @@ down_revision = "0035_accounts"
 
 def upgrade() -> None:
     """Add the hash and the status."""
-    _run(Path(__file__).with_suffix(".sql"))
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
     """Take both away; refuse while there are hashes, unless forced: those addresses would be written to again."""
-    _run(Path(__file__).with_name("0038_kept_promises_down.sql"))
-
-
-def _run(part: Path) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0038_kept_promises_down.sql"))

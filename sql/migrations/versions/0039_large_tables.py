@@ -6,9 +6,7 @@ touches, members and records.
 
 from pathlib import Path
 
-from alembic import op
-
-from warehouse_pipelines.schema import online
+from warehouse_pipelines.schema import online, scripts
 
 revision = "0039_large_tables"
 down_revision = "0038_kept_promises"
@@ -21,14 +19,9 @@ steps = (
 
 def upgrade() -> None:
     """Make the tables and the triggers."""
-    _run(Path(__file__).with_suffix(".sql"))
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
     """Drop them and the indexes: the first run of each mart after it asks everything."""
-    _run(Path(__file__).with_name("0039_large_tables_down.sql"))
-
-
-def _run(part: Path) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0039_large_tables_down.sql"))

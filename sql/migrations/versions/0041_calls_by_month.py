@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alembic import op
+from warehouse_pipelines.schema import scripts
 
 revision = "0041_calls_by_month"
 down_revision = "0039_large_tables"
@@ -10,14 +10,9 @@ down_revision = "0039_large_tables"
 
 def upgrade() -> None:
     """Make the tables."""
-    _run(Path(__file__).with_suffix(".sql"))
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
     """Drop them; the marts of before are computed anew by their next run."""
-    _run(Path(__file__).with_name("0041_calls_by_month_down.sql"))
-
-
-def _run(part: Path) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0041_calls_by_month_down.sql"))

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from alembic import op
-
-from warehouse_pipelines.schema import online
+from warehouse_pipelines.schema import online, scripts
 
 revision = "0042_changed_rows"
 down_revision = "0041_calls_by_month"
@@ -22,14 +20,9 @@ steps = (
 
 def upgrade() -> None:
     """Make the tables."""
-    _run(Path(__file__).with_suffix(".sql"))
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
     """Drop them and the indexes; the marts of before are computed anew by their next run."""
-    _run(Path(__file__).with_name("0042_changed_rows_down.sql"))
-
-
-def _run(part: Path) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0042_changed_rows_down.sql"))

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from alembic import op
-
-from warehouse_pipelines.schema import online
+from warehouse_pipelines.schema import online, scripts
 
 revision = "0043_consent_dates"
 down_revision = "0042_changed_rows"
@@ -16,14 +14,9 @@ steps = (
 
 def upgrade() -> None:
     """Add the column."""
-    _run(Path(__file__).with_suffix(".sql"))
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
     """Drop it and the indexes."""
-    _run(Path(__file__).with_name("0043_consent_dates_down.sql"))
-
-
-def _run(part: Path) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0043_consent_dates_down.sql"))

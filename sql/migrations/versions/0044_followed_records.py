@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from alembic import op
-
-from warehouse_pipelines.schema import online
+from warehouse_pipelines.schema import online, scripts
 
 revision = "0044_followed_records"
 down_revision = "0043_consent_dates"
@@ -21,14 +19,9 @@ steps = (
 
 def upgrade() -> None:
     """Add the columns."""
-    _run(Path(__file__).with_suffix(".sql"))
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
     """Drop them and the indexes; marts.sale is computed anew by its next run."""
-    _run(Path(__file__).with_name("0044_followed_records_down.sql"))
-
-
-def _run(part: Path) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0044_followed_records_down.sql"))

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alembic import op
-
-from warehouse_pipelines.schema import online
+from warehouse_pipelines.schema import online, scripts
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -78,14 +76,9 @@ steps = (
 
 def upgrade() -> None:
     """Add the column, and what tells of it."""
-    _run(Path(__file__).with_suffix(".sql"))
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
     """Drop the column; the timeline is computed anew by its next run."""
-    _run(Path(__file__).with_name("0045_refused_amounts_down.sql"))
-
-
-def _run(part: Path) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0045_refused_amounts_down.sql"))

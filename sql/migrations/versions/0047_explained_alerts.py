@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alembic import op
+from warehouse_pipelines.schema import scripts
 
 revision = "0047_explained_alerts"
 down_revision = "0046_identity_rules"
@@ -10,14 +10,9 @@ down_revision = "0046_identity_rules"
 
 def upgrade() -> None:
     """Add the rule that explains them."""
-    _run(Path(__file__).with_suffix(".sql"))
+    scripts.run_file(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:
     """Take it out."""
-    _run(Path(__file__).with_name("0047_explained_alerts_down.sql"))
-
-
-def _run(part: Path) -> None:
-    # Without parameters, so that % means itself.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(part.read_text())
+    scripts.run_file(Path(__file__).with_name("0047_explained_alerts_down.sql"))

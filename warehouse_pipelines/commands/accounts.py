@@ -8,6 +8,7 @@ import click
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import Misused, Stop, sources, unknown
 from warehouse_pipelines.commands.console import out
+from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -23,13 +24,18 @@ DELETED_WITH_ACCOUNT = (
     "UPDATE orchestration.account SET removed_at = now() WHERE source = %(account)s",
     "SET LOCAL ROLE crm_definer",
     "DELETE FROM crm.consent_fact WHERE starts_with(source_table, %(tables)s)",
+    "SELECT set_config('app.triggered_by', 'import', true)",
+    query("account_consent"),
+    query("account_consent_lent"),
     "RESET ROLE",
     # Last, because a server that was not restarted takes deliveries meanwhile.
     "DELETE FROM orchestration.webhook_inbox WHERE source = %(account)s",
 )
 """Done with the schema of an account, in order; the history of its runs and its name stay.
 
-Who opted out remains so: ``crm.dnc_list`` keeps the numbers.
+Who opted out remains so: ``crm.dnc_list`` keeps the numbers. What the account's records permitted is permitted no more;
+what they took back stays in ``leads.consent``. Its leads stay, as those of any record that a source lost: they are what
+the business did with people, may be known by another account soon, and are emptied by erasing a person alone.
 """
 
 PATIENCE = "10s"
@@ -110,8 +116,9 @@ def remove(given: tuple[str, ...], yes: bool) -> None:
     """Delete the tables of each ACCOUNT, such as hubspot_west, for good, once config/accounts.toml declares it no more.
 
     All that it does not declare are removed at once. Views that somebody built upon them go too; the history of their
-    runs stays, and their names cannot be used again. What only they knew of people leaves identity, crm and marts by a
-    full run of each, which this command names.
+    runs stays, and their names cannot be used again. Consents that only they told of permit nothing from then on. By a
+    full run of each, which this command names, what only they knew of people leaves identity and marts, and leads of
+    whom nobody else knows are deleted softly: these keep name, number and log until `warehouse erase` empties one.
     """
     from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.schema.migrate import migrate
@@ -131,7 +138,8 @@ def remove(given: tuple[str, ...], yes: bool) -> None:
         _delete(session, names)
     click.echo(
         f"Removed: {listed}. Now run `warehouse identity run --full`, `warehouse feed --full` and `warehouse marts "
-        "--full`, so that nothing is left of the people, and take the settings out of the environment."
+        "--full`, so that identity and marts know these people no more and their leads count as deleted. Such a lead "
+        "keeps name, number and log until `warehouse erase` empties it. Take the settings out of the environment."
     )
     for line in migrate(url):
         click.echo(line)

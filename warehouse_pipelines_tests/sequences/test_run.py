@@ -362,7 +362,7 @@ def test_a_refused_login_stops_the_channel_and_no_enrollment(
 def test_what_concerns_every_message_stops_the_channel_and_parks_none(
     rows: SequenceRows, mail: MailServer, texts: TextService
 ) -> None:
-    """Also when it lasts for longer than a message is tried again, and one that alone is answered so stays behind others."""
+    """However long it lasts; and the message that was answered so stays behind the others."""
     mail.answers, texts.status = {"RCPT": "550 5.4.5 Daily user sending limit exceeded."}, 402
     first, second = (rows.enrolled(EMAIL) for _ in range(2))
     rows.enrolled(SMS)

@@ -8,7 +8,6 @@ import click
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import Misused, Stop, sources, unknown
 from warehouse_pipelines.commands.console import out
-from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -24,9 +23,6 @@ DELETED_WITH_ACCOUNT = (
     "UPDATE orchestration.account SET removed_at = now() WHERE source = %(account)s",
     "SET LOCAL ROLE crm_definer",
     "DELETE FROM crm.consent_fact WHERE starts_with(source_table, %(tables)s)",
-    "SELECT set_config('app.triggered_by', 'import', true)",
-    query("account_consent"),
-    query("account_consent_lent"),
     "RESET ROLE",
     # Last, because a server that was not restarted takes deliveries meanwhile.
     "DELETE FROM orchestration.webhook_inbox WHERE source = %(account)s",
@@ -175,12 +171,20 @@ def _delete(session: "Session", names: list[str]) -> None:
     """Delete all, or nothing where a run begins meanwhile: its tables are locked when runs are asked for again."""
     from psycopg import errors, sql
 
+    from warehouse_pipelines.queries import query
+    from warehouse_pipelines.unified.acting import as_role
+
     try:
         with session.transaction():
             session.execute("SELECT set_config('lock_timeout', %s, true)", [PATIENCE])
             for name in names:
                 session.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
             _require_ended(session, names)
+            session.execute("SELECT set_config('app.triggered_by', 'import', true)")
+            with as_role(session, "crm_definer"):
+                for name in names:
+                    session.execute(query("account_consent"), {"account": name})
+                    session.execute(query("account_consent_lent"), {"account": name})
             for statement in DELETED_WITH_ACCOUNT:
                 for name in names:
                     session.execute(statement, {"account": name, "tables": f"{name}."})

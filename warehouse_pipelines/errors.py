@@ -4,6 +4,7 @@
     ├── TryAgain                  another attempt may help; Dagster's retry policy applies
     │   ├── VendorUnavailable       the vendor answered 429 or 5xx, cut the answer short, or did not answer
     │   ├── OutcomeUnknown          a write was sent, and no answer tells whether the vendor did it
+    │   ├── WritePostponed          a write would be sent only after a wait, so what it is based on is asked again first
     │   ├── BudgetSpent             our own budget of requests for this credential is used up for now
     │   ├── SyncRunning             another run holds this entity
     │   ├── LeaseLost               this run lost its entity to another one, and commits nothing
@@ -18,6 +19,7 @@
     │   ├── AnswerChanged           an answer without the expected list, or not JSON at all
     │   ├── CursorStuck             a page repeats or a cursor does not advance
     │   ├── SuspiciousRead          zero rows where there were many, or a read that would tombstone a table
+    │   ├── TooManyErasures         more people than are believed would be erased at once
     │   └── WrongUse                a flag or a value that cannot be used
     └── BadRecord                 this one record cannot be loaded; it goes to the dead letters
 
@@ -43,8 +45,20 @@ class OutcomeUnknown(TryAgain):
     """A write was sent and no answer tells whether the vendor did it; read back before it is sent again."""
 
 
+class WritePostponed(TryAgain):
+    """A write was not sent, or the vendor did nothing of it, and asks to wait ``seconds``."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
 class BudgetSpent(TryAgain):
-    """The budget of requests for a credential is used up for longer than a run should wait."""
+    """The budget of requests for a credential is used up for longer than a run should wait: for so many ``seconds``."""
+
+    def __init__(self, message: str, *, seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class SyncRunning(TryAgain):
@@ -99,6 +113,10 @@ class CursorStuck(ActionNeeded):
 
 class SuspiciousRead(ActionNeeded):
     """The read succeeded and cannot be believed."""
+
+
+class TooManyErasures(ActionNeeded):
+    """More people than are believed would be erased at once."""
 
 
 class WrongUse(ActionNeeded):

@@ -32,9 +32,15 @@ def project_root() -> Path:
 
 
 def sql_folder() -> Path:
-    """Return the folder ``sql/``: beside the package in a checkout, within it in an installed wheel."""
-    beside = PACKAGE.parent / "sql"
-    return beside if beside.is_dir() else PACKAGE / "_sql"
+    """Return the folder ``sql/``: within the package in an installed wheel, beside it in a checkout."""
+    within = PACKAGE / "_sql"
+    return within if within.is_dir() else PACKAGE.parent / "sql"
+
+
+def shipped(file: Path | str) -> Path:
+    """Return a file of Dagster's configuration: the one below ``project_root``, else the one that a wheel brings."""
+    own = project_root() / file
+    return own if own.exists() else PACKAGE / "_dagster" / file
 
 
 def env_file() -> Path:

@@ -111,7 +111,7 @@ def test_an_account_is_not_read_with_the_credential_of_another(found: dict[str, 
     [first, *_, last] = found["swapped hubspot"]
     for said in (
         "HUBSPOT_ACCESS_TOKEN answers for the account hub-44440002, and the tables of hubspot are of hub-44440001.",
-        "set HUBSPOT_ACCOUNT_ID=hub-44440002, and sync with --full",
+        "declare it in config/accounts.toml under another name",
     ):
         assert said in first
     assert "HUBSPOT_WEST_ACCESS_TOKEN answers for the account hub-44440001" in last
@@ -191,7 +191,7 @@ def test_serve_shows_an_account_as_any_other_source(found: dict[str, Any]) -> No
 
 def test_a_delivery_is_proved_by_the_secret_of_its_account(found: dict[str, Any]) -> None:
     assert found["delivered hubspot"][0] is False
-    assert found["delivered hubspot_west"] == [True, ["hubspot_west", "contacts", "7"]]
+    assert found["delivered hubspot_west"] == [True, ["hubspot_west", "contacts", "7", False]]
 
 
 def test_an_erased_person_is_erased_in_all_accounts_and_does_not_come_back(found: dict[str, Any]) -> None:

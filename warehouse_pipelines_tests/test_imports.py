@@ -6,6 +6,7 @@ Imports inside of functions and below ``TYPE_CHECKING`` count as well: they are 
 import ast
 import functools
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -94,6 +95,14 @@ def layer(name: str) -> int:
 def test_every_room_has_a_layer() -> None:
     rooms = {room(name) for name in modules() if name != PACKAGE}
     assert rooms == {name for rooms in LAYERS for name in rooms}
+
+
+def test_the_page_for_contributors_has_the_rooms_in_this_order() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `(\w+)/` \|", page, re.MULTILINE)
+    folders = {room(name) for name, file in modules().items() if file.parent.parent == ROOT / PACKAGE}
+    assert set(told) == folders
+    assert [layer(name) for name in told] == sorted(layer(name) for name in told)
 
 
 def test_imports_point_down() -> None:

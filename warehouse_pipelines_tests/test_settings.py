@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from urllib.parse import quote
 
@@ -294,3 +295,22 @@ def test_reading_a_vendors_settings_makes_no_folder(monkeypatch: pytest.MonkeyPa
     for source in SOURCES:
         source.missing_settings()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_installed_package_brings_dagsters_files_and_one_in_the_folder_goes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(__file__).parents[1]
+    included = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    for file, place in included["force-include"].items():
+        target = tmp_path / "site" / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(root / file)
+    (tmp_path / "site" / "sql").mkdir()  # another distribution's package
+    monkeypatch.setattr(settings, "PACKAGE", tmp_path / "site" / "warehouse_pipelines")
+    monkeypatch.chdir(tmp_path)
+    assert (settings.sql_folder() / "queries").is_dir()
+    for file in ("dagster.yaml", "workspace.yaml", "config/dagster.celery.yaml"):
+        assert settings.shipped(file).read_text() == (root / file).read_text()
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}")
+    assert settings.shipped("dagster.yaml") == tmp_path / "dagster.yaml"

@@ -1,9 +1,14 @@
--- Takes the consents that records of an account told of out of leads.consent, of all organizations: they permit nothing any
--- more. What was taken back stays, and ends those that were given before. The session acts as crm_definer.
+-- Takes the consents that records of an account, or of these tables, told of out of leads.consent, of all organizations: they
+-- permit nothing any more. What was taken back stays, and ends those that were given before. Runs as crm_definer.
 --
--- account
-UPDATE crm.leads AS l
-SET consent = (SELECT coalesce(jsonb_agg(e ORDER BY n), '[]') FROM jsonb_array_elements(l.consent) WITH ORDINALITY AS c (e, n)
-               WHERE (split_part(e ->> 'record', '.', 1) = %(account)s AND NOT e ? 'revoked_at') IS NOT TRUE)
-WHERE l.consent <> '[]' AND EXISTS (SELECT FROM jsonb_array_elements(l.consent) AS e
-                                    WHERE split_part(e ->> 'record', '.', 1) = %(account)s AND NOT e ? 'revoked_at')
+-- account, tables
+UPDATE crm.leads AS l SET consent = k.elements
+FROM (SELECT o.id,
+          coalesce(jsonb_agg(e ORDER BY n) FILTER (WHERE NOT t.goes), '[]') AS elements
+      FROM crm.leads AS o, jsonb_array_elements(o.consent) WITH ORDINALITY AS c (e, n),
+          LATERAL (SELECT NOT e ? 'revoked_at' AND coalesce(
+                       split_part(e ->> 'record', '.', 1) = %(account)s
+                       OR split_part(e ->> 'record', ' ', 1) = ANY (%(tables)s::text[]), false) AS goes) AS t
+      WHERE o.consent <> '[]'
+      GROUP BY o.id HAVING bool_or(t.goes)) AS k
+WHERE l.id = k.id

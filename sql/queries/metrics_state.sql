@@ -6,6 +6,7 @@ SELECT inbox.pending, inbox.oldest, pg_database_size(current_database()), (
         FROM orchestration.used_budgets(clock_timestamp()) AS u WHERE u.maximum > 0 GROUP BY 1, 2
     ) AS every)
 FROM (
-    SELECT count(*) AS pending, coalesce(extract(epoch FROM clock_timestamp() - min(received_at)), 0)::float8 AS oldest
+    SELECT count(*) AS pending,
+        coalesce(extract(epoch FROM clock_timestamp() - min(least(received_at, not_before))), 0)::float8 AS oldest
     FROM orchestration.webhook_inbox WHERE status = 'pending'
 ) AS inbox

@@ -1,7 +1,6 @@
--- How many deliveries may be worked off now, counting no further than `most`.
-SELECT count(*) AS n
-FROM (
-    SELECT FROM orchestration.webhook_inbox
-    WHERE status = 'pending' AND not_before <= clock_timestamp()
-    LIMIT %(most)s
-) AS few
+-- How many deliveries of each source may be worked off now; that one first whose delivery has been due for longest.
+SELECT source, count(*) AS deliveries
+FROM orchestration.webhook_inbox
+WHERE status = 'pending' AND not_before <= clock_timestamp()
+GROUP BY source
+ORDER BY min(not_before), source

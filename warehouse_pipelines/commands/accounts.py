@@ -1,7 +1,9 @@
-"""``warehouse accounts``: which accounts of CRMs there are beside the first of each, and how one is removed."""
+"""``warehouse accounts``: which accounts of CRMs there are beside the first of each, how one is removed or emptied."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import click
 
@@ -10,6 +12,9 @@ from warehouse_pipelines.commands.arguments import Misused, Stop, sources, unkno
 from warehouse_pipelines.commands.console import out
 
 if TYPE_CHECKING:
+    from psycopg import sql
+
+    from warehouse_pipelines.model.source import Source
     from warehouse_pipelines.warehouse import Session
 
 
@@ -34,13 +39,38 @@ what they took back stays in ``leads.consent``. Its leads stay, as those of any 
 the business did with people, may be known by another account soon, and are emptied by erasing a person alone.
 """
 
+DELETED_WHEN_EMPTIED = (
+    "DELETE FROM orchestration.dead_letter WHERE crm_source = %(account)s",
+    "DELETE FROM orchestration.webhook_inbox WHERE source = %(account)s",
+    "DELETE FROM orchestration.change_log WHERE table_name = ANY (%(tables)s)",
+    "DELETE FROM reverse_etl.receipt WHERE target = ANY (%(targets)s)",
+    "DELETE FROM reverse_etl.plan WHERE target = ANY (%(targets)s)",
+    "DELETE FROM identity.decision WHERE a_table = ANY (%(tables)s) OR b_table = ANY (%(tables)s)",
+    "DELETE FROM identity.erasure_proposal WHERE source_table = ANY (%(tables)s)",
+    "DELETE FROM identity.tombstone WHERE kind = 'record' AND source_table = ANY (%(tables)s)",
+    "SET LOCAL ROLE crm_definer",
+    "DELETE FROM crm.consent_fact WHERE source_table = ANY (%(tables)s)",
+    "RESET ROLE",
+)
+"""Done with the rows of an account that is emptied, in order: what is kept of its records by table and key.
+
+Who opted out remains so by number, and who was erased by address and number.
+"""
+
+FORGOTTEN_WHEN_EMPTIED = (
+    "DELETE FROM identity.former_member WHERE source_table = ANY (%(tables)s)",
+    "INSERT INTO orchestration.account AS a (source, crm, name) VALUES (%(account)s, %(crm)s, %(name)s)"
+    " ON CONFLICT (source) DO UPDATE SET created_at = now()",
+)
+"""Done once identity and the feed know the rows no more. From then on another account may be loaded."""
+
 PATIENCE = "10s"
 """How long a removal waits for who uses the tables."""
 
 
 @click.group()
 def accounts() -> None:
-    """List the accounts of CRMs that have several, and remove one; config/accounts.toml declares them."""
+    """List the accounts of CRMs that have several, remove or empty one; config/accounts.toml declares them."""
 
 
 @accounts.command("list")
@@ -141,6 +171,81 @@ def remove(given: tuple[str, ...], yes: bool) -> None:
         click.echo(line)
 
 
+@accounts.command()
+@click.argument("name", metavar="ACCOUNT")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def empty(name: str, yes: bool) -> None:
+    """Delete all that was loaded of ACCOUNT, such as hubspot or hubspot_west, so that another one can be loaded.
+
+    This is for tables that were loaded with a wrong credential. It deletes their rows for good, and all that is kept of
+    these records by their keys: what they said of consent, what was decided of them, what was written back. Then it
+    resolves all people and feeds all leads again. Numbers on the do-not-call list stay there. Switch the schedules of
+    the account off before. If it is interrupted, repeat it.
+    """
+    from warehouse_pipelines.local.database import database_url
+    from warehouse_pipelines.outbound.targets import TARGETS
+    from warehouse_pipelines.unified import feed
+    from warehouse_pipelines.unified.identity import resolve
+
+    source = sources().get(name)
+    able = [one.name for one in sources().values() if one.account or one.check_in]
+    if source is None or name not in able:
+        raise Misused(unknown("account that can be emptied", name, able))
+    values = {
+        "account": name,
+        "crm": source.declared_name,
+        "name": source.account,
+        "tables": [entity.table for entity in source.entities],
+        "targets": [target.name for target in TARGETS if target.crm == name],
+    }
+    with warehouse.session(database_url()) as session, ExitStack() as targets:
+        _require_ended(session, [name])
+        for target in values["targets"]:
+            if not targets.enter_context(warehouse.try_lock(session, f"warehouse:outbound:{target}")):
+                raise Stop(f"A run writes to {target}; stop it first. Nothing was removed.")
+        if not yes:
+            click.confirm(f"Delete all rows of {name} and what is known of their people, for good?", abort=True)
+        with _patient(session), session.transaction():
+            session.execute(_of_all("TRUNCATE {}", source))
+            _require_ended(session, [name])
+            _take_consents(session, values)
+            for statement in DELETED_WHEN_EMPTIED:
+                session.execute(statement.encode(), values)
+        resolve.run(session, full=True)
+        feed.run(session, full=True)
+        with _patient(session), session.transaction():
+            session.execute(_of_all("LOCK TABLE {} IN SHARE MODE", source))
+            _require_ended(session, [name])
+            _require_empty(session, source)
+            for statement in FORGOTTEN_WHEN_EMPTIED:
+                session.execute(statement.encode(), values)
+    click.echo(
+        f"Emptied: {name}. Set the right credential and run `warehouse sync {name} all`, then `warehouse identity "
+        "run`, `warehouse feed` and `warehouse marts --full`."
+    )
+
+
+def _of_all(statement: LiteralString, source: "Source") -> "sql.Composed":
+    """Return a statement upon all tables of a source."""
+    from psycopg import sql
+
+    names = [sql.Identifier(entity.schema, entity.table_name) for entity in source.entities]
+    return sql.SQL(statement).format(sql.SQL(", ").join(names))
+
+
+def _require_empty(session: "Session", source: "Source") -> None:
+    """Refuse to take tables for empty that a run has loaded meanwhile: its rows are of the account of before."""
+    from psycopg import sql
+
+    for entity in source.entities:
+        table = sql.Identifier(entity.schema, entity.table_name)
+        if session.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(table)).fetchone() is not None:
+            raise Stop(
+                f"A run loaded {entity.table} meanwhile. Switch its schedules off, `warehouse schedule off "
+                f"{source.name}`, and repeat."
+            )
+
+
 def _require_removable(session: "Session", names: list[str]) -> None:
     """Refuse a name that is no account, and to leave another one undeclared, with which nothing can be migrated."""
     from warehouse_pipelines.schema.declared_accounts import known_accounts
@@ -169,26 +274,41 @@ def _require_ended(session: "Session", names: list[str]) -> None:
 
 def _delete(session: "Session", names: list[str]) -> None:
     """Delete all, or nothing where a run begins meanwhile: its tables are locked when runs are asked for again."""
-    from psycopg import errors, sql
+    from psycopg import sql
 
+    with _patient(session), session.transaction():
+        for name in names:
+            session.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+        _require_ended(session, names)
+        for name in names:
+            _take_consents(session, {"account": name, "tables": []})
+        for statement in DELETED_WITH_ACCOUNT:
+            for name in names:
+                session.execute(statement, {"account": name, "tables": f"{name}."})
+
+
+def _take_consents(session: "Session", values: Mapping[str, Any]) -> None:
+    """Take what records of an account, or of these tables, permitted out of all leads; what was taken back stays."""
     from warehouse_pipelines.queries import query
     from warehouse_pipelines.unified.acting import as_role
 
+    session.execute("SELECT set_config('app.triggered_by', 'import', true)")
+    with as_role(session, "crm_definer"):
+        for name in ("account_consent", "account_consent_lent"):
+            session.execute(query(name).encode(), values)
+
+
+@contextmanager
+def _patient(session: "Session") -> Iterator[None]:
+    """Wait for locks for so long and no longer; raise ``Stop`` then."""
+    from psycopg import errors
+
+    session.execute("SELECT set_config('lock_timeout', %s, false)", [PATIENCE])
     try:
-        with session.transaction():
-            session.execute("SELECT set_config('lock_timeout', %s, true)", [PATIENCE])
-            for name in names:
-                session.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
-            _require_ended(session, names)
-            session.execute("SELECT set_config('app.triggered_by', 'import', true)")
-            with as_role(session, "crm_definer"):
-                for name in names:
-                    session.execute(query("account_consent"), {"account": name})
-                    session.execute(query("account_consent_lent"), {"account": name})
-            for statement in DELETED_WITH_ACCOUNT:
-                for name in names:
-                    session.execute(statement, {"account": name, "tables": f"{name}."})
+        yield
     except errors.LockNotAvailable as error:
         raise Stop(
             f"The tables are in use, for longer than {PATIENCE}. Nothing was removed; end what uses them, and repeat."
         ) from error
+    finally:
+        session.execute("RESET lock_timeout")

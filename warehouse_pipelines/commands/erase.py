@@ -52,12 +52,13 @@ def _one_person(session: "Session", by: "By", value: str) -> list[Any]:
 @whom
 @click.option("--yes", is_flag=True, help="Do it. Without it the plan is shown and nothing is changed.")
 @click.option("--proposals", is_flag=True, help="List the records that their vendor deleted for good.")
+@click.option("--force", is_flag=True, help="Erase the proposals though they are many.")
 @click.option("--dismiss", metavar="TABLE:KEY", help="Decide against a proposal.")
 @click.option("--by", "who", help="Who erases, for the certificate (default: the user of this machine).")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def erase(
-    email: str | None, phone: str | None, person: str | None, yes: bool, proposals: bool, dismiss: str | None,
-    who: str | None, form: str,
+    email: str | None, phone: str | None, person: str | None, yes: bool, proposals: bool, force: bool,
+    dismiss: str | None, who: str | None, form: str,
 ) -> None:  # fmt: skip
     """Erase a person from every table, log and list; without --yes show the plan.
 
@@ -68,7 +69,7 @@ def erase(
     warehouse erase --email jo@example.com            the plan
     warehouse erase --email jo@example.com --yes      the erasure, and its certificate
     warehouse erase --proposals                       records that their vendor deleted for good
-    warehouse erase --proposals --yes                 erase them all
+    warehouse erase --proposals --yes                 erase them all, unless they are many: then with --force
     """
     from getpass import getuser
 
@@ -93,7 +94,7 @@ def erase(
             erasure_proposals.find(session)
             _show_proposals(erasure_proposals.waiting(session), form)
             if yes:
-                for done in erasure_proposals.erase_all(session, by=by_whom, places=places()):
+                for done in erasure_proposals.erase_all(session, by=by_whom, places=places(), force=force):
                     _show(done, form, done_=True)
         elif asked is not None:
             ids = _one_person(session, *asked)

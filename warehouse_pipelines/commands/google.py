@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from warehouse_pipelines.outbound.ledger import Plan
     from warehouse_pipelines.outbound.run import Outbound
 
+SERIES = click.option("--series", is_flag=True, help="Of a series: all of its events.")
 YES = click.option("--yes", is_flag=True, help="Do it. Without it the plan is shown.")
 WHY = click.option("--why", metavar="TEXT", help="Why; kept with the plan.")
 
@@ -112,13 +113,14 @@ def create(
 @_FIELDS
 @click.option("--no-guests", is_flag=True, help="Take all guests out.")
 @click.option("--meet/--no-meet", default=None, help="With or without a video conference.")
+@SERIES
 @WHY
 @YES
 @click.pass_context
 def update(
     ctx: click.Context, calendar: str, event: str, summary: str | None, start: str | None, end: str | None,
     description: str | None, location: str | None, guests: tuple[str, ...], no_guests: bool, meet: bool | None,
-    why: str | None, yes: bool,
+    series: bool, why: str | None, yes: bool,
 ) -> None:  # fmt: skip
     """Change what is given of EVENT in CALENDAR. The guests given are all that it has then."""
     from warehouse_pipelines.outbound import google_events
@@ -135,40 +137,43 @@ def update(
         changes["meet"] = "true" if meet else None
     if not changes:
         raise click.UsageError("Nothing is to be changed: give one of the options.", ctx)
-    _change_event(ctx, calendar, event, changes, why, yes=yes)
+    _change_event(ctx, calendar, event, changes, why, series=series, yes=yes)
 
 
 @event.command()
 @click.argument("calendar")
 @click.argument("event")
+@SERIES
 @WHY
 @YES
 @click.pass_context
-def cancel(ctx: click.Context, calendar: str, event: str, why: str | None, yes: bool) -> None:
+def cancel(ctx: click.Context, calendar: str, event: str, series: bool, why: str | None, yes: bool) -> None:
     """Cancel EVENT in CALENDAR."""
-    _change_event(ctx, calendar, event, {"status": "cancelled"}, why, yes=yes)
+    _change_event(ctx, calendar, event, {"status": "cancelled"}, why, series=series, yes=yes)
 
 
 @event.command("restore")
 @click.argument("calendar")
 @click.argument("event")
+@SERIES
 @WHY
 @YES
 @click.pass_context
-def restore_event(ctx: click.Context, calendar: str, event: str, why: str | None, yes: bool) -> None:
+def restore_event(ctx: click.Context, calendar: str, event: str, series: bool, why: str | None, yes: bool) -> None:
     """Restore a cancelled EVENT in CALENDAR."""
-    _change_event(ctx, calendar, event, {"status": "confirmed"}, why, yes=yes)
+    _change_event(ctx, calendar, event, {"status": "confirmed"}, why, series=series, yes=yes)
 
 
 def _change_event(
-    ctx: click.Context, calendar: str, event: str, changes: Mapping[str, str | None], why: str | None, *, yes: bool
-) -> None:
+    ctx: click.Context, calendar: str, event: str, changes: Mapping[str, str | None], why: str | None, *, series: bool,
+    yes: bool,
+) -> None:  # fmt: skip
     from warehouse_pipelines.outbound import google_events
 
-    _write(
-        ctx, "google_events",
-        lambda at_work: google_events.plan_change(at_work, calendar, event, changes, by=me(), why=why), yes=yes,
-    )  # fmt: skip
+    def plan(at_work: "Outbound") -> "Plan":
+        return google_events.plan_change(at_work, calendar, event, changes, by=me(), why=why, series=series)
+
+    _write(ctx, "google_events", plan, yes=yes)
 
 
 @folder.command()

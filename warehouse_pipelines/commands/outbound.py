@@ -131,7 +131,7 @@ def plan(target: str, show: int) -> None:
 def show_plan(plan: "Plan", items: "Sequence[Item]") -> None:
     """Print a plan: how many, then record by record what was and what will be."""
     counted = {action: plan.actions.get(action, 0) for action in ("create", "update", "archive")}
-    refused = sum(plan.statuses.get(one, 0) for one in ("refused", "withheld"))
+    refused = sum(plan.statuses.get(one, 0) for one in ("refused", "withheld", "moved"))
     counted["update"] -= refused
     words = [f"{number} to {action}" for action, number in counted.items()]
     click.echo(

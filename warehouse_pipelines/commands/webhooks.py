@@ -159,7 +159,7 @@ def work() -> None:
                 f"{source.name} {entity.name}: {result.created} created, {result.updated} updated, "
                 f"{result.deleted} deleted, {result.failed} failed"
             )
-    else:
+    if worked is None and not taken:
         raise Stop("Another process works the inbox off; nothing was done here.")
     click.echo(f"{taken} deliveries were worked off." if taken else "Nothing is due.")
     if failures:

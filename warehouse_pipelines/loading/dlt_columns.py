@@ -4,9 +4,10 @@
 merge makes ``custom_properties``, ``delete_reason`` and the two source times in SQL; here Arrow does, to the same
 values.
 
-Left out are ``sync_hash``, ``sync_created_at`` and ``sync_updated_at``: they say what a row was before, which only the
-warehouse knows; dlt has ``_dlt_load_id``. A ``numeric`` is a decimal of 38 digits, 9 of them behind the point, which is
-dlt's own: more digits behind it are rounded, and a larger number is null. ``raw_data`` has each as it came.
+Left out are ``sync_hash``, ``sync_created_at``, ``sync_updated_at`` and ``source_edited_at``: they say what a row was
+before, which only the warehouse knows; dlt has ``_dlt_load_id``. A ``numeric`` is a decimal of 38 digits, 9 of them
+behind the point, which is dlt's own: more digits behind it are rounded, and a larger number is null. ``raw_data`` has
+each as it came.
 """
 
 import logging
@@ -21,13 +22,13 @@ import pyarrow.compute as pc
 
 from warehouse_pipelines.loading.column_reader import ARROW
 from warehouse_pipelines.loading.record_paths import declared_members
-from warehouse_pipelines.model.entity import Entity
+from warehouse_pipelines.model.entity import EDITED_AT, Entity
 
 JsonType = Literal["json", "text"]
 """How dlt is given JSON: as its own type, or as text for destinations that cannot load JSON from Parquet."""
 
 DECIMAL = pa.decimal128(38, 9)
-ELSEWHERE = ("sync_hash", "sync_created_at", "sync_updated_at")
+ELSEWHERE = ("sync_hash", "sync_created_at", "sync_updated_at", EDITED_AT)
 """The columns of the warehouse's table that dlt cannot carry."""
 
 _NANO = Decimal("1e-9")

@@ -79,8 +79,9 @@ class DltRead:
         self.crm, self.declared, self.delivery, self.options = crm, entity, delivery, delivery.options
         self.entity = crm.configured(entity)
         self.flags = crm.flags_for(self.entity, self.options.vendor)
-        self.resource = dlt.current.source().resources[entity.name]
-        self.state = DltState(dlt.current.resource_state(entity.name))
+        name = dlt.current.resource_name()  # with_name may have given it another one than the entity's
+        self.resource = dlt.current.source().resources[name]
+        self.state = DltState(dlt.current.resource_state(name))
         self.now = datetime.now(UTC)
 
     def items(self) -> Iterator[Any]:
@@ -91,11 +92,13 @@ class DltRead:
         options = self.options
         anew = options.full or options.force or options.start_date is not None or self.entity.cursor is not None
         purpose = options.purpose(self.crm, self.entity, self.now)
+        first = _Pass(self, self._plan(options, purpose), {} if anew else self.state.vendor)
         try:
-            yield from _Pass(self, self._plan(options, purpose), {} if anew else self.state.vendor).items()
+            yield from first.items()
         except NotStored as reason:
             log.info("%s %s: everything is read (%s)", self.crm.name, self.entity.name, reason)
-            yield from _Pass(self, self._plan(replace(options, full=True, end_date=None), SCHEDULED), {}).items()
+            planned = self._plan(replace(options, full=True, end_date=None), SCHEDULED)
+            yield from _Pass(self, planned, {}, after=first).items()
 
     def _plan(self, options: Options, purpose: Purpose) -> Plan:
         narrowed = any(flag.narrows for flag in self.flags)
@@ -130,9 +133,14 @@ class DltRead:
 
 
 class _Pass:
-    """One go at reading: what it asks for, and what it found."""
+    """One go at reading: what it asks for, and what it found. What it has delivered cannot be taken back.
 
-    def __init__(self, read: DltRead, planned: Plan, vendor_state: Mapping[str, str]) -> None:
+    ``after`` is the delta of which it is the repetition: its records are in the package already.
+    """
+
+    def __init__(
+        self, read: DltRead, planned: Plan, vendor_state: Mapping[str, str], *, after: "_Pass | None" = None
+    ) -> None:
         self.read, self.plan, self.crm, self.entity = read, planned, read.crm, read.entity
         self.everything = planned.mode == "full"
         self.limited = bool(read.options.max_records or planned.narrowed)
@@ -140,11 +148,13 @@ class _Pass:
         self.known = DltKnown(self.entity, self.crm.entities, read.state, anew=anew, read_again=self._read_again)
         self.reading = read.reading(read.declared, planned, self.known, vendor_state)
         self.coercer = read.coercer(self.entity)
-        self.watermark: datetime | None = None
-        self.living = self.rejected = 0
-        self.archived: dict[str, datetime] = {}
-        self.not_archived: set[str] = set()
-        self._met: set[int] = set()
+        self.rejected = 0
+        self.watermark: datetime | None = after.watermark if after else None
+        self.living: int = after.living if after else 0
+        self.archived: dict[str, datetime] = after.archived if after else {}
+        self.not_archived: set[str] = after.not_archived if after else set()
+        self._met: set[int] = after._met if after else set()
+        self._came_twice: bool = after._came_twice if after else False
         self._deletions: list[pa.Table] = []
 
     def _read_again(self, other: Entity) -> Iterator[pa.Table]:
@@ -169,8 +179,7 @@ class _Pass:
 
     def _noted(self, table: pa.Table) -> pa.Table:
         """Return a table as it is delivered; count what is in it."""
-        if self.everything:
-            table = self._without_met(table)
+        table = self._without_met(table)
         if (cursor := self.entity.cursor) and table.num_rows:
             newest = newest_cursor(table[cursor], self.read.now)
             self.watermark = max(filter(None, (newest, self.watermark)), default=None)
@@ -182,21 +191,29 @@ class _Pass:
             self.archived |= zip(archived[key].to_pylist(), archived["deleted_at"].to_pylist(), strict=True)
             if not self.everything:
                 self.not_archived.update(living[key].to_pylist())
-        if self.everything and self.read.delivery.hard_delete and archived.num_rows:
+        if self.read.delivery.hard_delete and archived.num_rows:
             # ``replace`` writes each row as it comes, and these are to be none; a merge removes those that are there.
             self._deletions.append(archived)
             return living
         return table
 
     def _without_met(self, table: pa.Table) -> pa.Table:
-        """Return a table without the keys that were met before; of each a hash of 8 bytes is kept."""
+        """Return a table of a read of everything without the keys that were met before.
+
+        Of each key a hash of 8 bytes is kept. In a delta, which is merged, a later record is a newer one.
+        """
         columns = [table[key].to_pylist() for key in self.entity.keys]
         places = []
         for place, key in enumerate(map(hash, zip(*columns, strict=True))):
             if key not in self._met:
                 self._met.add(key)
                 places.append(place)
-        return table if len(places) == table.num_rows else table.take(pa.array(places, pa.int64()))
+        if len(places) == table.num_rows:
+            return table
+        if not self.everything:
+            self._came_twice = True
+            return table
+        return table.take(pa.array(places, pa.int64()))
 
     def _dead_letters(self, rejects: Sequence[Reject]) -> Any:
         """Return bad records for their table, each under the hash of its payload. Raises ``BadRecord`` if strict."""
@@ -244,7 +261,8 @@ class _Pass:
         proved = incomplete is None and report is not None and not report.changes_only and not self.rejected
         ours = self.read.resource.write_disposition == "merge"  # the pipeline's author may have another in mind
         forgotten = self.entity.cadence.retention or self._begins_later(report)
-        return self.everything and proved and ours and not self.limited and not forgotten
+        once = not self._came_twice  # ``replace`` would keep both
+        return self.everything and proved and ours and once and not self.limited and not forgotten
 
     def _begins_later(self, report: ReadReport | None) -> bool:
         """Return whether the vendor forgot what an earlier read of everything had found."""

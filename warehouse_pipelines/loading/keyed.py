@@ -16,12 +16,16 @@ from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Json, Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.model.source import Source
 
+LONGEST_WAIT = 60.0
+"""Seconds that such a read waits for a request: what is delivered meanwhile waits behind it, and its keys may be asked
+for when the budget is back. A budget of a minute or less comes back while it waits."""
+
 
 def sync_keys(source: Source, entity: Entity, keys: Sequence[str], *, url: str, run_id: str | None = None) -> Result:
     """Read these keys of ``entity``, and return what was done.
 
     Raises ``WrongUse`` for an entity that cannot be read by key, for no key, and for more than one run may ask for;
-    else as ``sync`` does.
+    else as ``sync`` does, ``BudgetSpent`` after ``LONGEST_WAIT``.
     """
     most = source.by_key.get(entity.name, 0)
     asked = tuple(dict.fromkeys(keys))
@@ -30,7 +34,7 @@ def sync_keys(source: Source, entity: Entity, keys: Sequence[str], *, url: str, 
     if not 0 < len(asked) <= most:
         raise WrongUse(f"{len(asked)} keys of {source.name} {entity.name} were given; one run reads 1 to {most}")
     reading = replace(source, fetch=source.read_keys)
-    return sync(reading, entity, Options(), Purpose.by_key(asked), url=url, run_id=run_id)
+    return sync(reading, entity, Options(), Purpose.by_key(asked), url=url, run_id=run_id, longest_wait=LONGEST_WAIT)
 
 
 def load_answers(

@@ -16,6 +16,7 @@ from psycopg import sql
 from warehouse_pipelines.loading.change_log import ChangeLog
 from warehouse_pipelines.loading.record_paths import declared_members
 from warehouse_pipelines.loading.stored_rows import StoredRows, name_list
+from warehouse_pipelines.model.entity import EDITED_AT
 
 _WRITTEN_BESIDE = ("deleted_at", "delete_reason", "sync_hash")
 """Columns of our bookkeeping that a merge writes after those of the record."""
@@ -87,7 +88,7 @@ class MergeStatements:
                 SELECT * FROM changed WHERE NOT was_newer
             ), merged AS (
                 INSERT INTO {target} AS t ({written}) SELECT {written} FROM fresh
-                ON CONFLICT ({key}) DO UPDATE SET {assignments}, sync_updated_at = now() {newer}
+                ON CONFLICT ({key}) DO UPDATE SET {assignments}{edited_at}, sync_updated_at = now() {newer}
                 RETURNING (xmax = 0) AS created
             ){logged}
             SELECT count(*) FILTER (WHERE created), count(*) FILTER (WHERE NOT created),
@@ -116,6 +117,7 @@ class MergeStatements:
                 for name in written
                 if name not in entity.keys
             ),
+            edited_at=self._edited_at(own),
             newer=newer,
             logged=self.log.merged([*own, "deleted_at", "delete_reason"]) if self.log else sql.SQL(""),
         )
@@ -191,6 +193,37 @@ class MergeStatements:
         return (
             sql.SQL(f"({rule})").format(stored, sql.Identifier("i", name)),
             sql.SQL(f"WHERE {rule}").format(stored, sql.Identifier("excluded", name)),
+        )
+
+    def _edited_at(self, own: Sequence[str]) -> sql.Composable:
+        """Compose what a stored row's ``source_edited_at`` becomes: what it was unless somebody edited the record.
+
+        Nobody did where the vendor says no other time, or where no more differs than the warehouse writes itself. An
+        edit is not later than what the vendor says now: a time may have been one to come (9999-12-31).
+        """
+        entity = self.entity
+        if not entity.written_back:
+            return sql.SQL("")
+        compared = {*entity.edits, *entity.e164, "archived"}
+        sides: list[sql.Composable] = []
+        for row in ("t", "excluded"):
+            values: list[sql.Composable] = [sql.Identifier(row, name) for name in own if name in compared]
+            if "custom_properties" in own:
+                values.append(
+                    sql.SQL("{} - {}::text[]").format(
+                        sql.Identifier(row, "custom_properties"), sql.Literal(list(entity.written_back))
+                    )
+                )
+            sides.append(sql.SQL(", ").join(values))
+        return sql.SQL(
+            ", {edited} = CASE WHEN t.{updated} IS NOT DISTINCT FROM excluded.{updated}"
+            " OR ({mine}) IS NOT DISTINCT FROM ({theirs})"
+            " THEN nullif(least(coalesce(t.{edited}, t.{updated}), excluded.{updated}), excluded.{updated}) END"
+        ).format(
+            edited=sql.Identifier(EDITED_AT),
+            updated=sql.Identifier(entity.source_times["source_updated_at"]),
+            mine=sides[0],
+            theirs=sides[1],
         )
 
     def merge_in_halves(self, kept: Set[str]) -> sql.Composed:

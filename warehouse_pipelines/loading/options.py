@@ -131,7 +131,7 @@ class Result:
     next delta begins (less the overlap), None when it was not moved.
     ``reason`` says why a run is partial. ``sample`` is up to five rows as the UI may show them.
     ``metrics`` are the ``performance_metrics`` of the history row. ``unread_keys`` are those of a run by key that the
-    vendor refused to answer.
+    vendor refused to answer, or, with ``unread_seconds``, for which the budget has a request in so many seconds.
     """
 
     history_id: int
@@ -154,3 +154,4 @@ class Result:
     sample: list[dict[str, Any]]
     metrics: Mapping[str, Any]
     unread_keys: Sequence[str] = ()
+    unread_seconds: float = 0.0

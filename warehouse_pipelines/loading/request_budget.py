@@ -67,6 +67,7 @@ class RequestBudget:
         """How many are left of how many that were acquired, and until when they may be used."""
         self._lock = threading.Lock()
         self._queues: dict[tuple[str, Budget], threading.Lock] = {}
+        self.longest_wait = LONGEST_WAIT
         self.waited_seconds = 0.0
 
     def __enter__(self) -> "RequestBudget":
@@ -86,7 +87,7 @@ class RequestBudget:
         Threads wait for one budget in a queue of their own, so a run asks for one portion at a time however many
         requests it has in flight, and whoever waits for one budget holds up no other.
 
-        Raises ``BudgetSpent`` when its turn would come later than ``LONGEST_WAIT``, ``VendorUnavailable`` when the run
+        Raises ``BudgetSpent`` when its turn would come later than ``longest_wait``, ``VendorUnavailable`` when the run
         is cancelled meanwhile, ``DatabaseUnavailable`` when PostgreSQL is away.
         """
         with self._queue(credential, budget):
@@ -99,11 +100,12 @@ class RequestBudget:
             wanted = acquired - left if left else min(portion(budget), 2 * acquired or 1)
             asked = time.monotonic()
             wait = self._ask(credential, budget, wanted)
-            if wait > LONGEST_WAIT:
+            if wait > self.longest_wait:
                 raise BudgetSpent(
                     f"the budget {budget.name} ({budget.requests} requests in {budget.seconds:.0f} s) is spent; "
                     f"the next request is free in {_spoken(wait)}. Nothing was loaded; the next run "
-                    "starts at the same place."
+                    "starts at the same place.",
+                    seconds=wait,
                 )
             if wait:
                 self._wait(wait, budget)
@@ -137,7 +139,7 @@ class RequestBudget:
                     self._session.execute("SET synchronous_commit = off")
                 row = self._session.execute(
                     "SELECT orchestration.take_requests(%s, %s, %s, %s, %s, %s, %s) AS wait",
-                    [credential, budget.name, budget.requests, budget.seconds, wanted, self._crm, LONGEST_WAIT],
+                    [credential, budget.name, budget.requests, budget.seconds, wanted, self._crm, self.longest_wait],
                 ).fetchone()
         except psycopg.Error as error:
             raise DatabaseUnavailable(

@@ -115,6 +115,7 @@ class RunReport:
             restored=loader.restored, total_rows=total, calls=self.reading.context.calls, seconds=seconds,
             watermark=watermark, reason=reason, sample=self.sample, metrics=metrics,
             unread_keys=self.reading.report.unread_keys if self.reading.report else (),
+            unread_seconds=self.reading.report.unread_seconds if self.reading.report else 0.0,
         )  # fmt: skip
 
     def _standing(self) -> Standing:

@@ -36,7 +36,7 @@ from warehouse_pipelines.loading.options import PROBE, SCHEDULED, Options, Purpo
 from warehouse_pipelines.loading.plan import Plan, plan
 from warehouse_pipelines.loading.read_ahead import read_ahead
 from warehouse_pipelines.loading.rejects import Reject
-from warehouse_pipelines.loading.request_budget import RequestBudget
+from warehouse_pipelines.loading.request_budget import LONGEST_WAIT, RequestBudget
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import ReadContext, ReadReport, ReadRequest, Window
@@ -69,9 +69,12 @@ def sync(
     url: str,
     run_id: str | None = None,
     resource: "DltResource | None" = None,
+    longest_wait: float = LONGEST_WAIT,
     progress: Callable[[int], None] = lambda records: None,
 ) -> Result:
     """Sync one entity and return what was done. ``progress`` is called after each batch with the records read so far.
+
+    It raises ``BudgetSpent`` rather than wait more than ``longest_wait`` seconds for a request of a budget.
 
     Raises a ``WarehouseError`` that says what to do; the history row is closed then, and nothing was loaded. A probe
     leaves no row then; it also raises ``SomethingNew``, and ``TimeoutError`` after ``PROBE_SECONDS``.
@@ -84,6 +87,7 @@ def sync(
         planned = plan(entity, options, last, held.taken_at, purpose, narrowed=narrowed)
         run = (Probe if purpose == PROBE else Run)(source, entity, options, purpose, planned, held)
         held.when_lost = run.stop
+        run.budget.longest_wait = longest_wait
 
         def work() -> Result:
             run.begin(run_id)
@@ -222,6 +226,11 @@ class Run:
             self.report.vendor_account = self.accounts.get(self.source.name)
         else:
             self.report.vendor_account = vendor_account.require(self.source, self.accounts, self.reading.context)
+        self.reading.context.see_accounts = self._see_accounts
+
+    def _see_accounts(self, ids: Sequence[str]) -> None:
+        """Refuse and remember the accounts that the read itself saw."""
+        self.report.vendor_account = vendor_account.seen(self.source, self.accounts, ids, self.reading.context)
 
     def _execute(self, unread: "DltResource", progress: Callable[[int], None]) -> Result:
         loader = self.loader = Loader(
@@ -311,7 +320,7 @@ class Run:
                 self._detect_deletes(loader, window, report)
             elif report.deleted_keys and incomplete in (None, report.unproven):
                 self._tombstone_named(loader, window, report)
-            if incomplete is None:
+            if incomplete is None and not self._account_is_new:
                 loader.tombstones.mark_erased(report.erased_keys)
         if loader.older and self.plan.mode == "full":
             self._tell_older(loader.older)
@@ -360,14 +369,24 @@ class Run:
             begins = [moment for moment in (window.since, report.complete_since) if moment is not None]
             window = Window(max(begins), window.until)
         loader.tombstones.withdraw(report.withdrawn_keys, window)
-        loader.tombstones.tombstone_missing(window, report.delete_reason, everything=everything)
+        loader.tombstones.tombstone_missing(window, self._delete_reason(report), everything=everything)
 
     def _tombstone_named(self, loader: Loader, window: Window | None, report: ReadReport) -> None:
         """Tombstone the rows whose keys the source named, if this run may."""
         if self.purpose.keys:
             window = self.plan.window
         if window is not None:
-            loader.tombstones.tombstone(report.deleted_keys, window, report.delete_reason)
+            loader.tombstones.tombstone(report.deleted_keys, window, self._delete_reason(report))
+
+    @property
+    def _account_is_new(self) -> bool:
+        """Whether no run of this entity knew before whose account it read, so that rows may be of another one."""
+        own = self.accounts.get(self.source.name)
+        return self.report.vendor_account is not None and (own is None or self.entity.name not in own.entities)
+
+    def _delete_reason(self, report: ReadReport) -> str:
+        """Return why a row that was not found is deleted: of another account, it need not be erased at the vendor."""
+        return "missing" if self._account_is_new else report.delete_reason
 
     def _close_dry(self, closing: dict[str, Any]) -> None:
         """Close the row of a dry run, whose transaction was rolled back."""

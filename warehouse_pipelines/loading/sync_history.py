@@ -8,8 +8,8 @@ closes a row does so only while it is ``running``, so the first one wins.
 A run that was refused before it could begin has a row that was never ``running``: ``failed``, with the mode
 ``REFUSED`` and nothing read. Who asks for the last run, or for how many succeeded, leaves such rows out.
 
-The tables of an account may have been dropped and made again: what its next run goes by, such as the cursor, is of runs
-since the account was registered (``orchestration.account.created_at``). Other sources have no row there.
+The tables of an account may have been dropped and made again, or emptied: what its next run goes by, such as the
+cursor, is of runs since then (``orchestration.account.created_at``). Other sources have no row there.
 
 Queries write ``(status IN (…)) IS TRUE``, and so of the time: no index on these can serve them then, however small
 statistics say the table is, and they read the entity's index.

@@ -8,12 +8,17 @@ Decided:
 - The vendor's own ids of the accounts are remembered in the history, by the last good run of each entity
   (``configuration``), with a hash of the credential. So the vendor is asked when the credential changes, in one
   request, and not by each run.
-- A setting (``Credential.setting``) accepts an account on purpose, whatever was remembered.
+- Which accounts one credential sees may change while it stays. A source that lists them in each read says what it saw
+  (``ReadContext.see_accounts``), and is refused there as before a read.
+- Nothing makes a source take over another account. What its records said of consent, what was written back and what
+  was decided about them is kept by table and key, and would be taken for what strangers of the same keys said. Another
+  account has a name of its own, or ``warehouse accounts empty`` deletes all that was loaded of the former one.
+- A setting (``Credential.setting``) names whose the credential must be, and accepts nothing that is refused without.
 - A vendor that does not say which account it is stops nothing: a note is left in the history.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from warehouse_pipelines.errors import AnswerChanged, PermissionMissing, RequestRefused, WrongAccount, masked
@@ -28,16 +33,20 @@ log = logging.getLogger("warehouse.sync")
 
 
 class VendorAccount(NamedTuple):
-    """The vendor's ids of the accounts that a source was loaded from, and the hash of the credential that saw them."""
+    """The vendor's ids of the accounts that a source was loaded from, and the hash of the credential that saw them.
+
+    ``entities`` are those whose last good run knew whose account it read.
+    """
 
     ids: frozenset[str]
     credential: str
+    entities: frozenset[str] = frozenset()
 
     @classmethod
-    def read(cls, kept: Mapping[str, object]) -> "VendorAccount":
+    def read(cls, kept: Mapping[str, object], entities: frozenset[str]) -> "VendorAccount":
         """Return what a history row has."""
         ids = kept["ids"]
-        return cls(frozenset(map(str, ids if isinstance(ids, list) else ())), str(kept["credential"]))
+        return cls(frozenset(map(str, ids if isinstance(ids, list) else ())), str(kept["credential"]), entities)
 
     @property
     def kept(self) -> dict[str, object]:
@@ -54,8 +63,11 @@ def known(session: "Session", source: Source) -> Known:
     if source.credential is None:
         return {}
     asked = {"crm": source.declared_name, "entities": [entity.name for entity in source.entities]}
-    found = session.execute(query("vendor_accounts"), asked)
-    return {row["source"]: VendorAccount.read(row["account"]) for row in found}
+    known: dict[str, VendorAccount] = {}
+    for row in session.execute(query("vendor_accounts"), asked):
+        before = known[row["source"]].entities if row["source"] in known else frozenset()
+        known[row["source"]] = VendorAccount.read(row["account"], before | {row["entity"]})
+    return known
 
 
 def require(source: Source, before: Known, context: ReadContext) -> VendorAccount | None:
@@ -68,7 +80,12 @@ def require(source: Source, before: Known, context: ReadContext) -> VendorAccoun
     if source.credential is None:
         return own
     credential = source.credential(context)
-    if own is None or own.credential != credential.digest or credential.expected not in {"", *own.ids}:
+    if (
+        own is None
+        or own.credential != credential.digest
+        or credential.expected not in {"", *own.ids}
+        or _others(source, before, own)  # which the credential may see no more
+    ):
         try:
             now = VendorAccount(frozenset(credential.ask()), credential.digest)
         except (AnswerChanged, PermissionMissing, RequestRefused) as error:
@@ -83,25 +100,41 @@ def require(source: Source, before: Known, context: ReadContext) -> VendorAccoun
     return now
 
 
+def seen(source: Source, before: Known, ids: Sequence[str], context: ReadContext) -> VendorAccount | None:
+    """Return what to remember where a read saw the accounts of these ids.
+
+    Raises ``WrongAccount`` as ``require`` does.
+    """
+    if source.credential is None:
+        return None
+    credential = source.credential(context)
+    now = VendorAccount(frozenset(ids), credential.digest)
+    _require_expected(source, credential, now, before)
+    return now
+
+
 def _require_expected(source: Source, credential: Credential, now: VendorAccount, before: Known) -> None:
     said = f"{source.title}: {credential.named} answers for the account {', '.join(sorted(now.ids))}"
-    if credential.expected:
-        if credential.expected not in now.ids:
-            raise WrongAccount(
-                f"{said}, and {credential.setting} says {credential.expected}. Nothing was read. Set the one that is "
-                "wrong."
-            )
-        return
-    accept = f"set {credential.setting}={min(now.ids)}"
+    if credential.expected and credential.expected not in now.ids:
+        raise WrongAccount(
+            f"{said}, and {credential.setting} says {credential.expected}. Nothing was read. Set the one that is wrong."
+        )
     own = before.get(source.name)
     if own and not own.ids & now.ids:
         raise WrongAccount(
             f"{said}, and the tables of {source.name} are of {', '.join(sorted(own.ids))}. Nothing was read. Set the "
-            f"credential of that account. If the tables are to be of the other one from now on, {accept}, and sync "
-            "with --full, which marks as deleted what it does not have."
+            "credential of that account. The other one has tables of its own: declare it in config/accounts.toml under "
+            "another name (docs/accounts.md). If the tables were loaded with a wrong credential, `warehouse accounts "
+            f"empty {source.name}` deletes what they have."
         )
-    if others := sorted(name for name, one in before.items() if name != source.name and one.ids & now.ids):
+    if others := _others(source, before, now):
+        twice = sorted({id_ for name in others for id_ in before[name].ids & now.ids})
         raise WrongAccount(
-            f"{said}, which the tables of {', '.join(others)} are of. Nothing was read. Give each its own credential, "
-            f"or {accept} where this one is right."
+            f"{said}, and the tables of {', '.join(others)} are of {', '.join(twice)}, whose records would be here "
+            "twice. Nothing was read. Give each its own credential, which sees no account of the other."
         )
+
+
+def _others(source: Source, before: Known, now: VendorAccount) -> list[str]:
+    """Return the other sources that were loaded from one of these accounts."""
+    return sorted(name for name, one in before.items() if name != source.name and one.ids & now.ids)

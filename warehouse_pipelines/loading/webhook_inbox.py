@@ -1,8 +1,10 @@
 """``orchestration.webhook_inbox`` for whoever works it off: take what is due, close it, try it again.
 
-One process at a time works it off (``working``), by an advisory lock that ends with its session. A row that is done
-loses its body: its records have been read, and it may speak of people. Closed rows are kept for some days
-(``loading.retention``), so that a repetition is known as one; HubSpot tries for a day.
+Of each source one session at a time works off what is read by key, and one what is read as a whole (``working``), by
+advisory locks that end with the session: a vendor that is slow, or whose budget of requests is spent, holds up no
+other, and a list holds up no record. A row that is done loses its body: its records have been read, and it may speak of
+people. Closed rows are kept for some days (``loading.retention``), so that a repetition is known as one; HubSpot tries
+for a day.
 """
 
 import json
@@ -23,6 +25,10 @@ MOST_TRIES = 8
 
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=10), timedelta(hours=1)
 
+BUSY_SECONDS, LONGEST_BUSY_SECONDS = 3.0, 60.0
+"""A row whose entity is being read waits for a tenth of the time since it came, within these: thousands that wait for a
+load of hours would be looked at every few seconds."""
+
 
 class Due(NamedTuple):
     """A delivery that may be worked off now."""
@@ -35,20 +41,20 @@ class Due(NamedTuple):
     received_at: datetime
 
 
-def working(session: "Session") -> AbstractContextManager[bool]:
-    """Yield whether this session may work the inbox off; another one may be doing so."""
-    return warehouse.try_lock(session, "webhook_inbox")
+def working(session: "Session", source: str, *, lists: bool = False) -> AbstractContextManager[bool]:
+    """Yield whether this session may work off what a source delivered, by key or its ``lists``; another one may be."""
+    return warehouse.try_lock(session, f"webhook_inbox {source}{' lists' if lists else ''}")
 
 
-def due(session: "Session", limit: int) -> list[Due]:
-    """Return what may be worked off now, the oldest first."""
-    return [Due(**row) for row in session.execute(query("webhook_due"), {"most": limit}).fetchall()]
+def due(session: "Session", source: str, limit: int) -> list[Due]:
+    """Return what a source delivered and may be worked off now; what has been due for longest comes first."""
+    rows = session.execute(query("webhook_due"), {"source": source, "most": limit}).fetchall()
+    return [Due(**row) for row in rows]
 
 
-def count_due(session: "Session", most: int) -> int:
-    """Return how many may be worked off now, counting no further than ``most``."""
-    row = session.execute(query("webhook_count_due"), {"most": most}).fetchone()
-    return int(row["n"]) if row else 0
+def count_due(session: "Session") -> dict[str, int]:
+    """Return how many deliveries of each source may be worked off now."""
+    return {row["source"]: row["deliveries"] for row in session.execute(query("webhook_count_due")).fetchall()}
 
 
 def listen(session: "Session") -> None:
@@ -62,9 +68,9 @@ def is_used(session: "Session") -> bool:
     return bool(row and row["used"])
 
 
-def close(session: "Session", ids: Sequence[int], status: str) -> None:
-    """Close rows as ``done`` or ``ignored``."""
-    session.execute(query("webhook_close"), {"status": status, "ids": list(ids)})
+def close(session: "Session", rows: Mapping[int, datetime], status: str) -> None:
+    """Close rows as ``done`` or ``ignored``, which were received at these times; those that came again stay."""
+    session.execute(query("webhook_close"), {"status": status, "ids": list(rows), "received": list(rows.values())})
 
 
 def fail(session: "Session", messages: Mapping[int, str], *, for_good: bool = False) -> int:
@@ -75,9 +81,16 @@ def fail(session: "Session", messages: Mapping[int, str], *, for_good: bool = Fa
     return sum(row["status"] == "failed" for row in rows)
 
 
-def wait(session: "Session", ids: Sequence[int], seconds: float) -> None:
-    """Have rows wait, without a try: their entity is busy."""
-    session.execute(query("webhook_wait"), {"seconds": seconds, "ids": list(ids)})
+def wait(session: "Session", ids: Sequence[int], seconds: float, *, reason: str | None = None) -> None:
+    """Have rows wait, without a try, for a ``reason`` that they keep."""
+    session.execute(query("webhook_wait"), {"seconds": seconds, "most": 0.0, "reason": reason, "ids": list(ids)})
+
+
+def wait_busy(session: "Session", ids: Sequence[int]) -> None:
+    """Have rows wait whose entity is being read, those that came long ago for longer."""
+    if ids:
+        how = {"seconds": BUSY_SECONDS, "most": LONGEST_BUSY_SECONDS, "reason": None}
+        session.execute(query("webhook_wait"), {**how, "ids": list(ids)})
 
 
 def refused(session: "Session", hours: int) -> list[dict[str, Any]]:

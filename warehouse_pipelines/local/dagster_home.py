@@ -223,13 +223,13 @@ def declared_pools() -> dict[str, int]:
 def ui_command(host: str, port: int) -> list[str]:
     """Return the command of Dagster's UI with its daemon, on the workspace of this project (``dagster_dev``)."""
     dagster = [sys.executable, "-m", "warehouse_pipelines.orchestration.dagster_dev"]
-    workspace = settings.project_root() / "workspace.yaml"
+    workspace = settings.shipped("workspace.yaml")
     return [*dagster, "dev", "-w", str(workspace), "-h", host, "-p", str(port)]
 
 
 def _configuration(home: Path, *, in_postgres: bool) -> str | None:
     """Return what ``dagster.yaml`` must say, or None when the one that is there is not ours to write."""
-    ours = settings.project_root() / settings.settings().warehouse_dagster_config
+    ours = settings.shipped(settings.settings().warehouse_dagster_config)
     there = home / "dagster.yaml"
     if there.exists() and not there.read_text().startswith(HEADER):
         return None
@@ -237,7 +237,8 @@ def _configuration(home: Path, *, in_postgres: bool) -> str | None:
         configuration = ours.read_text()
     except FileNotFoundError as error:
         raise NotConfigured(
-            f"There is no {ours}. Run from the top level of the project, or put a dagster.yaml into {home}."
+            f"There is no {settings.settings().warehouse_dagster_config}, which WAREHOUSE_DAGSTER_CONFIG names: correct"
+            f" it, or put a dagster.yaml into {home}."
         ) from error
     return HEADER + configuration + (IN_POSTGRES if in_postgres else "")
 

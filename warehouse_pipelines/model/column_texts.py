@@ -30,8 +30,9 @@ KEPT: Mapping[str, str] = {
     "sync_created_at": "When the row was first loaded here.",
     "sync_updated_at": "When the row was last written here; a run that finds nothing changed leaves it.",
     "custom_properties": "Members of the record that have no column of their own, by their names at the vendor.",
+    "source_edited_at": "When others than the warehouse last edited the record; null: see `source_updated_at`.",
 }
-"""The columns that every table has, and the one that holds undeclared members."""
+"""The columns that every table has, the one that holds undeclared members, and when a record was edited by others."""
 
 
 @functools.cache

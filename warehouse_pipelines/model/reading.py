@@ -168,6 +168,8 @@ class ReadContext:
     ``known``      asks the warehouse
     ``acquire``    waits for the shared budget of a credential; raises ``BudgetSpent``
     ``cancelled``  set when the run is stopped; a wait must end with it
+    ``see_accounts``  is told the vendor's ids of the accounts that are about to be read, by a source that lists them in
+                   each read; raises ``WrongAccount``
     ``pace``       how many requests of this read may be in flight
     ``calls`` and ``waited_seconds`` count requests and the time spent on them, waits included
     ``noted``, ``measured`` and ``absent`` are what ``note``, ``measure`` and ``mark_absent`` were given. They are kept
@@ -186,6 +188,7 @@ class ReadContext:
         self.known: Known = known or NothingKnown()
         self.acquire = acquire
         self.cancelled = cancelled or threading.Event()
+        self.see_accounts: Callable[[Sequence[str]], None] = lambda ids: None
         self.pace = Pace()
         self.calls = 0
         self.waited_seconds = 0.0
@@ -266,7 +269,9 @@ class ReadReport:
                           to be deleted; they are tombstoned in an ``unproven`` read too
     ``withdrawn_keys``    keys of rows that an earlier read made of what is no record: a complete read tombstones them,
                           however many they are
-    ``unread_keys``       those of the keys of a read by key that the vendor refused to answer, with ``unproven``
+    ``unread_keys``       those of the keys of a read by key that the vendor refused to answer, or for which the budget
+                          was spent, with ``unproven``
+    ``unread_seconds``    in how many seconds the spent budget has a request again; 0 for keys that were refused
     ``includes_deleted``  True if a full read, or one by key, includes what the vendor lists as deleted: an absent row
                           is ``erased`` then, and not only ``missing``
     ``erased_keys``       keys of rows that the vendor listed as deleted, and does not list any more though it should
@@ -285,6 +290,7 @@ class ReadReport:
     deleted_keys: Sequence[str] = ()
     withdrawn_keys: Sequence[str] = ()
     unread_keys: Sequence[str] = ()
+    unread_seconds: float = 0.0
     includes_deleted: bool = False
     erased_keys: Sequence[str] = ()
     unproven: str | None = None

@@ -20,11 +20,16 @@ class Delivery(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A record that was touched; without a ``key`` some record of the entity, which a delta finds."""
+    """A record that was touched; without a ``key`` some record of the entity, which a delta finds.
+
+    With ``if_read`` it may be another entity's record: the delta is left out where the entity was never read, because
+    the vendor's account may lack it.
+    """
 
     crm: str
     entity: str
     key: str | None = None
+    if_read: bool = False
 
 
 class Events(NamedTuple):

@@ -6,6 +6,7 @@ With ``WAREHOUSE_ERASE_AT_ONCE`` Dagster's storage and the folders of the job's 
 from typing import TYPE_CHECKING
 
 from warehouse_pipelines import settings
+from warehouse_pipelines.errors import TooManyErasures
 from warehouse_pipelines.orchestration.maintenance import Report, Task
 
 if TYPE_CHECKING:
@@ -18,15 +19,15 @@ def propose_erasures(connection: "Session") -> Report:
     from warehouse_pipelines.unified.erasing.files import places
 
     found = proposals.find(connection)
-    erased = 0
+    erased, refused = 0, ""
     if settings.settings().warehouse_erase_at_once:
-        done = proposals.erase_all(connection, by="WAREHOUSE_ERASE_AT_ONCE", places=places())
-        erased = len(done)
+        try:
+            erased = len(proposals.erase_all(connection, by="WAREHOUSE_ERASE_AT_ONCE", places=places()))
+        except TooManyErasures as error:
+            refused = str(error)
     left = len(proposals.waiting(connection))
-    return Report(
-        {"new_proposals": found, "erased": erased, "waiting": left},
-        attention=f"{left} records may have to be erased: `warehouse erase --proposals`" if left else "",
-    )
+    listed = f"{left} records may have to be erased: `warehouse erase --proposals`" if left else ""
+    return Report({"new_proposals": found, "erased": erased, "waiting": left}, attention=refused or listed)
 
 
 def feed_everything(connection: "Session") -> Report:

@@ -5,13 +5,14 @@ imported, for ``OWN_SECONDS`` at most; if more is due, it asks for a run of ``wo
 within ten seconds, and a run waits in a queue for as long. Therefore a thread of the code server waits for deliveries
 between the looks of the sensor (``Watch``), where a vendor has a secret or has delivered before: ``serve`` notifies it
 with each commit. It looks every ``PAUSE_SECONDS`` as well, for what is tried again and for what a pooler of connections
-did not hand on. Its look is one statement, while a tick of Dagster's is thirty, in three processes.
+did not hand on. Its look is one statement, while a tick of Dagster's is thirty, in three processes. What it finds of a
+source is worked off in a thread of that source, and its lists in another; both end when nothing is left to do.
 
 **The job** works off batch after batch until nothing is due, and some seconds longer, because deliveries come in
 bursts. Each read is an observation of its asset, not a materialization: it says nothing of how fresh the table is.
 
-Sensor, job and command never work at the same time (``loading.webhook_inbox.working``), and a row is closed only after
-its records were read, so whoever is killed leaves pending rows for the next. A tick that cannot ask the warehouse
+Sensor, job and command never work the same off (``loading.webhook_inbox.working``), and a row is closed only after its
+records were read, so whoever is killed leaves pending rows for the next. A tick that cannot ask the warehouse
 fails; a vendor that cannot be read is a reason to try its deliveries again, which the tick names and the history keeps.
 """
 
@@ -34,7 +35,7 @@ from warehouse_pipelines.orchestration.ticks import TickFailed, told_plainly
 from warehouse_pipelines.settings import serve_settings
 
 if TYPE_CHECKING:
-    from warehouse_pipelines.serving.work import Worked
+    from warehouse_pipelines.serving.work import Batch, Worked
     from warehouse_pipelines.warehouse import Session
 
 JOB = "work_webhooks"
@@ -49,8 +50,12 @@ GATHER_SECONDS = 0.3
 WATCH_SECONDS = 150.0
 """The thread ends so long after the last look of the sensor: whoever stops the sensor or the daemon stops both."""
 
+WORKING_SECONDS = 1.0
+"""How long it waits while a source is worked off, whose thread may have ended just before something came."""
+
 STUCK_SECONDS = 600.0
-"""After so long in one go the thread is taken for stuck, and the sensor fails: it holds the lock of the inbox."""
+"""After so long in one go the thread of a source is taken for stuck, and the sensor fails: it holds the lock of the
+source. A list may take longer."""
 
 FEW = 200
 """Deliveries that the sensor works off itself."""
@@ -127,34 +132,39 @@ def _is_received(url: str) -> bool:
 
 
 class Watch:
-    """Works deliveries off between two looks of the sensor, in a thread that ends after ``WATCH_SECONDS``."""
+    """Works deliveries off between two looks of the sensor, in threads that end after ``WATCH_SECONDS``.
+
+    One waits for deliveries; each source of which some are due has one more, and one for its lists.
+    """
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources, self._url = sources, ""
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._until = 0.0
-        self._began: float | None = None
-        """When the thread began to work off what it is at."""
+        self._began: dict[str, float] = {}
+        """When the thread of a source began to work off what it is at."""
+        self._elsewhere: dict[str, float] = {}
+        """Until when a source is left to another process that is at it."""
         self._done = Done()
         self._error: Exception | None = None
 
     def go_on(self, url: str) -> "Done":
         """Watch for another while, and return what was done since the last call.
 
-        Raises what ended the thread, and ``TickFailed`` while it is stuck; the next call returns what was done by then.
+        Raises what ended a thread, and ``TickFailed`` while one is stuck; the next call returns what was done by then.
         The settings, which say the URL, are read here and not at every look, because that costs more than to look.
         """
         with self._lock:
             self._url, self._until = url, time.monotonic() + WATCH_SECONDS
             if self._thread is None or not self._thread.is_alive():
-                self._began = None
                 self._thread = threading.Thread(target=self._watch, name="webhook_inbox", daemon=True)
                 self._thread.start()
-            if self._began is not None and time.monotonic() - self._began > STUCK_SECONDS:
-                minutes = (time.monotonic() - self._began) / 60
+            longest = {source: time.monotonic() - began for source, began in self._began.items()}
+            if stuck := [source for source, seconds in longest.items() if seconds > STUCK_SECONDS]:
                 raise TickFailed(
-                    f"deliveries have been worked off for {minutes:.0f} minutes in one go, and nobody else can do it"
+                    f"deliveries of {', '.join(stuck)} have been worked off for"
+                    f" {max(longest[source] for source in stuck) / 60:.0f} minutes in one go, and nobody else can do it"
                     " meanwhile; restart the code server if that does not end"
                 )
             error, self._error = self._error, None
@@ -167,26 +177,73 @@ class Watch:
         try:
             with contextlib.closing(Listener()) as inbox:
                 while self._goes_on():
-                    done = work_off(self._sources, self._url, many=True, count=inbox.count_due)
+                    began = time.monotonic()
+                    due = inbox.count_due(self._url)
+                    took = time.monotonic() - began
                     with self._lock:
-                        self._done.add(done)
-                        self._began = None
-                    if done.elsewhere:
-                        time.sleep(PAUSE_SECONDS)
-                    elif not done.left:
-                        inbox.wait(PAUSE_SECONDS)
-                        time.sleep(GATHER_SECONDS)
+                        for source in due:
+                            self._start(source)
+                        seconds = WORKING_SECONDS if self._began else PAUSE_SECONDS
+                    inbox.wait(min(seconds, PAUSE_SECONDS))
+                    time.sleep(max(GATHER_SECONDS, 9 * took))  # a look at 100,000 deliveries takes 90 ms
         except Exception as error:  # told by the next tick, which starts another thread
-            with self._lock:
-                self._thread, self._error = None, error
+            self._end(error)
 
     def _goes_on(self) -> bool:
         with self._lock:
             if time.monotonic() < self._until:
-                self._began = time.monotonic()
                 return True
             self._thread = None
             return False
+
+    def _end(self, error: Exception) -> None:
+        with self._lock:
+            self._error = error
+            if threading.current_thread() is self._thread:
+                self._thread = None
+
+    def _start(self, source: str) -> None:
+        """Have a source worked off, unless it is."""
+        if source not in self._began and self._elsewhere.get(source, 0.0) <= time.monotonic():
+            self._began[source] = time.monotonic()
+            threading.Thread(target=self._work_off, args=(source,), name=f"webhooks of {source}", daemon=True).start()
+
+    def _work_off(self, source: str) -> None:
+        from warehouse_pipelines.serving.work import work_keys
+
+        try:
+            while time.monotonic() < self._until:
+                with self._lock:
+                    self._began[source] = time.monotonic()
+                batch = work_keys(self._sources, source, url=self._url, limit=FEW)
+                if batch is None:
+                    with self._lock:
+                        self._elsewhere[source] = time.monotonic() + PAUSE_SECONDS
+                    return
+                if not batch.worked.taken:
+                    return
+                if batch.has_lists:
+                    threading.Thread(
+                        target=self._read_lists, args=(batch,), name=f"lists of {source}", daemon=True
+                    ).start()
+                else:
+                    self._count(batch)
+        except Exception as error:
+            self._end(error)
+        finally:
+            with self._lock:
+                self._began.pop(source, None)
+
+    def _read_lists(self, batch: "Batch") -> None:
+        try:
+            batch.read_lists()
+            self._count(batch)
+        except Exception as error:
+            self._end(error)
+
+    def _count(self, batch: "Batch") -> None:
+        with self._lock:
+            self._done.add(Done(batch.worked.taken, dict.fromkeys(batch.worked.failures)))
 
 
 @dataclass
@@ -217,8 +274,8 @@ class Listener:
         self._session: Session | None = None
         self._notified = False
 
-    def count_due(self, url: str, most: int) -> int:
-        """Return how many deliveries are due, up to ``most``. Raises ``DatabaseUnavailable``."""
+    def count_due(self, url: str) -> dict[str, int]:
+        """Return how many deliveries of each source are due. Raises ``DatabaseUnavailable``."""
         import psycopg
 
         from warehouse_pipelines.loading import webhook_inbox
@@ -226,12 +283,12 @@ class Listener:
         self._notified = False
         if self._session is not None and url == self._url:
             with contextlib.suppress(psycopg.OperationalError):  # the server may have been started again
-                return webhook_inbox.count_due(self._session, most)
+                return webhook_inbox.count_due(self._session)
         self.close()
         self._url, self._session = url, warehouse.connect(url, prepare_threshold=None)  # which a pooler may refuse
         self._session.add_notify_handler(self._hear)
         webhook_inbox.listen(self._session)
-        return webhook_inbox.count_due(self._session, most)
+        return webhook_inbox.count_due(self._session)
 
     def _hear(self, _: object) -> None:
         self._notified = True
@@ -252,20 +309,20 @@ class Listener:
         self._session = None
 
 
-def count_due(url: str, most: int) -> int:
-    """Return how many deliveries are due, up to ``most``. Raises ``DatabaseUnavailable``."""
+def count_due(url: str) -> int:
+    """Return how many deliveries are due. Raises ``DatabaseUnavailable``."""
     from warehouse_pipelines.loading import webhook_inbox
 
     with warehouse.session(url) as session:
-        return webhook_inbox.count_due(session, most)
+        return sum(webhook_inbox.count_due(session).values())
 
 
-def work_off(sources: Sequence[Source], url: str, *, many: bool, count: Callable[[str, int], int] = count_due) -> Done:
-    """Work off what is due, for ``OWN_SECONDS`` at most, or only if it is a few. Raises ``DatabaseUnavailable``."""
+def work_off(sources: Sequence[Source], url: str) -> Done:
+    """Work off what is due if it is a few, for ``OWN_SECONDS`` at most. Raises ``DatabaseUnavailable``."""
     began, done = time.monotonic(), Done()
     while True:
-        done.left = count(url, FEW + 1)
-        if not done.left or (done.left > FEW and not many) or time.monotonic() - began >= OWN_SECONDS:
+        done.left = count_due(url)
+        if not done.left or done.left > FEW or time.monotonic() - began >= OWN_SECONDS:
             break
         from warehouse_pipelines.serving.work import work
 
@@ -296,16 +353,13 @@ def _look(
 
     Failures are logged at once, because a look that asks for a run, leaves the work to others or raises names none.
     """
-    from warehouse_pipelines.loading import webhook_inbox
-
     _log(context, before or Done())
-    with warehouse.session(url) as session:
-        due = webhook_inbox.count_due(session, 1)
+    due = count_due(url)
     if before is not None:
         _import_early()
     if due and context.instance.get_runs(dg.RunsFilter(job_name=JOB, statuses=UNFINISHED), limit=1):
         return dg.SkipReason(f"{JOB} is at it")
-    done = work_off(sources, url, many=False)
+    done = work_off(sources, url)
     _log(context, done)
     if done.left and not done.elsewhere:
         return dg.RunRequest()

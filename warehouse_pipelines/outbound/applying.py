@@ -2,7 +2,8 @@
 
 Before a batch is sent its records are read: one that is not as the plan says is ``moved`` and left alone. So is one of
 a target that ``asks_again`` where the warehouse no longer says what the plan does; an undo takes back what was written,
-whatever the warehouse says. Then its receipts are written, it is sent, and it is read back. Whoever is killed leaves
+whatever the warehouse says. Then its receipts are written, it is sent, and it is read back. A batch that has to wait,
+for the budget or because the vendor is busy, is asked about all this once more after the wait. Whoever is killed leaves
 items ``sending``: the next apply reads back which of them were written, and sends the others. A created record keeps
 the id of its operation, so that one is never made twice.
 
@@ -24,7 +25,7 @@ from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.outbound import ledger
 from warehouse_pipelines.outbound.delivery import Delivery
 from warehouse_pipelines.outbound.ledger import Item, Plan
-from warehouse_pipelines.outbound.partner import Partner, Record
+from warehouse_pipelines.outbound.partner import Partner, Record, used_by_others
 from warehouse_pipelines.outbound.planning import Row, rows_of
 from warehouse_pipelines.outbound.target import Target, Written
 from warehouse_pipelines.outbound.values import same, wire
@@ -144,7 +145,7 @@ class _Applying:
     ) -> None:  # fmt: skip
         self._url, self._by = url, by
         self._session, self._target, self._plan, self._partner = session, target, plan, partner
-        self._delivery = Delivery(target, partner, context)
+        self._delivery = Delivery(target, partner, context, self._begin, self._put_off)
         self._allow_archive = allow_archive
         self._withheld = Withheld.read(session)
         self._said: Mapping[str, Row] = {}
@@ -156,14 +157,12 @@ class _Applying:
         planned = ledger.items(self._session, self._plan.plan_id, ["planned", "sending"])
         refused = 0
         for place, batch in enumerate(self._batches(planned)):
-            if stop_file().exists():
-                raise ActionNeeded(f"{stop_file()} is there, so writing stopped; delete it and apply again to go on")
-            self._send(batch)
-            bad = sum(item.status == "refused" for item in batch)
-            if len(batch) == 1 and place < CANARIES:
+            sent = self._send(batch)
+            bad = sum(item.status == "refused" for item in sent)
+            if sent and len(batch) == 1 and (place < CANARIES or self._partner.most == 1):
                 refused = refused + bad if bad else 0
             if refused == CANARIES or (bad > len(batch) / 2 and len(batch) > CANARIES):
-                reason = next((item.reason for item in batch if item.status == "refused"), "")
+                reason = next((item.reason for item in sent if item.status == "refused"), "")
                 raise ActionNeeded(f"{self._target.name}: the vendor refuses too much, so writing stopped: {reason}")
 
     def _batches(self, items: Sequence[Item]) -> Iterator[list[Item]]:
@@ -205,19 +204,31 @@ class _Applying:
             with self._session.transaction():
                 ledger.mark(self._session, archived, "refused", reason)
 
-    def _send(self, batch: Sequence[Item]) -> None:
-        """Send what of a batch is still as planned, and read it back.
+    def _send(self, batch: Sequence[Item]) -> list[Item]:
+        """Send what of a batch is still as planned, and read it back; return what was sent."""
+        refused = self._delivery.send(batch)
+        sent = [item for item in batch if item.status == "sending"]
+        self._settle(sent, refused)
+        return sent
 
-        Who was erased while the vendor was read has no item any more, and is to have no receipt.
+    def _begin(self, batch: Sequence[Item]) -> list[Item]:
+        """Return what of a batch is still to be sent, once its receipts say so.
+
+        Who was erased while the vendor was read has no item any more, and is to have no receipt. Raises
+        ``ActionNeeded`` while the stop file is there.
         """
+        if not batch:
+            return []
+        self._partner.client.hold()
         items = self._still_said(self._still_true(self._not_withheld(batch)))
+        if stop_file().exists():
+            raise ActionNeeded(f"{stop_file()} is there, so writing stopped; delete it and apply again to go on")
         with self._session.transaction():
             if erasure_held_off(self._session) != self._withheld.last:
                 items = self._not_withheld(items)
-            if not items:
-                return
-            ledger.begin(self._session, self._plan, items)
-        self._settle(items, self._delivery.send(items))
+            if items:
+                ledger.begin(self._session, self._plan, items)
+        return items
 
     def _not_withheld(self, batch: Sequence[Item]) -> list[Item]:
         self._withheld = Withheld.read(self._session)
@@ -230,7 +241,7 @@ class _Applying:
             if reason is None:
                 kept.append(item)
             else:
-                ledger.mark(self._session, [item], "withheld", reason)
+                self._leave(item, "withheld", reason)
         return kept
 
     def _still_true(self, items: Sequence[Item]) -> list[Item]:
@@ -241,15 +252,18 @@ class _Applying:
         for item in items:
             record = there.get(item.operation)
             if record and (reason := self._restores_erased(item, record)):
-                ledger.mark(self._session, [item], "withheld", reason)
+                self._leave(item, "withheld", reason)
+                continue
+            if record is None and item.object_id and (reason := self._partner.unreadable(item.object_id)):
+                self._leave(item, "refused", reason)
                 continue
             moved = self._moved(item, record)
             if moved is None and (names := filled.get(item.object_id or "")):
-                moved = f"somebody filled since it was planned: {', '.join(names)}"
+                moved = f"somebody uses it since it was planned: {', '.join(names)}"
             if moved is None:
                 kept.append(item)
             else:
-                ledger.mark(self._session, [item], "moved", moved)
+                self._leave(item, "moved", moved)
         return kept
 
     def _still_said(self, items: list[Item]) -> list[Item]:
@@ -259,13 +273,42 @@ class _Applying:
         if time.monotonic() - self._asked_at >= ASKED_SECONDS:
             self._said = {str(row["key"]): row for row in rows_of(self._session, self._target)}
             self._asked_at = time.monotonic()
-        ledger.mark(
-            self._session,
-            [item for item in items if not self._is_said(item)],
-            "moved",
-            "the warehouse no longer says so",
-        )
-        return [item for item in items if item.status != "moved"]
+        said = []
+        for item in items:
+            if self._is_said(item):
+                said.append(item)
+            else:
+                self._leave(item, "moved", "the warehouse no longer says so")
+        return said
+
+    def _leave(self, item: Item, status: str, reason: str) -> None:
+        """Give an item that is not sent a status.
+
+        The receipt of one that was begun must not stay ``sending``: what people write into the record since would
+        count as ours. It says what the vendor has of it.
+        """
+        if item.status == "sending":
+            outcome = self._delivery.outcomes([item], {item.operation: reason})[item.operation]
+            ledger.settle(self._session, [(item, outcome)])
+            if outcome.status != "refused":
+                return
+        ledger.mark(self._session, [item], status, reason)
+
+    def _put_off(self, items: Sequence[Item]) -> None:
+        """Settle the receipts of items that wait, and give these the status ``planned`` again.
+
+        One of which the vendor has a part stays ``sending``. The warehouse is asked anew after the wait.
+        """
+        self._asked_at = -ASKED_SECONDS
+        why = dict.fromkeys((item.operation for item in items), "put off")
+        outcomes = self._delivery.outcomes(items, why) if items else {}
+        untouched = [item for item in items if outcomes[item.operation].status == "refused"]
+        reasons = [item.reason for item in untouched]
+        with self._session.transaction():
+            ledger.settle(self._session, [(item, outcomes[item.operation]) for item in untouched])
+            for item, reason in zip(untouched, reasons, strict=True):
+                item.reason = reason
+            ledger.mark(self._session, untouched, "planned")
 
     def _is_said(self, item: Item) -> bool:
         row, fields = self._said.get(item.source_key), self._target.by_name
@@ -274,9 +317,11 @@ class _Applying:
         )
 
     def _filled_by_others(self, items: Sequence[Item]) -> Mapping[str, list[str]]:
-        """Return what people filled of the records that an undo is to archive, by id."""
-        ids = [item.object_id for item in items if item.object_id and self._archives(item)]
-        return self._partner.filled_by_others(ids) if ids and self._plan.undoes is not None else {}
+        """Return what people made of the records that we made and are to archive, by id."""
+        archived = [item for item in items if self._plan.undoes is not None or item.action == "archive"]
+        return used_by_others(
+            self._partner, [one.object_id for one in archived if one.object_id and self._archives(one)]
+        )
 
     def _restores_erased(self, item: Item, record: Record) -> str | None:
         """Return why an archived record is not restored: it has somebody who was erased since. None where it may be."""
@@ -309,6 +354,8 @@ class _Applying:
             return None if record is None else "the vendor has a record of this key by now"
         if record is None:
             return "the vendor has no living record of this id any more"
+        if self._target.is_retired_since(item.fields, record.values):
+            return f"{self._target.retired_word} at the vendor since it was planned"
         if item.status == "sending" and self._delivery.is_ours(item, record):
             return None
         changed = sorted(name for name, change in item.fields.items() if record.values.get(name) != change.old)

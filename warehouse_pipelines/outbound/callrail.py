@@ -4,9 +4,12 @@ The API has no list of blocked numbers, and ``spam`` hides a call from every lis
 of its own name: ``true`` where the call has it. ``PUT`` takes one call and replaces all its tags, so they are read at
 once before, and people's tags stay. A tag of a new name is made by the vendor.
 
+An account of the key that refuses with 403 is asked once; the calls of the others are written all the same.
+
 Unconfirmed: whether ``PUT`` takes names alone, as the vendor's help says, where a list shows tags as objects.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -20,8 +23,7 @@ from warehouse_pipelines.outbound.partner import Action, Record, Reply, Write
 from warehouse_pipelines.outbound.target import Target
 from warehouse_pipelines.sources.callrail.client import VERSION, answers, client
 
-PATIENCE = 25
-"""Calls of one batch: each takes two requests to write and one to read back, of 900 an hour."""
+log = logging.getLogger("warehouse.callrail")
 
 
 class _Tag(msgspec.Struct):
@@ -44,27 +46,36 @@ class _Account(msgspec.Struct):
 class CallRailPartner:
     """The calls of the accounts that the key sees."""
 
-    most = PATIENCE
+    most = 1
 
     def __init__(self, target: Target, context: ReadContext) -> None:
         self._target = target
-        self._client = client(context)
+        self.client = client(context)
         self._account_of: dict[str, str] = {}
+        self._refusing: dict[str, PermissionMissing] = {}
 
     @cached_property
     def _accounts(self) -> list[str]:
-        answer = self._client.get(f"/{VERSION}/a.json", answers("accounts"), params={"per_page": "250"})
+        answer = self.client.get(f"/{VERSION}/a.json", answers("accounts"), params={"per_page": "250"})
         return [msgspec.json.decode(one, type=_Account).id for one in answer.records or []]
 
     def _path(self, account: str, call: str) -> str:
         return f"/{VERSION}/a/{account}/calls/{quote(call, safe='')}.json"
 
     def _call(self, key: str) -> _Call | None:
-        """Return a call; None for one that no account has, such as spam."""
+        """Return a call; None for one that no account has, such as spam, or only one that refuses.
+
+        Raises ``PermissionMissing`` when all accounts refuse.
+        """
         known = self._account_of.get(key)
         for account in [known] if known else self._accounts:
+            if account in self._refusing:
+                continue
             try:
-                found = self._client.get(self._path(account, key), _Call, params={"fields": "tags"})
+                found = self.client.get(self._path(account, key), _Call, params={"fields": "tags"})
+            except PermissionMissing as refused:
+                self._refuse(account, refused)
+                continue
             except RequestRefused as refused:
                 if refused.status != 404:
                     raise
@@ -72,6 +83,21 @@ class CallRailPartner:
             self._account_of[key] = account
             return found
         return None
+
+    def _refuse(self, account: str, refused: PermissionMissing) -> None:
+        """Ask an account no more that refuses with 403. Raises what the last one refused with."""
+        log.warning("callrail: the key has no right to the calls of %s (403), and they are left as they are", account)
+        self._refusing[account] = refused
+        if all(one in self._refusing for one in self._accounts):
+            raise refused
+
+    def unreadable(self, id_: str) -> str | None:
+        """Return which accounts refuse to tell whether they have a call."""
+        known = self._account_of.get(id_)
+        refusing = [one for one in self._refusing if known in (None, one)]
+        if not refusing:
+            return None
+        return f"CallRail: the key has no right to the calls of {', '.join(refusing)} (403). Give its user the right."
 
     def read(self, ids: Sequence[str]) -> dict[str, Record]:
         """Return which of the target's tags these calls have."""
@@ -94,6 +120,9 @@ class CallRailPartner:
                 self._write(one)
             except RequestRefused as error:
                 refused[one.operation] = str(error)
+            except PermissionMissing as error:
+                refused[one.operation] = str(error)
+                self._refuse(self._account_of[one.object_id or ""], error)
         return Reply(refused)
 
     def _write(self, write: Write) -> None:
@@ -107,7 +136,7 @@ class CallRailPartner:
             return
         path = self._path(self._account_of[key], key)
         try:
-            self._client.request("PUT", path, dict[str, Any], body={"tags": tags}, repeat=False)
+            self.client.request("PUT", path, dict[str, Any], body={"tags": tags}, repeat=False)
         except AnswerChanged as changed:
             raise OutcomeUnknown(str(changed)) from changed
 
@@ -125,6 +154,10 @@ class CallRailPartner:
 
     def filled_by_others(self, ids: Sequence[str]) -> dict[str, list[str]]:
         """Return nothing: calls are never made."""
+        return {}
+
+    def associated_by_others(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Return nothing: calls have no associations."""
         return {}
 
     def lacking(self) -> list[str]:

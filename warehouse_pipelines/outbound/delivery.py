@@ -3,24 +3,27 @@
 The truth is what is read back. A write whose answer is lost is not repeated: what is read back says which records are
 left, and only these are sent again. A batch that the vendor refuses is halved until the refused record is found; once
 the first half is accepted the other half is known to be bad, and is halved without being sent. So one bad record among
-100 costs 13 calls at most.
+100 costs 13 writes at most.
+
+Before each attempt is asked which of the records may still be sent. An attempt that would have to wait is not made, but
+asked about anew after the wait.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from warehouse_pipelines.errors import AnswerChanged, OutcomeUnknown, RequestRefused, VendorUnavailable
+from warehouse_pipelines.errors import AnswerChanged, OutcomeUnknown, RequestRefused, VendorUnavailable, WritePostponed
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.outbound.ledger import Change, Item, Outcome
 from warehouse_pipelines.outbound.partner import Partner, Record
 from warehouse_pipelines.outbound.target import Target
 from warehouse_pipelines.outbound.values import linked, same
-from warehouse_pipelines.sources._http import backoff
+from warehouse_pipelines.sources._http import ATTEMPTS, backoff
 
 log = logging.getLogger("warehouse")
 
-ROUNDS = 5
-"""How often what is left of a batch is sent after lost answers, before the next run goes on with it."""
+ROUNDS = ATTEMPTS
+"""How often in a row what is left of a batch is sent in vain, before the next run goes on with it."""
 
 LOOKS = 3
 """How often is looked for a record that the vendor says it wrote and does not show."""
@@ -29,8 +32,16 @@ LOOKS = 3
 class Delivery:
     """Delivers the items of one plan, batch by batch."""
 
-    def __init__(self, target: Target, partner: Partner, context: ReadContext) -> None:
+    def __init__(
+        self, target: Target, partner: Partner, context: ReadContext, begin: Callable[[Sequence[Item]], list[Item]],
+        put_off: Callable[[Sequence[Item]], None],
+    ) -> None:  # fmt: skip
+        """``begin`` returns those of the items that are to be sent now, and gives them the status ``sending``.
+
+        ``put_off`` takes that back from items that wait, as far as the vendor has nothing of them.
+        """
         self._target, self._partner, self._context = target, partner, context
+        self._begin, self._put_off = begin, put_off
         self._kinds = {field.name: field.kind for field in target.fields}
         self._links = {field.name for field in target.links}
         self._updated: dict[str, str] = {}
@@ -38,7 +49,9 @@ class Delivery:
     def send(self, items: Sequence[Item]) -> dict[str, str]:
         """Send items of one action; return what was refused, by operation.
 
-        Raises ``VendorUnavailable`` when answers were lost again and again; what was sent then is told by ``outcomes``.
+        What is not to be sent any more has another status than ``sending`` then. Raises ``VendorUnavailable`` when
+        answers were lost, or the batch put off, again and again, and as ``begin`` does; what was sent then is told by
+        ``outcomes``.
         """
         return self._send(items, known_bad=False, message="")
 
@@ -52,31 +65,40 @@ class Delivery:
             return {items[0].operation: message}
         half = len(items) // 2
         first = self._send(items[:half], known_bad=False, message=message)
-        return first | self._send(items[half:], known_bad=not first, message=message)
+        all_sent = all(item.status == "sending" for item in items[:half])
+        return first | self._send(items[half:], known_bad=not first and all_sent, message=message)
 
     def _once(self, items: Sequence[Item]) -> dict[str, str]:
         """Send a batch until its outcome is known. Raises ``RequestRefused`` where nothing of it was done."""
-        refused: dict[str, str] = {}
-        left = list(items)
-        for attempt in range(1, ROUNDS + 1):
+        left, in_vain, anew = list(items), 0, False
+        while in_vain < ROUNDS:
+            left = self._begin([item for item in left if item.status in ("planned", "sending")])
+            if not left:
+                return {}
+            before = len(left)
             try:
-                reply = self._partner.write(left[0].action, [item.write for item in left])
+                with self._partner.client.at_once():
+                    reply = self._partner.write(left[0].action, [item.write for item in left])
+            except WritePostponed as postponed:
+                left = self.left(left)
+                if left:
+                    self._put_off(left)
+                    self._context.pause(self._target.crm, postponed.seconds)
             except (OutcomeUnknown, AnswerChanged) as unknown:
                 log.warning("%s: %s; reading back", self._target.name, unknown)
-                self._context.pause(self._target.crm, backoff(attempt))
+                self._context.pause(self._target.crm, backoff(in_vain + 1))
                 left = self.left(left)
-                if not left:
-                    return refused
-                continue
             except RequestRefused:
-                if attempt == 1:
+                if not anew:
                     raise
                 # Halving what is left finds the record as well.
-                return refused | self._send(left, known_bad=len(left) > 1, message="refused after a lost answer")
-            self._updated |= reply.updated_at
-            return refused | dict(reply.refused)
+                return self._send(left, known_bad=len(left) > 1, message="refused after a lost answer")
+            else:
+                self._updated |= reply.updated_at
+                return dict(reply.refused)
+            in_vain, anew = in_vain + 1 if len(left) == before else 0, True
         raise VendorUnavailable(
-            f"{self._target.name}: {ROUNDS} answers in a row were lost; the next `apply` reads back and goes on"
+            f"{self._target.name}: {ROUNDS} attempts in a row wrote nothing; the next `apply` reads back and goes on"
         )
 
     def left(self, items: Sequence[Item]) -> list[Item]:
@@ -143,7 +165,7 @@ class Delivery:
             return Outcome("refused", {}, refusal or "somebody else made a record of this key meanwhile")
         item.object_id = record.id
         stored = {name: record.values.get(name) for name in item.fields if self._is_stored(item, name, record)}
-        if len(stored) == len(item.fields):
+        if len(stored) == len(item.fields) and not self._target.is_retired_since(item.fields, record.values):
             return Outcome("written", stored)
         others = ", ".join(sorted(item.fields.keys() - stored.keys()))
         half = {
@@ -151,6 +173,8 @@ class Delivery:
             for name in self._links & item.fields.keys() - stored.keys()
             if _is_half_done(item.fields[name], linked(record.values.get(name)))
         }
+        if len(stored) == len(item.fields):
+            return Outcome("partial", stored, f"written, and {self._target.retired_word} at the vendor")
         if stored or half or item.action == "create":
             return Outcome("partial", stored, refusal or f"not as it was sent: {others}", half)
         if not item.fields.keys() <= self._kinds.keys():

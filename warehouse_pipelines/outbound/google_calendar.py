@@ -7,10 +7,13 @@
 - **An update is guarded by the ETag** of the look that went before it. 412 says that somebody changed the event
   meanwhile; it is refused then, and nothing is overwritten.
 - **A cancelled event** stays, with its fields, and can be confirmed again.
+- **A series** is one event here. A write to it names its rule (``recurrence``, never changed), so an event that became
+  a series, or another one, since it was planned is left alone.
 - Guests are addresses with ``;`` between them. What a guest has answered stays when others are added.
 - The row of ``pipedesk.calendar_events`` is written from what is read back.
 
-Left out: series, rooms, attachments, reminders. Unconfirmed: that Google makes the video conference of an update.
+Left out: single events of a series, rooms, attachments, reminders. Unconfirmed: that Google makes the video conference
+of an update.
 """
 
 import functools
@@ -32,6 +35,9 @@ from warehouse_pipelines.sources._google_requests import ask, calls, ignored
 MOVED = "somebody changed the event between our look and our write (412), and it was left as it is; plan again."
 
 
+BECAME_SERIES = "the event became a series since it was planned, and was left as it is; plan again."
+
+
 class _Moment(msgspec.Struct, rename="camel"):
     date: str | None = None
     date_time: str | None = None
@@ -48,6 +54,7 @@ class _Event(msgspec.Struct, rename="camel"):
     start: _Moment = msgspec.field(default_factory=_Moment)
     end: _Moment = msgspec.field(default_factory=_Moment)
     attendees: list[dict[str, Any]] = []
+    recurrence: list[str] = []
     hangout_link: str | None = None
     conference_data: dict[str, Any] | None = None
     extended_properties: dict[str, Any] = {}
@@ -63,7 +70,7 @@ class CalendarPartner(ById):
     most = 1
 
     def __init__(self, target: Target, context: ReadContext) -> None:
-        self._client = writer(context, "Google Calendar", gcalendar.WRITE_SCOPES)
+        self.client = writer(context, "Google Calendar", gcalendar.WRITE_SCOPES)
         self._seen: dict[str, _Event] = {}
         self.answers: dict[str, msgspec.Raw] = {}  # as they were last read
 
@@ -77,7 +84,7 @@ class CalendarPartner(ById):
         for one in ids:
             calendar, event = one.split(" ")
             try:
-                answer = ask(self._client, self._events.get(calendarId=calendar, eventId=event), msgspec.Raw)
+                answer = ask(self.client, self._events.get(calendarId=calendar, eventId=event), msgspec.Raw)
             except RequestRefused as refused:
                 if refused.status == 404:
                     continue
@@ -106,12 +113,14 @@ class CalendarPartner(ById):
         if action == "create":
             body |= {"id": event, "extendedProperties": {"private": {BOOKKEEPING: write.operation}}}
             with ignored(409):  # what is read back says whose it is
-                ask(self._client, self._events.insert(**how), _Id, repeat=False)
+                ask(self.client, self._events.insert(**how), _Id, repeat=False)
             return Reply()
         seen = self._seen.get(f"{calendar} {event}")
+        if seen and seen.recurrence and "recurrence" not in write.values:
+            raise RequestRefused(BECAME_SERIES)
         try:
             patch = self._events.patch(eventId=event, **how)
-            ask(self._client, patch, _Id, if_match=seen.etag if seen else "", repeat=False)
+            ask(self.client, patch, _Id, if_match=seen.etag if seen else "", repeat=False)
         except RequestRefused as refused:
             if refused.status != 412:
                 raise
@@ -124,7 +133,7 @@ class CalendarPartner(ById):
         body: dict[str, Any] = {}
         for name, value in write.values.items():
             match name:
-                case "id":
+                case "id" | "recurrence":
                     continue
                 case "start" | "end":
                     body[name] = _moment(value, new=write.object_id not in self._seen)
@@ -173,6 +182,7 @@ def _values(object_id: str, event: _Event) -> Values:
         "end": event.end.date_time or event.end.date,
         "guests": link_value(guests),
         "meet": "true" if event.hangout_link or event.conference_data else None,
+        "recurrence": " ".join(event.recurrence) or None,
         "status": event.status,
     }
 
@@ -225,6 +235,7 @@ EVENTS = Target(
         Field(name="end", kind="time"),
         Field(name="guests"),
         Field(name="meet", kind="bool"),
+        Field(name="recurrence", about="The rule of a series, which is never written."),
         Field(name="status"),
     ),
 )  # fmt: skip

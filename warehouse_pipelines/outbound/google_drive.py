@@ -5,6 +5,8 @@
 - **Trash is the way to delete**: a file in it can be restored by us too, for 30 days.
 - Drive has no ETags. A file is read right before it is written, and one that is not as planned is left alone; who
   changes it in between is overwritten, in the field that is written and in no other.
+- **Nothing is made in or moved into** what is in the trash, gone or no folder. That is asked right before the write; a
+  file that is in the trash afterwards all the same is ``partial``.
 - **A folder that we made is trashed by an undo** only if nothing of somebody else lies in it, however deep.
 - ``google_files`` has the rows of ``pipedesk.google_drive_folders`` and ``drive_files`` written from what is read back,
   with who trashed it and why.
@@ -80,7 +82,7 @@ class _Partner(ById):
     most = MOST
 
     def __init__(self, target: Target, context: ReadContext) -> None:
-        self._client = writer(context, "Google Drive", gdrive.WRITE_SCOPES)
+        self.client = writer(context, "Google Drive", gdrive.WRITE_SCOPES)
 
     def _each(self, action: Action, writes: Sequence[Write]) -> Reply:
         """Write one after another, since Drive has no batches; what is refused costs no other."""
@@ -102,6 +104,8 @@ class DrivePartner(_Partner):
     def __init__(self, target: Target, context: ReadContext) -> None:
         super().__init__(target, context)
         self.answers: dict[str, msgspec.Raw] = {}  # as they were last read
+        self._destinations: dict[str, str | None] = {}
+        """Why nothing can be moved into a folder, as this batch has found it."""
 
     @property
     def _files(self) -> Any:
@@ -112,7 +116,7 @@ class DrivePartner(_Partner):
         ids: list[str] = []
         while len(ids) < count:
             wanted = min(count - len(ids), gdrive.MOST)
-            ids += ask(self._client, self._files.generateIds(count=wanted, space="drive", type="files"), _Ids).ids
+            ids += ask(self.client, self._files.generateIds(count=wanted, space="drive", type="files"), _Ids).ids
         return ids
 
     def read(self, ids: Sequence[str]) -> dict[str, Record]:
@@ -121,7 +125,7 @@ class DrivePartner(_Partner):
         for one in ids:
             wanted = self._files.get(fileId=one, fields=gdrive.FIELDS, supportsAllDrives=True)
             with ignored(404):
-                answer = self.answers[one] = ask(self._client, wanted, msgspec.Raw)
+                answer = self.answers[one] = ask(self.client, wanted, msgspec.Raw)
                 file = msgspec.json.decode(answer, type=_File)
                 found[one] = Record(one, _values(file), file.version, file.app_properties.get(BOOKKEEPING))
         return found
@@ -148,18 +152,36 @@ class DrivePartner(_Partner):
                 q=f"'{folder}' in parents and trashed = false", fields="nextPageToken,files(id,name,appProperties)",
                 pageSize=gdrive.MOST, pageToken=token, supportsAllDrives=True, includeItemsFromAllDrives=True,
             )  # fmt: skip
-            answer = ask(self._client, page, _Listed)
+            answer = ask(self.client, page, _Listed)
             yield from answer.files
             token = answer.next_page_token
             if token is None:
                 return
 
+    def no_destination(self, folder: str) -> str | None:
+        """Return why nothing can be moved into a folder; None where it can."""
+        wanted = self._files.get(fileId=folder, fields="id,mimeType,trashed", supportsAllDrives=True)
+        file = None
+        with ignored(404):
+            file = ask(self.client, wanted, _File)
+        if file is None:
+            return f"Google Drive shows no folder {folder} to the service account"
+        if file.mime_type != FOLDER:
+            return f"{folder} is no folder"
+        return f"the folder {folder} is in the trash; restore it, or take another" if file.trashed else None
+
     def write(self, action: Action, writes: Sequence[Write]) -> Reply:
         """Make folders, or change files."""
+        self._destinations.clear()
         return self._each(action, writes)
 
     def _write(self, action: Action, write: Write) -> None:
         new = write.values
+        if parent := new.get("parent"):
+            if parent not in self._destinations:
+                self._destinations[parent] = self.no_destination(parent)
+            if problem := self._destinations[parent]:
+                raise RequestRefused(f"{problem}; nothing was written.")
         if action == "create":
             properties = {name: new.get(name) for name in ("entity_type", "entity_id")} | {BOOKKEEPING: write.operation}
             body = {
@@ -168,7 +190,8 @@ class DrivePartner(_Partner):
             }  # fmt: skip
             create = self._files.create(body=body, supportsAllDrives=True, fields="id")
             with ignored(409):  # what is read back says whose it is
-                ask(self._client, create, _File, repeat=False)
+                ask(self.client, create, _File, repeat=False)
+                self._destinations[new["id"] or ""] = None
             return
         changed: dict[str, Any] = {}
         if "name" in new:
@@ -179,7 +202,7 @@ class DrivePartner(_Partner):
         if "parent" in new:
             move = {"addParents": new["parent"], "removeParents": write.before["parent"]}
         update = self._files.update(fileId=write.object_id, body=changed, supportsAllDrives=True, fields="id", **move)
-        ask(self._client, update, _File, repeat=False)
+        ask(self.client, update, _File, repeat=False)
 
 
 def _values(file: _File) -> dict[str, str | None]:
@@ -227,7 +250,7 @@ class SharingPartner(_Partner):
                 fileId=file, fields="nextPageToken,permissions(id,type,role,emailAddress)", pageSize=100,
                 pageToken=token, supportsAllDrives=True,
             )  # fmt: skip
-            answer = ask(self._client, page, _Permissions)
+            answer = ask(self.client, page, _Permissions)
             found += answer.permissions
             token = answer.next_page_token
             if token is None:
@@ -253,13 +276,13 @@ class SharingPartner(_Partner):
         if seen is None:
             body = {"type": type_, "role": role, "emailAddress": email}
             create = self._permissions.create(body=body, sendNotificationEmail=False, **how)
-            ask(self._client, create, _Permission, repeat=False)
+            ask(self.client, create, _Permission, repeat=False)
         elif role is None:
             with ignored(404):
-                ask(self._client, self._permissions.delete(permissionId=seen.id, **how), bytes, repeat=False)
+                ask(self.client, self._permissions.delete(permissionId=seen.id, **how), bytes, repeat=False)
         else:
             update = self._permissions.update(permissionId=seen.id, body={"role": role}, **how)
-            ask(self._client, update, _Permission, repeat=False)
+            ask(self.client, update, _Permission, repeat=False)
 
 
 def keep(written: Written, partner: Partner) -> str | None:

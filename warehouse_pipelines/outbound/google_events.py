@@ -132,9 +132,14 @@ def _begun(at_work: Outbound, calendar: str, values: Mapping[str, Value]) -> str
 
 
 def plan_change(
-    at_work: Outbound, calendar: str, event: str, changes: Mapping[str, Value], *, by: str, why: str | None = None
-) -> Plan:
-    """Plan a change of fields of an event that is there. Raises ``WrongUse`` where it is not, or cannot be so."""
+    at_work: Outbound, calendar: str, event: str, changes: Mapping[str, Value], *, by: str, why: str | None = None,
+    series: bool = False,
+) -> Plan:  # fmt: skip
+    """Plan a change of fields of an event that is there.
+
+    Raises ``WrongUse`` where it is not, or cannot be so, and for a series unless ``series`` says that all of its events
+    are meant.
+    """
     if not re.fullmatch(r"(?!\.+$)\S+", event):  # dots alone would name the calendar
         raise WrongUse(f"{event!r} is no id of an event.")
     object_id = f"{_known(calendar)} {event}"
@@ -145,6 +150,12 @@ def plan_change(
             raise WrongUse(f"{calendar} has no event {event}.")
         if there.values["status"] == "cancelled" and "status" not in changes:
             raise WrongUse(f"the event {event} was cancelled; restore it first.")
+        rule = there.values["recurrence"]
+        if rule and not series:
+            raise WrongUse(
+                f"{event} is a series ({rule}), and all of its events would change. --series does so; change a single "
+                "one in Google Calendar."
+            )
         kinds = {field.name: field.kind for field in EVENTS.fields}
         fields = {
             name: Change(there.values[name], value)
@@ -153,7 +164,13 @@ def plan_change(
         }
         after = {**there.values, **{name: one.new for name, one in fields.items()}}
         _require_order(after["start"], after["end"])
-        return [Item(action="update", source_key=object_id, object_id=object_id, fields=fields)] if fields else []
+        if not fields:
+            return []
+        item = Item(action="update", source_key=object_id, object_id=object_id, fields=fields)
+        if rule:
+            item.fields = {**fields, "recurrence": Change(rule, rule)}
+            item.reason = f"all events of the series {rule}"
+        return [item]
 
     return at_work.plan_by_hand(find, by, why)
 
@@ -183,15 +200,18 @@ def create_event(url: str, calendar: str, draft: Draft, *, by: str, why: str | N
 
 
 def update_event(
-    url: str, calendar: str, event: str, changes: Mapping[str, Value], *, by: str, why: str | None = None
-) -> Plan:
+    url: str, calendar: str, event: str, changes: Mapping[str, Value], *, by: str, why: str | None = None,
+    series: bool = False,
+) -> Plan:  # fmt: skip
     """Change an event. What somebody changed meanwhile is ``moved`` or ``refused`` in the plan, and left."""
-    return _applied(url, by, lambda at_work: plan_change(at_work, calendar, event, changes, by=by, why=why))
+    return _applied(
+        url, by, lambda at_work: plan_change(at_work, calendar, event, changes, by=by, why=why, series=series)
+    )
 
 
-def cancel_event(url: str, calendar: str, event: str, *, by: str, why: str | None = None) -> Plan:
+def cancel_event(url: str, calendar: str, event: str, *, by: str, why: str | None = None, series: bool = False) -> Plan:
     """Cancel an event; see ``update_event``. Changing its status to ``confirmed`` restores it."""
-    return update_event(url, calendar, event, {"status": "cancelled"}, by=by, why=why)
+    return update_event(url, calendar, event, {"status": "cancelled"}, by=by, why=why, series=series)
 
 
 def _applied(url: str, by: str, plan: Callable[[Outbound], Plan]) -> Plan:

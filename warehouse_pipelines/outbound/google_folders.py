@@ -239,19 +239,25 @@ def plan_change(
 ) -> Plan:
     """Plan to rename, move (``parent``), trash or restore (``trashed``) files and folders.
 
-    Raises ``WrongUse`` for one that Drive does not show, and for a folder that would lie in itself.
+    Raises ``WrongUse`` for one that Drive does not show, for one in the trash that is not to be restored, for a folder
+    that would lie in itself, and for a destination that is gone, in the trash or no folder.
     """
 
     for one in [*files, *filter(None, [changes.get("parent")])]:
         _require_id(one)
 
     def find() -> list[Item]:
+        assert isinstance(at_work.partner, DrivePartner)  # noqa: S101  (the partner of the target)
+        if (parent := changes.get("parent")) and (problem := at_work.partner.no_destination(parent)):
+            raise WrongUse(f"{problem}.")
         there = at_work.partner.read(list(files))
         items = []
         for one in dict.fromkeys(files):
             record = there.get(one)
             if record is None:
                 raise WrongUse(f"Google Drive shows no file {one} to the service account.")
+            if record.values["trashed"] and "trashed" not in changes:
+                raise WrongUse(f"{one} is in the trash; `warehouse google folder restore` brings it back.")
             if changes.get("parent"):
                 _require_outside(at_work, one, str(changes["parent"]))
             fields = {
@@ -279,8 +285,6 @@ def _require_outside(at_work: Outbound, file: str, parent: str) -> None:
             raise WrongUse(f"{file} cannot be moved to {parent}, which lies in it.")
         seen.add(above)
         record = at_work.partner.read([above]).get(above)
-        if record is None and above == parent:
-            raise WrongUse(f"Google Drive shows no folder {parent} to the service account.")
         above = record.values["parent"] if record else None
 
 

@@ -62,7 +62,7 @@ class HubSpotPartner:
         entity = next(one for one in OBJECT_ENTITIES if target.object in (one.path, f"custom:{one.path}"))
         request = ReadRequest(entity=entity, window=Window(None, datetime.now(UTC)))
         self._reader = HubSpotReader(request, context)
-        self._client = self._reader.client
+        self.client = self._reader.client
         self._schema = Schema(target, self._reader)
         self._links = HubSpotLinks(target, self._reader, self._schema)
 
@@ -91,7 +91,7 @@ class HubSpotPartner:
         body: dict[str, Any] = {"inputs": list(inputs), "properties": list(names)}
         if id_property:
             body["idProperty"] = id_property
-        answer = self._client.post(f"{self._path}/batch/read", _Batch, body=body)
+        answer = self.client.post(f"{self._path}/batch/read", _Batch, body=body)
         for problem in answer.errors:
             if problem.category != "OBJECT_NOT_FOUND":
                 raise AnswerChanged(
@@ -139,6 +139,14 @@ class HubSpotPartner:
             one.id: sorted(name for name, value in one.properties.items() if value and name in names) for one in shown
         }
 
+    def associated_by_others(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Return with how many records of each object these are associated, beside our own associations."""
+        return self._links.of_others(ids)
+
+    def unreadable(self, id_: str) -> str | None:
+        """Return None: what was not found is not there."""
+        return None
+
     def write(self, action: Action, writes: Sequence[Write]) -> Reply:
         """Write a batch once; an association is written after the properties of all."""
         if action == "archive":
@@ -157,7 +165,7 @@ class HubSpotPartner:
         return reply
 
     def _send(self, action: Action, inputs: Sequence[Mapping[str, Any]]) -> _Batch:
-        return send_once(self._client, f"{self._path}/batch/{action}", {"inputs": inputs}, _Batch)
+        return send_once(self.client, f"{self._path}/batch/{action}", {"inputs": inputs}, _Batch)
 
     def _properties(self, write: Write) -> dict[str, str]:
         plain = {field.name for field in self._plain}

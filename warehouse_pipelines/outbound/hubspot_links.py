@@ -5,12 +5,12 @@ only have another label between them are not associated as we do it, and get our
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
-from warehouse_pipelines.errors import ActionNeeded, AnswerChanged, OutcomeUnknown
+from warehouse_pipelines.errors import ActionNeeded, AnswerChanged, OutcomeUnknown, PermissionMissing
 from warehouse_pipelines.outbound.hubspot_schema import Schema
 from warehouse_pipelines.outbound.partner import Write
 from warehouse_pipelines.outbound.target import Field, Target
@@ -21,6 +21,7 @@ from warehouse_pipelines.sources.hubspot.client import ASSOCIATIONS
 from warehouse_pipelines.sources.hubspot.reader import HubSpotReader
 
 T = TypeVar("T")
+Type = tuple[int, str | None]
 
 
 class _Associated(msgspec.Struct):
@@ -57,11 +58,17 @@ class HubSpotLinks:
 
     def _read(self, field: Field, ids: Sequence[str]) -> dict[str, set[str]]:
         """Return with which records these are associated."""
+        ours = self._ours(field)
+        return self._pairs(self._path(field, "batch/read"), ids, lambda types: ours in types)
+
+    def _ours(self, field: Field) -> Type | None:
+        found = self._schema.association_type(field)
+        return (found.type_id, found.category) if found else None
+
+    def _pairs(self, path: str, ids: Sequence[str], counts: Callable[[set[Type]], bool]) -> dict[str, set[str]]:
+        """Return the records that a path associates these with, by id, as far as the types of the pair count."""
         found: dict[str, set[str]] = defaultdict(set)
-        ours = self._schema.association_type(field)
-        of_ours = (ours.type_id, ours.category) if ours else None
         more: list[dict[str, str]] = [{"id": one} for one in ids]
-        path = self._path(field, "batch/read")
         while more:
             answer = self._client.post(path, PairsBatch, body={"inputs": more})
             self._reader.check(path, answer.errors)
@@ -70,10 +77,30 @@ class HubSpotLinks:
                 found[pair.from_.id] |= {
                     str(target.to_object_id)
                     for target in pair.to
-                    if any((one.type_id, one.category) == of_ours for one in target.association_types)
+                    if counts({(one.type_id, one.category) for one in target.association_types})
                 }
                 if pair.paging and pair.paging.next:
                     more.append({"id": pair.from_.id, "after": str(pair.paging.next.after)})
+        return found
+
+    def of_others(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Return with how many records of each object these are associated, beside our own associations.
+
+        Objects whose associations may not be read are named too: the record may be in use there.
+        """
+        found: dict[str, list[str]] = defaultdict(list)
+        mine = self._reader.type_of(self._target.object)
+        ours = {self._ours(field) for field in self._target.links}
+        for other, name in self._schema.associated_objects().items() if ids else ():
+            try:
+                pairs = self._pairs(f"{ASSOCIATIONS}/{mine}/{other}/batch/read", ids, lambda types: bool(types - ours))
+            except PermissionMissing:
+                for one in ids:
+                    found[one].append(f"associations with {name}, which the token may not read")
+                continue
+            for one, others in pairs.items():
+                if others:
+                    found[one].append(f"{len(others)} association{'s' if len(others) > 1 else ''} with {name}")
         return found
 
     def _type(self, field: Field) -> dict[str, Any]:

@@ -22,6 +22,7 @@ TYPES: Mapping[Kind, tuple[str, str]] = {
     "number": ("number", "number"),
     "bool": ("bool", "booleancheckbox"),
 }
+STANDARD_OBJECTS = {"0-1": "contacts", "0-2": "companies", "0-3": "deals", "0-5": "tickets"}
 BOOLEAN = [
     {"label": "Yes", "value": "true", "displayOrder": 0, "hidden": False},
     {"label": "No", "value": "false", "displayOrder": 1, "hidden": False},
@@ -31,6 +32,15 @@ BOOLEAN = [
 class _Property(msgspec.Struct, rename="camel"):
     name: str
     has_unique_value: bool = False
+
+
+class _Association(msgspec.Struct):
+    from_type: str = msgspec.field(name="fromObjectTypeId")
+    to_type: str = msgspec.field(name="toObjectTypeId")
+
+
+class _Described(msgspec.Struct):
+    associations: list[_Association]
 
 
 class _Group(msgspec.Struct):
@@ -90,6 +100,14 @@ class Schema:
             found = self._client.get(path, Answer[AssociationType]).page(path)
             self._types[link.name] = min(found, key=lambda one: bool(one.label), default=None)
         return self._types[link.name]
+
+    def associated_objects(self) -> Mapping[str, str]:
+        """Return the objects that the target's may be associated with: what each is called, by its type id."""
+        mine = self._reader.type_of(self._target.object)
+        described = self._client.get(f"{SCHEMAS}/{mine}", _Described)
+        ends = {end for one in described.associations for end in (one.from_type, one.to_type)}
+        names = STANDARD_OBJECTS | {one.object_type_id: one.name for one in self._reader.schemas}
+        return {end: names.get(end, end) for end in sorted(ends - {mine})}
 
     def prepare(self) -> list[str]:
         """Make the object, the properties and the association types that are lacking; return a line for each.

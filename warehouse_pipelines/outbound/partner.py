@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from warehouse_pipelines.outbound.values import Values
+from warehouse_pipelines.sources._http import Client
 
 Action = Literal["create", "update", "archive"]
 
@@ -43,10 +44,11 @@ class Reply:
 class Partner(Protocol):
     """The records of one target at its vendor. Every method raises as ``Client.request`` does.
 
-    ``most`` is how many records a batch may have.
+    ``most`` is how many records a batch may have, ``client`` that by which the vendor is asked.
     """
 
     most: int
+    client: Client
 
     def read(self, ids: Sequence[str]) -> dict[str, Record]:
         """Return the living records of these ids, by the id that was asked for; at most ``most``."""
@@ -60,11 +62,18 @@ class Partner(Protocol):
     def filled_by_others(self, ids: Sequence[str]) -> dict[str, list[str]]:
         """Return which fields beside the target's have a value, by id: of a record that we created, other people's."""
 
+    def associated_by_others(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Return which associations these records have beside those of the target's fields, by id."""
+
+    def unreadable(self, id_: str) -> str | None:
+        """Return why a record that was not found may be there all the same; None where it is not."""
+
     def write(self, action: Action, writes: Sequence[Write]) -> Reply:
         """Write a batch, once.
 
-        Raises ``RequestRefused`` where the vendor refused the batch as a whole and did nothing, and ``OutcomeUnknown``
-        where nobody knows.
+        Raises ``RequestRefused`` where the vendor refused the batch as a whole and did nothing, ``OutcomeUnknown``
+        where nobody knows, and, in ``client.at_once``, ``WritePostponed`` where the batch, or what is left of it, would
+        be sent after a wait.
         """
 
     def linked_ids(self, link: str) -> Mapping[str, str]:
@@ -77,6 +86,18 @@ class Partner(Protocol):
         """Make what is lacking; return what was made."""
 
 
+def used_by_others(partner: Partner, ids: Sequence[str]) -> dict[str, list[str]]:
+    """Return what people made of records that we created, by id: fields that they filled, associations."""
+    found: dict[str, list[str]] = {}
+    for start in range(0, len(ids), partner.most):
+        batch = ids[start : start + partner.most]
+        for used in (partner.filled_by_others(batch), partner.associated_by_others(batch)):
+            for id_, names in used.items():
+                if names:
+                    found.setdefault(id_, []).extend(names)
+    return found
+
+
 class ById:
     """What a partner needs not whose records are asked for one by one, by ids that somebody names."""
 
@@ -87,6 +108,14 @@ class ById:
     def linked_ids(self, link: str) -> Mapping[str, str]:
         """Return nothing: no field leads to another record."""
         return {}
+
+    def associated_by_others(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Return nothing: such records have no associations."""
+        return {}
+
+    def unreadable(self, id_: str) -> str | None:
+        """Return None: what was not found is not there."""
+        return None
 
     def lacking(self) -> list[str]:
         """Return nothing: the vendor has all that such a record needs."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from warehouse_pipelines.errors import ActionNeeded, SuspiciousRead, WrongUse
 from warehouse_pipelines.outbound import ledger
 from warehouse_pipelines.outbound.ledger import Change, Item, Sent
-from warehouse_pipelines.outbound.partner import Partner, Record
+from warehouse_pipelines.outbound.partner import Partner, Record, used_by_others
 from warehouse_pipelines.outbound.target import Field, Target
 from warehouse_pipelines.outbound.values import Values, link_value, linked, must_stay, same, wire
 from warehouse_pipelines.outbound.withheld import Withheld
@@ -87,7 +87,8 @@ class _Planning:
                 if self.target.key:
                     self._create(row)
                 else:
-                    self._refuse(row, "the vendor has no living record of this id", row["object_id"])
+                    unreadable = self.partner.unreadable(str(row["object_id"]))
+                    self._refuse(row, unreadable or "the vendor has no living record of this id", row["object_id"])
             elif taken[record.id] > 1:
                 self._refuse(row, "two rows lead to this record of the vendor", record.id)
             else:
@@ -161,16 +162,25 @@ class _Planning:
             return
         keys = {str(row["key"]) for row in rows}
         withheld = {item.source_key for item in self.items}
+        archived: list[Item] = []
         for object_id, key in ledger.created(self.session, self.target.name).items():
             record = there.get(object_id)
             if record is not None and key not in keys | withheld:
                 values = {name: Change(value, value) for name, value in record.values.items()}
-                self.items.append(
+                archived.append(
                     Item(
                         action="archive", source_key=key, fields=values, object_id=object_id,
                         reason="no row has this key any more",
                     )
                 )  # fmt: skip
+        used = used_by_others(self.partner, [item.object_id for item in archived if item.object_id])
+        for item in archived:
+            if names := used.get(item.object_id or ""):
+                item.status, item.reason = (
+                    "refused",
+                    f"no row has this key any more, and people use it: {', '.join(names)}",
+                )
+        self.items += archived
 
     def _asked(self, rows: Sequence[Row]) -> dict[str, Record | None]:
         """Return the record of each row that the warehouse does not know to be as it should be."""

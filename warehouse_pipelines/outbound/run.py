@@ -17,6 +17,7 @@ from warehouse_pipelines.outbound.ledger import Item, Plan
 from warehouse_pipelines.outbound.partner import Partner
 from warehouse_pipelines.outbound.target import Target
 from warehouse_pipelines.outbound.undoing import Verdict
+from warehouse_pipelines.queries import query
 from warehouse_pipelines.sources import SOURCES
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class Outbound:
         return ledger.plan(self.session, str(made))
 
     def apply(self, plan: Plan, by: str, *, force: bool = False, allow_archive: int = 0) -> Plan:
-        """Apply a plan; see ``applying.run``."""
+        """Apply a plan; see ``applying.run``. Raises ``WrongUse`` in a warehouse that was not restored to the end."""
+        self._require_restored()
         return applying.run(
             self.session, self.target, plan, self.partner, self.context, by=by, force=force,
             allow_archive=allow_archive, url=self.url,
@@ -71,13 +73,14 @@ class Outbound:
 
     def prepare(self) -> list[str]:
         """Make what the vendor lacks; return what was made. Raises ``WrongUse`` while the stop file is there."""
+        self._require_restored()
         if stopped := applying.stop_reason():
             raise WrongUse(stopped)
         return self.partner.prepare()
 
     def verify(self, plan: Plan) -> list[Verdict]:
         """Read back what a plan wrote."""
-        return undoing.verify(self.session, plan, self.partner)
+        return undoing.verify(self.session, self.target, plan, self.partner)
 
     def plan_undo(self, plan: Plan, by: str) -> Plan:
         """Make the plan that undoes a plan, or return the one that was begun and not applied to its end.
@@ -142,10 +145,18 @@ class Outbound:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
+        self._require_restored()
         with warehouse.try_lock(self.session, f"warehouse:outbound:{self.target.name}") as free:
             if not free:
                 raise SyncRunning(f"another run writes to {self.target.name}; try again when it has ended")
             yield
+
+    def _require_restored(self) -> None:
+        if any(row["unfinished"] for row in self.session.execute(query("restore_unfinished"))):
+            raise WrongUse(
+                f"{self.target.name}: the restore of this warehouse did not end, so what it says is not known to be "
+                "true. `warehouse db verify` says what to do."
+            )
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ and who owns each field. What can be derived from the row is derived: plan, appl
 Values are texts or None on both sides (``values``), as HubSpot has them; ``Kind`` says how two of them are compared.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -130,6 +130,16 @@ class Target:
     def retires(self, new: Mapping[str, str | None]) -> bool:
         """Whether these new values archive a record that the vendor could restore."""
         return self.retired is not None and new.get(self.retired[0]) == self.retired[1]
+
+    def is_retired_since(self, planned: Container[str], values: Mapping[str, str | None]) -> bool:
+        """Whether a record counts as archived, though what is planned of it leaves that field alone."""
+        return self.retired is not None and self.retired[0] not in planned and self.retires(values)
+
+    @property
+    def retired_word(self) -> str:
+        """What a record is that counts as archived: ``trashed``, ``cancelled``."""
+        field, value = self.retired or ("archived", "true")
+        return field if value == "true" else value
 
     @property
     def owned(self) -> tuple[Field, ...]:

@@ -2,8 +2,8 @@
 
 A field is restored if the vendor still has what it made of our write, or a part of that which an earlier undo left;
 what somebody changed since stays, and is told, unless it is what was there before.
-A record that we created is archived, unless somebody changed one of its fields since, or filled one of their own. An
-archived record is not restored: no vendor's API does that.
+A record that we created is archived, unless somebody changed one of its fields since, filled one of their own, or
+associated it with another record. An archived record is not restored: no vendor's API does that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ class Verdict(NamedTuple):
         return self.record is not None and not self.changed and not self.lacking
 
 
-def verify(session: "Session", plan: Plan, partner: Partner) -> list[Verdict]:
+def verify(session: "Session", target: Target, plan: Plan, partner: Partner) -> list[Verdict]:
     """Read back every record that a plan wrote, and compare it with the receipts."""
     receipts = ledger.receipts(session, plan.plan_id)
     found: dict[str, Record] = {}
@@ -50,10 +50,12 @@ def verify(session: "Session", plan: Plan, partner: Partner) -> list[Verdict]:
     others: dict[str, list[str]] = {}
     for start in range(0, len(created), partner.most):
         others |= partner.filled_by_others([one for one in created[start : start + partner.most] if one])
-    return [_verdict(one, found.get(one.object_id or ""), others.get(one.object_id or "", [])) for one in receipts]
+    return [
+        _verdict(target, one, found.get(one.object_id or ""), others.get(one.object_id or "", [])) for one in receipts
+    ]
 
 
-def _verdict(receipt: Receipt, record: Record | None, others: Sequence[str]) -> Verdict:
+def _verdict(target: Target, receipt: Receipt, record: Record | None, others: Sequence[str]) -> Verdict:
     if record is None:
         return Verdict(receipt, None, ())
     stored = receipt.stored
@@ -69,6 +71,8 @@ def _verdict(receipt: Receipt, record: Record | None, others: Sequence[str]) -> 
             **stored,
         }
     changed = [name for name, value in stored.items() if record.values.get(name) != value]
+    if target.retired and target.is_retired_since(receipt.fields, record.values):
+        changed.append(target.retired[0])
     return Verdict(receipt, record, tuple(sorted({*changed, *others})), tuple(lacking))
 
 
@@ -83,11 +87,18 @@ def make(session: "Session", target: Target, plan: Plan, partner: Partner, *, by
     if plan.statuses.get("sending"):
         raise WrongUse(f"of plan {plan.plan_id} not all outcomes are known; apply it again first.")
     erased = last_erasure(session)
-    verdicts = verify(session, plan, partner)
+    verdicts = verify(session, target, plan, partner)
     if not verdicts:
         raise WrongUse(f"plan {plan.plan_id} has written nothing.")
     half = ledger.half_undone(session, plan.plan_id)
-    items = [item for verdict in reversed(verdicts) if (item := _undone(target, verdict, half)) is not None]
+    made = [one.record.id for one in verdicts if one.receipt.action == "create" and one.record]
+    associated: dict[str, list[str]] = {}
+    for start in range(0, len(made), partner.most):
+        associated |= partner.associated_by_others(made[start : start + partner.most])
+    items = []
+    for one in reversed(verdicts):
+        item = _undone(target, one, half, associated.get(one.receipt.object_id or "", []), partner)
+        items += [item] if item is not None else []
     return ledger.write_plan(
         session, target.name, items, rows=plan.rows, unchanged=len(verdicts) - len(items), kept=_kept(items), by=by,
         last_erasure=erased, undoes=plan.plan_id, supersedes=bool(target.source),
@@ -98,10 +109,13 @@ def _kept(items: Sequence[Item]) -> int:
     return sum(item.reason is not None for item in items)
 
 
-def _undone(target: Target, verdict: Verdict, half: Mapping[tuple[str, str], Value]) -> Item | None:
+def _undone(
+    target: Target, verdict: Verdict, half: Mapping[tuple[str, str], Value], associated: Sequence[str], partner: Partner
+) -> Item | None:
     """Return what takes a write back; None where there is nothing to take back.
 
-    ``half`` has the links of which an earlier undo took back a part.
+    ``half`` has the links of which an earlier undo took back a part, ``associated`` what people associated the record
+    with.
     """
     receipt, record = verdict.receipt, verdict.record
     item = Item(
@@ -113,6 +127,8 @@ def _undone(target: Target, verdict: Verdict, half: Mapping[tuple[str, str], Val
         if receipt.action == "create":
             return None
         item.status, item.reason = "refused", "the vendor has no living record of this id any more"
+        if unreadable := partner.unreadable(receipt.object_id or ""):
+            item.status, item.reason = "moved", unreadable
     elif receipt.action == "create":
         if target.retires(record.values):
             return None
@@ -122,8 +138,10 @@ def _undone(target: Target, verdict: Verdict, half: Mapping[tuple[str, str], Val
         else:
             item.action = "archive"
             item.fields = {name: Change(value, value) for name, value in record.values.items()}
-        if verdict.changed:
-            item.status, item.reason = "refused", _left(target, receipt, verdict.changed)
+        if verdict.changed or associated:
+            item.status, item.reason = "refused", _left(target, receipt, [*verdict.changed, *associated])
+    elif target.is_retired_since(receipt.fields, record.values):
+        item.status, item.reason = "moved", f"{target.retired_word} at the vendor since, and left as it is"
     else:
         item.fields = {
             name: change for name, change in _restored(receipt, record, half).items() if name in target.by_name
@@ -140,6 +158,9 @@ def _undone(target: Target, verdict: Verdict, half: Mapping[tuple[str, str], Val
         if not item.fields and not left:
             return None
         item.status = "planned" if item.fields else "refused"
+        if item.fields:  # what the plan named and did not change has to be the same still
+            same = {name: one["sent"] for name, one in receipt.fields.items() if one["sent"] == one["before"]}
+            item.fields |= {name: Change(has, has) for name, has in same.items() if record.values.get(name) == has}
         item.reason = _left(target, receipt, left) if left else None
     return item
 

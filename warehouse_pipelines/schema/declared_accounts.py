@@ -15,7 +15,7 @@ from warehouse_pipelines.sources import SOURCES
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
-KNOWN = "SELECT source, crm FROM orchestration.account WHERE removed_at IS NULL ORDER BY source"
+KNOWN = "SELECT source, crm FROM orchestration.account WHERE removed_at IS NULL AND name <> '' ORDER BY source"
 REMOVED = "SELECT source FROM orchestration.account WHERE removed_at IS NOT NULL"
 
 

@@ -129,7 +129,8 @@ class Inbox:
             "statuses": [row.status for row in rows],
             "errors": [row.error for row in rows],
         }
-        return {row[0] for row in await self.ask(query("webhook_receive"), parameters)}
+        kept = await self.ask(query("webhook_receive"), parameters)
+        return {key for key, waited, _ in kept if not waited}
 
     async def ask(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Return the rows of a statement. Raises ``InboxAway``, and ``Unstorable`` for values that no row can have."""

@@ -1,24 +1,29 @@
 """Work the inbox off: read what its deliveries name, then close them.
 
-    take what is due -> gather the keys of each entity -> read them (``keyed.sync_keys``) -> close the rows
+    take what is due of a source -> gather the keys of each entity -> read them (``keyed.sync_keys``) -> close the rows
+                                 -> read what is a list as a whole -> close the rows that named it
+
+Each source has a lock, and its lists have one of their own (``webhook_inbox.working``): records that are named take a
+moment, a list takes minutes, and a vendor that is slow or whose budget is spent keeps nobody else's deliveries waiting.
+Two that work the same off do not do it twice: the second one leaves it.
 
 A row is done when everything that it names was read after it was committed. What a vendor cannot be asked for by key is
 read by a delta, at most once in ``DELTA_SECONDS``, or ``WHOLE_SECONDS`` where a delta reads everything; a delta that
-began after the row was committed counts, whoever ran it. While another run holds an entity its rows wait. A read that
-fails is tried again, ever later, and given up in the end: polls go on and find what it named.
-
-Two that call ``work`` at a time do not do the work twice: the second one returns None.
+began after the row was committed counts, whoever ran it. While another run holds an entity its rows wait, and so they
+do for a budget of requests that is spent, without a try. A read that fails is tried again, ever later, and given up in
+the end: polls go on and find what it named.
 """
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.errors import DatabaseUnavailable, SyncRunning, WarehouseError, masked
+from warehouse_pipelines.errors import BudgetSpent, DatabaseUnavailable, SyncRunning, WarehouseError, masked
 from warehouse_pipelines.loading import entity_lock, sync_history, webhook_inbox
 from warehouse_pipelines.loading.keyed import sync_keys
 from warehouse_pipelines.loading.options import DELIVERED, Options, Result
@@ -35,8 +40,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("warehouse.webhooks")
 
 MOST_ROWS = 500
-BUSY_SECONDS = 3.0
 DELTA_SECONDS, WHOLE_SECONDS = 30.0, 600.0
+
+LONGEST_BUDGET_SECONDS = 3_600.0
+"""A row waits no longer for a budget before it asks again."""
 
 
 class Target(NamedTuple):
@@ -56,6 +63,14 @@ class Worked:
     reads: list[tuple[Source, Entity, Result]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
+    def add(self, other: "Worked") -> None:
+        """Count what was done beside this."""
+        self.taken += other.taken
+        for status, number in other.rows.items():
+            self.rows[status] += number
+        self.reads += other.reads
+        self.failures += other.failures
+
 
 @dataclass
 class _Plan:
@@ -66,65 +81,124 @@ class _Plan:
 
 
 def work(sources: Sequence[Source], *, url: str, run_id: str | None = None, limit: int = MOST_ROWS) -> Worked | None:
-    """Work off what is due, at most ``limit`` deliveries; None where another process is at it.
+    """Work off what is due, one source after another and their lists at last, at most ``limit`` deliveries of each.
 
-    Raises ``DatabaseUnavailable``; what was not closed by then stays pending.
+    None where something is due and others are at all of it. Raises ``DatabaseUnavailable``; what was not closed by then
+    stays pending.
     """
-    with warehouse.session(url) as session, webhook_inbox.working(session) as mine:
+    with warehouse.session(url) as session:
+        due = webhook_inbox.count_due(session)
+    batches = [work_keys(sources, name, url=url, run_id=run_id, limit=limit) for name in due]
+    mine = [one for one in batches if one is not None]
+    if due and not mine:
+        return None
+    worked = Worked()
+    for one in mine:
+        one.read_lists()
+        worked.add(one.worked)
+    return worked
+
+
+def work_keys(sources: Sequence[Source], name: str, *, url: str, run_id: str | None = None,
+              limit: int = MOST_ROWS) -> "Batch | None":  # fmt: skip
+    """Read by key what a source delivered and is due; None where another one is at it. The lists are left to the batch.
+
+    Raises ``DatabaseUnavailable``.
+    """
+    with warehouse.session(url) as session, webhook_inbox.working(session, name) as mine:
         if not mine:
             return None
-        worked = Worked()
-        found = webhook_inbox.due(session, limit)
-        worked.taken = len(found)
-        _Batch(sources, session, url, run_id, worked).work(found)
-        return worked
+        batch = Batch(sources, name, url, run_id)
+        batch.read_keys(session, webhook_inbox.due(session, name, limit))
+        return batch
 
 
-class _Batch:
-    """One batch of deliveries, from its rows to their closing."""
+class Batch:
+    """One batch of the deliveries of a source, from its rows to their closing."""
 
-    def __init__(self, sources: Sequence[Source], session: "Session", url: str, run_id: str | None,
-                 worked: Worked) -> None:  # fmt: skip
+    _session: "Session"
+
+    def __init__(self, sources: Sequence[Source], name: str, url: str, run_id: str | None) -> None:
         self._entities = {(source.name, one.name): (source, one) for source in sources for one in source.entities}
-        self._session, self._url, self._run_id, self._worked = session, url, run_id, worked
+        self._name, self._url, self._run_id, self.worked = name, url, run_id, Worked()
+        self._lists: dict[Target, _Plan] = {}
         self._failed: dict[int, str] = {}
-        self._waiting: dict[int, float] = {}
+        self._busy: set[int] = set()
+        self._waiting: dict[int, tuple[float, str | None]] = {}
+        """For how many seconds a row waits, and why."""
 
-    def work(self, rows: Sequence[Due]) -> None:
-        """Read what the rows name and close them."""
-        plans = self._plans(rows)
-        named = {key for plan in plans.values() for key in plan.rows}
-        ignored = [row.id for row in rows if row.id not in named and row.id not in self._failed]
-        webhook_inbox.close(self._session, ignored, "ignored")
-        webhook_inbox.fail(self._session, self._failed, for_good=True)
-        self._count(ignored=len(ignored), failed=len(self._failed))
-        self._failed.clear()
-        # Records that are named take a moment, a list that is read as a whole takes minutes.
-        lists = {target: plan for target, plan in plans.items() if not target.by_key}
-        for target, plan in plans.items():
-            if target.by_key:
-                self._read(target, plan)
-        later = {key for plan in lists.values() for key in plan.rows}
-        self._close(named - later)
-        for target, plan in lists.items():
-            self._read(target, plan)
-        self._close(later)
+    @property
+    def has_lists(self) -> bool:
+        """Whether something is left to be read as a whole."""
+        return bool(self._lists)
 
-    def _close(self, rows: Set[int]) -> None:
+    @contextmanager
+    def _on(self, session: "Session") -> Iterator[None]:
+        self._session = session
+        yield
+        del self._session
+
+    def read_keys(self, session: "Session", rows: Sequence[Due]) -> None:
+        """Read by key what the rows name, and close those that name nothing else."""
+        with self._on(session):
+            self.worked.taken = len(rows)
+            plans = self._plans(rows)
+            named = {key: at for plan in plans.values() for key, at in plan.rows.items()}
+            ignored = {row.id: row.received_at for row in rows if row.id not in named and row.id not in self._failed}
+            webhook_inbox.close(session, ignored, "ignored")
+            webhook_inbox.fail(session, self._failed, for_good=True)
+            self._count(ignored=len(ignored), failed=len(self._failed))
+            self._failed.clear()
+            self._lists = {target: plan for target, plan in plans.items() if not target.by_key}
+            later = self._later()
+            webhook_inbox.wait_busy(session, list(later))  # nobody takes them again meanwhile
+            for target, plan in plans.items():
+                if target.by_key:
+                    self._read(target, plan)
+            self._close({key: at for key, at in named.items() if key not in later})
+
+    def read_lists(self) -> None:
+        """Read as a whole what the rows name, and close them; they wait where another one reads lists of this source.
+
+        Raises ``DatabaseUnavailable``.
+        """
+        if not self._lists:
+            return
+        with (
+            warehouse.session(self._url) as session,
+            self._on(session),
+            webhook_inbox.working(session, self._name, lists=True) as mine,
+        ):
+            for target, plan in self._lists.items():
+                if mine:
+                    self._read(target, plan)
+                else:
+                    self._busy |= plan.rows.keys()
+            self._close(self._later())
+
+    def _later(self) -> dict[int, datetime]:
+        return {key: at for plan in self._lists.values() for key, at in plan.rows.items()}
+
+    def _close(self, rows: Mapping[int, datetime]) -> None:
         """Close rows of which all is read, and put off the others."""
         failed = {key: message for key, message in self._failed.items() if key in rows}
-        late = {key: seconds for key, seconds in self._waiting.items() if key in rows and key not in failed}
-        for seconds in set(late.values()):
-            webhook_inbox.wait(self._session, [key for key, one in late.items() if one == seconds], seconds)
+        late = {key: why for key, why in self._waiting.items() if key in rows and key not in failed}
+        for why in set(late.values()):
+            seconds, reason = why
+            webhook_inbox.wait(self._session, [key for key, one in late.items() if one == why], seconds, reason=reason)
+        busy = [key for key in self._busy if key in rows and key not in failed and key not in late]
+        webhook_inbox.wait_busy(self._session, busy)
         given_up = webhook_inbox.fail(self._session, failed)
-        done = [key for key in rows if key not in failed and key not in late]
+        open_ = {*failed, *late, *busy}
+        done = {key: at for key, at in rows.items() if key not in open_}
         webhook_inbox.close(self._session, done, "done")
-        self._count(done=len(done), waiting=len(late), retried=len(failed) - given_up, failed=given_up)
+        waiting = len(late) + len(busy)
+        self._count(done=len(done), waiting=waiting, retried=len(failed) - given_up, failed=given_up)
 
     def _count(self, **counts: int) -> None:
         for name, number in counts.items():
             if number:
-                self._worked.rows[name] += number
+                self.worked.rows[name] += number
 
     def _plans(self, rows: Sequence[Due]) -> Mapping[Target, _Plan]:
         """Return what is to be read, in the order in which it was first named."""
@@ -137,11 +211,18 @@ class _Batch:
                 self._failed[row.id] = str(error)
                 continue
             for change in changes:
+                if change.if_read and not self._was_read(change):
+                    continue
                 plan = plans.setdefault(self._target(change), _Plan())
                 plan.rows[row.id] = row.received_at
                 if change.key is not None:
                     plan.keys[change.key].append(row.id)
         return {target: plan for target, plan in plans.items() if target[:2] in self._entities}
+
+    def _was_read(self, change: Change) -> bool:
+        if (change.crm, change.entity) not in self._entities:
+            return False
+        return sync_history.last_poll(self._session, *self._entities[change.crm, change.entity]).start_time is not None
 
     def _target(self, change: Change) -> Target:
         source, _ = self._entities.get((change.crm, change.entity), (None, None))
@@ -152,39 +233,62 @@ class _Batch:
         rows, seconds = self._to_do(source, entity, target, plan)
         if not rows:
             return
-        if seconds:
-            self._waiting |= dict.fromkeys(rows, seconds)
+        if entity_lock.is_held(self._session, source.name, entity.name):
+            self._busy |= set(rows)
             return
+        if seconds:
+            self._wait(rows, seconds)
+            return
+        read: set[str] = set()
         try:
-            for result in self._results(source, entity, target, list(plan.keys)):
-                self._worked.reads.append((source, entity, result))
-                self._fail_unread(source, entity, plan, result)
+            for keys, result in self._results(source, entity, target, list(plan.keys)):
+                read.update(keys)
+                self.worked.reads.append((source, entity, result))
+                self._put_off_unread(source, entity, plan, result)
         except SyncRunning:
-            self._waiting |= dict.fromkeys(rows, BUSY_SECONDS)
+            self._busy |= set(rows)
+        except BudgetSpent as spent:
+            unread = {row for key in plan.keys.keys() - read for row in plan.keys[key]} if target.by_key else rows
+            self._put_off(source, entity, unread, str(spent), spent.seconds)
         except DatabaseUnavailable:
             raise
         except Exception as error:
             if not isinstance(error, WarehouseError):
                 log.exception("%s %s could not be read for its webhooks", source.name, entity.name)
             message = f"{source.name} {entity.name}: {type(error).__name__}: {masked(str(error), 400)}"
-            self._worked.failures.append(message)
+            self.worked.failures.append(message)
             self._failed |= dict.fromkeys(rows, message)
 
-    def _fail_unread(self, source: Source, entity: Entity, plan: _Plan, result: Result) -> None:
-        """Have the rows tried again whose keys the vendor refused to answer; what it answered is loaded."""
+    def _put_off_unread(self, source: Source, entity: Entity, plan: _Plan, result: Result) -> None:
+        """Have the rows tried again whose keys were not answered; what was answered is loaded."""
         if result.unread_keys:
-            message = f"{source.name} {entity.name}: {masked(str(result.reason), 400)}"
-            self._worked.failures.append(message)
-            self._failed |= {row: message for key in result.unread_keys for row in plan.keys[key]}
+            rows = {row for key in result.unread_keys for row in plan.keys[key]}
+            self._put_off(source, entity, rows, str(result.reason), result.unread_seconds)
 
-    def _results(self, source: Source, entity: Entity, target: Target, keys: list[str]) -> "list[Result]":
+    def _put_off(self, source: Source, entity: Entity, rows: Collection[int], why: str, seconds: float) -> None:
+        """Have rows wait so many seconds for a budget; without any their read has failed."""
+        message = f"{source.name} {entity.name}: {masked(why, 400)}"
+        self.worked.failures.append(message)
+        if seconds:
+            self._wait(rows, min(seconds, LONGEST_BUDGET_SECONDS), message)
+        else:
+            self._failed |= dict.fromkeys(rows, message)
+
+    def _wait(self, rows: Collection[int], seconds: float, reason: str | None = None) -> None:
+        self._waiting |= {
+            row: max((seconds, reason), self._waiting.get(row, (0.0, None)), key=lambda why: why[0]) for row in rows
+        }
+
+    def _results(
+        self, source: Source, entity: Entity, target: Target, keys: list[str]
+    ) -> Iterator[tuple[Sequence[str], Result]]:
         if not target.by_key:
-            return [sync(source, entity, Options(), DELIVERED, url=self._url, run_id=self._run_id)]
+            yield (), sync(source, entity, Options(), DELIVERED, url=self._url, run_id=self._run_id)
+            return
         most = source.by_key[entity.name]
-        return [
-            sync_keys(source, entity, keys[start : start + most], url=self._url, run_id=self._run_id)
-            for start in range(0, len(keys), most)
-        ]
+        for start in range(0, len(keys), most):
+            some = keys[start : start + most]
+            yield some, sync_keys(source, entity, some, url=self._url, run_id=self._run_id)
 
     def _to_do(self, source: Source, entity: Entity, target: Target, plan: _Plan) -> tuple[list[int], float]:
         """Return the rows whose records are not read yet, and the seconds that they have to wait; 0 reads them now."""
@@ -195,6 +299,4 @@ class _Batch:
                 rows = [key for key, received in plan.rows.items() if received >= poll.start_time]
             gap = DELTA_SECONDS if entity.cursor or entity.state_based else WHOLE_SECONDS
             wait = max(0.0, gap - poll.seconds)
-        if rows and entity_lock.is_held(self._session, source.name, entity.name):
-            return rows, BUSY_SECONDS
         return rows, wait

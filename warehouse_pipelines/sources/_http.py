@@ -25,7 +25,7 @@ import random
 import re
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -39,6 +39,7 @@ from warehouse_pipelines.errors import (
     PermissionMissing,
     RequestRefused,
     VendorUnavailable,
+    WritePostponed,
     masked,
 )
 from warehouse_pipelines.model.reading import Budget, ReadContext
@@ -60,6 +61,15 @@ _MARKUP = re.compile(r"<[^>]*>")
 
 UNTOUCHED = frozenset({423, 429, 477})
 """Transient refusals that say that nothing was done."""
+
+AT_ONCE_SECONDS = 1.0
+"""How long a write of ``Client.at_once`` may have waited."""
+
+FEWEST_HELD = 4
+"""Requests that ``Client.hold`` acquires at least: two looks for a record, one right before its write, the write."""
+
+HELD_SECONDS = 300.0
+"""How long requests may be used that ``Client.hold`` acquired."""
 
 TRANSIENT = frozenset({408, 423, 425, 429, 477, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526})
 
@@ -128,6 +138,20 @@ class _Passing(Exception):
         self.problem, self.seconds, self.untouched = problem, seconds, untouched
 
 
+class _Block:
+    """What a block of ``at_once`` spent its time on."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self.asked_seconds = 0.0
+        self.short = False
+        """True if the requests that were held did not suffice."""
+
+    @property
+    def waited(self) -> float:
+        return time.monotonic() - self._began - self.asked_seconds
+
+
 class NotModified(RequestRefused):
     """304: nothing is newer than the condition in the request's headers."""
 
@@ -183,6 +207,10 @@ class Client:
         self._explain = explain
         self._login = login
         self._again = again
+        self._held, self._held_until = 0, 0.0
+        self._sent, self._needed = 0, FEWEST_HELD
+        self._block: _Block | None = None
+        self._postponed = 0
         identity = (base_url, sorted(headers.items()), *([credential] if credential else []))
         self.credential = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
 
@@ -209,7 +237,7 @@ class Client:
         """Return the answer as an ``into``; ``headers`` are those of this request, such as a condition.
 
         ``repeat`` is False for a write: it is sent again only after an answer that says that nothing was done, and any
-        other answer that is no good raises ``OutcomeUnknown``.
+        other answer that is no good raises ``OutcomeUnknown``. In ``at_once`` it is not sent after a wait.
 
         Raises ``VendorUnavailable`` when all attempts failed, ``CredentialRefused``, ``PermissionMissing`` or
         ``RequestRefused`` (``NotModified`` for a 304) for a final answer, ``AnswerChanged`` for an answer of another
@@ -239,10 +267,13 @@ class Client:
         ``read`` raises ``msgspec.ValidationError`` for another form and ``msgspec.DecodeError`` for a body that cannot
         be read at all, which is asked for again.
         """
-        renewed, problem = False, ""
-        for attempt in range(1, ATTEMPTS + 1):
-            self._acquire(*self._budgets, *budgets)
+        renewed, problem = False, "not sent after a wait"
+        block = None if repeat else self._block
+        for attempt in range(1 + (self._postponed if block else 0), ATTEMPTS + 1):
+            self._acquire_next(*budgets)
             sent = {**self._headers, **self._login(False), **(headers or {})}
+            if block and block.waited > AT_ONCE_SECONDS:
+                self._postpone(method, path, block)
             try:
                 with self.context.waiting(calls=1), self.context.pace.timed(f"{method} {path}", _Passing):
                     answer = self._attempt(method, path, params=params, content=content, headers=sent)
@@ -259,13 +290,63 @@ class Client:
                     ) from passing
                 problem, asked = passing.problem, passing.seconds
             if attempt < ATTEMPTS:
-                self._wait(method, path, attempt, problem, asked)
+                self._wait(method, path, attempt, problem, asked, postpone=block is not None)
+        self._postponed = 0
         if problem.startswith("2"):
             raise AnswerChanged(f"{self.title} answered {method} {path} with {problem}, {ATTEMPTS} times")
         raise VendorUnavailable(
             f"{self.title} did not answer {method} {path} after {ATTEMPTS} attempts (last: {problem}); "
             "nothing was loaded, the next run starts at the same place"
         )
+
+    def hold(self) -> None:
+        """Acquire the budget of as many requests as went from the last call to the end of its ``at_once``.
+
+        Who asks what a write is based on calls it first, so that neither the questions nor the write wait.
+        """
+        if time.monotonic() > self._held_until:
+            self._held = 0
+        while self._held < self._needed:
+            self._acquire(*self._budgets)
+            self._held += 1
+        self._held_until = time.monotonic() + HELD_SECONDS
+        self._sent = 0
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Send the writes of the block now or not at all: after a wait, what was asked before it may be old.
+
+        A write (``repeat=False``) that would be sent after a wait for the budget, for the vendor or for a login raises
+        ``WritePostponed``.
+        """
+        self._block = block = _Block()
+        try:
+            yield
+        except WritePostponed:
+            raise
+        except BaseException:
+            self._postponed = 0
+            raise
+        else:
+            self._postponed = 0
+        finally:
+            self._block = None
+            self._needed = max(FEWEST_HELD, self._sent * (2 if block.short else 1))
+
+    def _postpone(self, method: str, path: str, block: "_Block") -> NoReturn:
+        """Give back the request that a write has acquired and is not sent with, and raise ``WritePostponed``."""
+        self._held, self._held_until = self._held + 1, time.monotonic() + HELD_SECONDS
+        self._postponed += 1
+        block.short = True
+        raise WritePostponed(f"{self.title}: {method} {path} had to wait, so it was not sent", 0)
+
+    def _acquire_next(self, *budgets: Budget) -> None:
+        """Acquire the next request, unless ``hold`` did."""
+        self._sent += 1
+        if self._held and not budgets and time.monotonic() < self._held_until:
+            self._held -= 1
+        else:
+            self._acquire(*self._budgets, *budgets)
 
     def _acquire(self, *budgets: Budget) -> None:
         """Acquire a request of each budget, of the shortest time first, which is the scarcest while it is waited for.
@@ -292,6 +373,7 @@ class Client:
         """Send a request once and return the answer, of any status."""
         import httpx
 
+        began = time.monotonic()
         try:
             request = self._http.build_request(method, path, params=params, content=content, headers=headers)
             if self._session is not None:
@@ -314,9 +396,15 @@ class Client:
         except httpx.RequestError as error:  # a body in another encoding than its label says is one as well
             unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
             raise _Passing(type(error).__name__, untouched=unsent) from error
+        finally:
+            if self._block:
+                self._block.asked_seconds += time.monotonic() - began
 
-    def _wait(self, method: str, path: str, attempt: int, problem: str, asked: float | None) -> None:
-        """Wait before the next attempt, ``asked`` seconds if the vendor said so; end the run for too long a wait."""
+    def _wait(self, method: str, path: str, attempt: int, problem: str, asked: float | None, *, postpone: bool) -> None:
+        """Wait before the next attempt, ``asked`` seconds if the vendor said so; end the run for too long a wait.
+
+        With ``postpone`` raise ``WritePostponed`` instead.
+        """
         wait = backoff(attempt) if asked is None else asked + random.uniform(0, 0.1)  # noqa: S311
         if wait > LONGEST_WAIT:
             raise VendorUnavailable(
@@ -325,6 +413,9 @@ class Client:
             )
         log.warning("%s: %s %s failed (%s), attempt %d of %d, next in %.1f s",
                     self.title, method, path, problem, attempt, ATTEMPTS, wait)  # fmt: skip
+        if postpone:
+            self._postponed = attempt
+            raise WritePostponed(f"{self.title} answered {problem} to {method} {path} and did nothing", wait)
         self.context.pause(self.title, wait)
 
     def forget_session(self) -> None:

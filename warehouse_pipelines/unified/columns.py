@@ -104,6 +104,12 @@ def key(alias: str, table_name: str) -> sql.Composable:
     return keys[0] if len(keys) == 1 else sql.SQL("concat_ws(' ', {})").format(sql.SQL(", ").join(keys))
 
 
+def edited(alias: str, table_name: str, *others: sql.Composable) -> sql.Composable:
+    """Return when somebody last edited a row at its vendor, or the first of ``others`` where that is not told."""
+    times = [sql.Identifier(alias, name) for name in entities()[table_name].edit_times]
+    return sql.SQL("coalesce({})").format(sql.SQL(", ").join([*times, *others]))
+
+
 class Scope:
     """The tables of one query: the row's own as ``t``, and its joins by their names."""
 

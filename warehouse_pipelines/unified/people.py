@@ -105,7 +105,7 @@ class People:
     ``emails``    columns of e-mail addresses; a JSON list of objects with ``email`` counts as one
     ``phones``    phone columns; the number in E.164 beside each is read
     ``places``    addresses, the first that has a street is taken, or else the first that has anything
-    ``created``, ``edited``  the columns, where they are not the common ``source_created_at``, ``source_updated_at``
+    ``created``, ``edited``  the columns, where they are not the common ``source_created_at``, ``Entity.edit_times``
     ``made_up``   a flag of a record that is a test of the vendor's; such a record counts as deleted
     ``excluded``  a flag of a row that is no record any more, and whose record is removed
     ``within``    the column of the organization, of a table that several have; those are read that the sources feed

@@ -182,6 +182,7 @@ _PEOPLE: tuple[People, ...] = (
         places=(Place(city="customer_city", state="customer_state", zip="zip_code"),),
         ids=(Pointer(column="person_id", table="callrail_person", rule="callrail_person_id"),),
         created="start_time",
+        edited="start_time",
     ),
     People(
         table="callrail_text_message",

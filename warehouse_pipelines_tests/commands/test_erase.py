@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.cli import main
 from warehouse_pipelines.orchestration import identity_maintenance
+from warehouse_pipelines.outbound.withheld import Withheld
 from warehouse_pipelines.unified.erasing import proposals
 from warehouse_pipelines_tests.harness.source_harness import asking
 from warehouse_pipelines_tests.unified.erasing import planted
@@ -108,11 +109,12 @@ def test_an_export_has_all_that_is_known_and_nothing_of_others(url: str, tmp_pat
     assert run("export-person", "--person", person_id(2)).stdout.startswith("{")
 
 
-def _privacy_deletion(url: str, key: str) -> None:
+def _privacy_deletion(url: str, key: str, *, hours: int = 27, reason: str = "erased") -> None:
     with asking(url) as connection:
         connection.execute(
-            "UPDATE hubspot_contact SET archived = true, deleted_at = now(), delete_reason = 'erased' WHERE id = %s",
-            [key],
+            "UPDATE hubspot_contact SET archived = true, deleted_at = now() - make_interval(hours => %s),"
+            " delete_reason = %s WHERE id = %s",
+            [hours, reason, key],
         )
 
 
@@ -130,6 +132,58 @@ def test_a_vendors_deletion_is_a_proposal(url: str) -> None:
     assert found(url, 2) == set()
     assert found(url, 3)
     assert run("erase", "--proposals").stdout == "There are no proposals.\n"
+
+
+def test_who_was_merged_is_not_erased_when_the_deletion_is_told_before_the_merge(url: str) -> None:
+    """Nothing is sent meanwhile, and the proposal is withdrawn once the row says that the record was merged."""
+    _privacy_deletion(url, "2", hours=25)
+    none = "There are no proposals.\n"
+    assert run("erase", "--proposals", "--yes").stdout == none, "it may be the first half of a merge"
+    with warehouse.session(url) as session:
+        assert "hubspot_contact:2" in Withheld.read(session).proposed
+    _privacy_deletion(url, "2")
+    assert "hubspot_contact:2" in run("erase", "--proposals").stdout
+    _privacy_deletion(url, "2", reason="merged into 3")
+    assert run("erase", "--proposals", "--yes").stdout == none
+    assert found(url, 2)
+    with warehouse.session(url) as session:
+        assert Withheld.read(session).proposed == frozenset()
+
+
+def test_nobody_is_proposed_of_whom_the_vendor_has_a_living_record(url: str) -> None:
+    """Else a customer who is in the new portal, or of whom one of two records was deleted, would be erased for good."""
+    _privacy_deletion(url, "2")
+    assert "hubspot_contact:2" in run("erase", "--proposals").stdout
+    with asking(url) as connection:
+        connection.execute(
+            "WITH r AS (INSERT INTO identity.record (source_table, source_key, kind, fingerprint)"
+            " VALUES ('hubspot_contact', '20', 'customer', '') RETURNING record_id)"
+            " INSERT INTO identity.member (record_id, person_id, source_table, source_key)"
+            " SELECT r.record_id, %s, 'hubspot_contact', '20' FROM r",
+            [person_id(2)],
+        )
+    for _ in range(2):
+        assert run("erase", "--proposals", "--yes").stdout == "There are no proposals.\n"
+    assert found(url, 2)
+    with asking(url) as connection:
+        connection.execute("UPDATE identity.record SET deleted = true WHERE source_key = '20'")
+    assert "hubspot_contact:2" in run("erase", "--proposals").stdout
+
+
+def test_many_people_are_erased_at_once_only_by_force(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proposals, "FEW", 1)
+    _privacy_deletion(url, "2")
+    _privacy_deletion(url, "3")
+    refused = run("erase", "--proposals", "--yes")
+    assert refused.exit_code == 1
+    assert "records of hubspot_contact would be erased" in refused.output
+    monkeypatch.setenv("WAREHOUSE_ERASE_AT_ONCE", "true")
+    with warehouse.session(url) as session:
+        report = identity_maintenance.propose_erasures(session)
+    assert (report.facts["erased"], "--yes --force" in report.attention) == (0, True)
+    assert found(url, 2)
+    assert run("erase", "--proposals", "--yes", "--force").exit_code == 0
+    assert (found(url, 2), found(url, 3)) == (set(), set())
 
 
 @pytest.mark.slow("the same in other circumstances")

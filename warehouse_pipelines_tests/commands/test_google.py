@@ -54,6 +54,18 @@ def test_an_event_is_shown_written_changed_and_taken_back(works: GoogleTarget) -
     assert "nothing to write" in run("google", "event", "cancel", CREW, row["google_event_id"], "--yes").output
 
 
+def test_a_series_is_cancelled_only_by_name(works: GoogleTarget) -> None:
+    made = run("google", "event", "create", CREW, "Round", "--start", "2026-12-01T09:30", "--key", "round", "--yes")
+    assert made.exit_code == 0
+    (row,) = works.query("SELECT * FROM pipedesk.calendar_events WHERE summary = 'Round'")
+    works.google.edit_event(CREW, row["google_event_id"], recurrence=["RRULE:FREQ=WEEKLY"])
+    line = ("google", "event", "cancel", CREW, row["google_event_id"])
+    refused = run(*line, "--yes")
+    assert refused.exit_code != 0
+    assert "is a series (RRULE:FREQ=WEEKLY)" in f"{refused.output} {refused.exception}"
+    assert "all events of the series RRULE:FREQ=WEEKLY" in run(*line, "--series").output
+
+
 def test_a_template_is_made_shared_and_its_folders_are_changed(works: GoogleTarget) -> None:
     line = ("google", "folder", "template", "company", str(COMPANY), "--share", "writer:anna@example.test")
     assert "7 to create" in run(*line).output

@@ -19,7 +19,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from warehouse_pipelines import dlt_source
 from warehouse_pipelines.errors import BadRecord, NotConfigured, PermissionMissing, SuspiciousRead, WrongUse
-from warehouse_pipelines.loading import dlt_columns
+from warehouse_pipelines.loading import dlt_columns, resource
 from warehouse_pipelines.loading.dlt_state import DltState
 from warehouse_pipelines.loading.sync import unwrap_error
 from warehouse_pipelines.model.entity import Entity
@@ -352,14 +352,26 @@ class TestWithoutAWarehouse:
         assert it.rows().keys() == it.driver.keys(it.entity)
 
     @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
-    def test_a_removed_file_has_everything_read(self, piped: Callable[..., Piped]) -> None:
+    @pytest.mark.parametrize("hard_delete", [False, True])
+    def test_a_delta_that_becomes_a_read_of_everything_delivers_no_file_twice(
+        self, piped: Callable[..., Piped], monkeypatch: pytest.MonkeyPatch, hard_delete: bool
+    ) -> None:
+        monkeypatch.setattr(resource, "CHUNK", 2)  # some of the delta is in the package by then
         it = piped("pipedesk.drive_files")
-        it.run()
-        key = min(it.driver.keys(it.entity))
-        it.simulator.remove_file(key[0])
-        it.run()
-        assert key not in it.rows()
+        it.run(hard_delete=hard_delete)
+        files = it.simulator.file_ids(folders=False)
+        for file in files[:6]:
+            it.simulator.edit_file(file, name=f"renamed {file}")
+        it.simulator.remove_file(files[8])
+        it.run(hard_delete=hard_delete, batch_size=2)
         assert it.rows().keys() == it.driver.keys(it.entity)
+        assert it.rows()[files[0],]["name"] == f"renamed {files[0]}"
+
+    def test_a_resource_may_have_another_name(self, piped: Callable[..., Piped]) -> None:
+        it = piped("hubspot_division")
+        it.pipeline.run(dlt_source("hubspot").resources["divisions"].with_name("branches")).raise_on_failed_jobs()
+        assert it.rows().keys() == it.driver.keys(it.entity)
+        assert [list(one["resources"]) for one in it.pipeline.state["sources"].values()] == [["branches"]]
 
 
 class TestFiles:
@@ -462,8 +474,8 @@ class TestUse:
     def test_a_source_may_be_run_twice_and_in_threads(self, piped: Callable[..., Piped]) -> None:
         it = piped("hubspot_contact")
         source = dlt_source("hubspot").with_resources("contacts", "owners")
-        for resource in source.resources.selected.values():
-            resource.parallelize()
+        for one in source.resources.selected.values():
+            one.parallelize()
         it.pipeline.run(source)
         state = it.state()
         it.pipeline.run(source)

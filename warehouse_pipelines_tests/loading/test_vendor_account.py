@@ -1,4 +1,4 @@
-"""Whose account a credential answers for: what is refused, what is accepted on purpose, and what asking costs."""
+"""Whose account a credential answers for: what is refused, how another one is loaded, and what asking costs."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands import cli
 from warehouse_pipelines.errors import RequestRefused, WrongAccount, masked
 from warehouse_pipelines.loading.vendor_account import Known, VendorAccount, require
@@ -14,6 +15,10 @@ from warehouse_pipelines.model.source import Credential, Source
 from warehouse_pipelines.outbound import run
 from warehouse_pipelines.outbound.targets import DIVISIONS
 from warehouse_pipelines.sources.callrail import CALLRAIL
+from warehouse_pipelines.sources.hubspot.entities import OWNERS
+from warehouse_pipelines.unified import feed
+from warehouse_pipelines.unified.identity import resolve
+from warehouse_pipelines_tests.harness.command_line import warehouse as command
 from warehouse_pipelines_tests.harness.source_harness import source_harness
 
 
@@ -32,9 +37,9 @@ def before(**accounts: str) -> Known:
     ({"callrail": "A"}, "A", "", None),
     ({"callrail": "A"}, "A B", "", None),  # the user of the key sees one more by now
     ({"callrail": "A"}, "B", "", "the tables of callrail are of A"),
-    ({"callrail_north": "B"}, "B", "", "which the tables of callrail_north are of"),
-    ({"callrail": "A", "callrail_north": "A"}, "A", "", "which the tables of callrail_north are of"),
-    ({"callrail": "A", "callrail_north": "B"}, "B", "B", None),
+    ({"callrail": "A", "callrail_north": "B"}, "B", "B", "the tables of callrail are of A"),  # the setting names, only
+    ({"callrail_north": "B"}, "B", "", "the tables of callrail_north are of B"),
+    ({"callrail": "A", "callrail_north": "B C"}, "A B", "A", "callrail_north are of B, whose records"),
     ({}, "A", "B", "CALLRAIL_ACCOUNT_ID says B"),
     ({"callrail": "A"}, "A", "B", "CALLRAIL_ACCOUNT_ID says B"),
 ])  # fmt: skip
@@ -49,6 +54,14 @@ def test_the_credential_of_another_account_is_refused(
             require(asked, before(**known), ReadContext())
 
 
+def test_a_key_that_saw_the_account_of_another_source_is_asked_again() -> None:
+    """Its user may have lost that account since, while the key stays."""
+    known = before(callrail="A B", callrail_north="B")
+    assert require(source(["A"], digest="old"), known, ReadContext()) == VendorAccount(frozenset("A"), "old")
+    with pytest.raises(WrongAccount, match="callrail_north are of B"):
+        require(source(["A", "B"], digest="old"), known, ReadContext())
+
+
 def test_a_vendor_that_does_not_say_whose_it_is_stops_nothing() -> None:
     def refuse() -> Sequence[str]:
         raise RequestRefused("404")
@@ -60,13 +73,15 @@ def test_a_vendor_that_does_not_say_whose_it_is_stops_nothing() -> None:
     assert context.noted == {"account_unknown": "404"}
 
 
-def test_a_kept_message_tells_the_account_to_set() -> None:
+def test_a_kept_message_names_the_accounts() -> None:
     with pytest.raises(WrongAccount) as raised:
         require(source(["hub-246351746"]), before(callrail="hub-44440001"), ReadContext())
-    assert "CALLRAIL_ACCOUNT_ID=hub-246351746," in masked(str(raised.value), 2000)
+    kept = masked(str(raised.value), 2000)
+    assert "the account hub-246351746, and the tables of callrail are of hub-44440001." in kept
+    assert "`warehouse accounts empty callrail`" in kept
 
 
-def test_the_token_of_another_portal_changes_nothing_until_it_is_accepted_and_is_asked_about_once(
+def test_the_token_of_another_portal_changes_nothing_and_is_asked_about_once(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with source_harness("hubspot_owner", database_url, monkeypatch) as it:
@@ -95,6 +110,131 @@ def test_the_token_of_another_portal_changes_nothing_until_it_is_accepted_and_is
         told = CliRunner().invoke(cli.main, ["check", "hubspot"])
         assert (told.exit_code, "the tables of hubspot are of hub-4440001" in told.stdout) == (1, True)
         monkeypatch.setenv("HUBSPOT_ACCOUNT_ID", "44440002")
-        assert it.sync(full=True).status == "success"
+        with pytest.raises(WrongAccount, match="the tables of hubspot are of hub-4440001"):
+            it.sync(full=True)
         monkeypatch.delenv("HUBSPOT_ACCOUNT_ID")
+        assert it.rows() == rows
+        renew("of the same portal", portal_id=4_440_001)
         assert (it.sync().status, asked()) == ("success", 7)
+
+
+def test_an_emptied_account_is_loaded_from_another_portal_without_what_the_former_one_said(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A consent, and a do-not-call, of contact 1 of one portal are not those of contact 1 of the other."""
+    with source_harness("hubspot_contact", database_url, monkeypatch) as it:
+        key, other = it.simulator.ids("contacts")[:2]
+        old = {"lastname": "Oldportal", "lead_is_express_consent": "true", "lead_is_dnc": None,
+               "lead_express_consent_set_on": "2026-01-01T00:00:00Z"}  # fmt: skip
+        it.simulator.edit("contacts", key, old)
+        it.simulator.edit("contacts", other, {"lastname": "Oldportal", "lead_is_dnc": "true"})
+        it.sync()
+        with warehouse.session(database_url) as session:
+            resolve.run(session)
+            feed.run(session)
+        facts = "SELECT source_key, says FROM crm.consent_fact WHERE source_key = ANY (%s) ORDER BY 1"
+        leads = "SELECT last_name, consent FROM crm.leads WHERE deleted_at IS NULL AND last_name LIKE '%%portal'"
+        assert [row["says"] for row in it.query(facts, [key, other])] == ["consent", "opt_out"]
+        assert [row["last_name"] for row in it.query(leads)] == ["Oldportal", "Oldportal"]
+        it.simulator.configure(token="of another", portal_id=44_440_002)
+        monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "of another")
+        with pytest.raises(WrongAccount):
+            it.sync(full=True)
+        it.execute(
+            "INSERT INTO reverse_etl.receipt (operation_id, plan_id, target, action, source_key, object_id, fields)"
+            " VALUES (gen_random_uuid(), 1, 'hubspot_do_not_call', 'update', %s, %s, '{}')", key, key,
+        )  # fmt: skip
+        it.execute(
+            "INSERT INTO identity.decision (verdict, a_table, a_key, b_table, b_key, command, decided_by)"
+            " VALUES ('same', 'genius_prospect', '1', 'hubspot_contact', %s, 'confirm', 'a clerk')", key,
+        )  # fmt: skip
+        emptied = command("accounts", "empty", "hubspot", "--yes")
+        assert emptied.output.startswith("Emptied: hubspot."), emptied.output
+        assert it.rows() == {}
+        assert it.query(leads) == []
+        kept = it.query("SELECT consent FROM crm.leads WHERE last_name = 'Oldportal'")
+        assert [["revoked_at" in one for one in row["consent"]] for row in kept if row["consent"]] == [[True, True]]
+        assert it.query("SELECT FROM reverse_etl.receipt UNION ALL SELECT FROM identity.decision") == []
+        it.simulator.edit("contacts", key, {"lastname": "Newportal", "lead_is_express_consent": None})
+        it.simulator.edit("contacts", other, {"lastname": "Newportal", "lead_is_dnc": None})
+        loaded = it.sync()
+        assert (loaded.mode, loaded.created) == ("full", len(it.simulator.ids("contacts")))
+        assert it.sync().mode == "delta"
+        with warehouse.session(database_url) as session:
+            resolve.run(session)
+            feed.run(session)
+        assert it.query(facts, [key, other]) == []
+        assert [(row["last_name"], row["consent"]) for row in it.query(leads)] == [("Newportal", []), ("Newportal", [])]
+        it.simulator.configure(token="of the first", portal_id=44_440_001)
+        monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "of the first")
+        with pytest.raises(WrongAccount, match="the tables of hubspot are of hub-44440002"):
+            it.sync()
+
+
+def test_an_account_that_is_loaded_while_it_is_emptied_does_not_count_as_empty(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with source_harness("hubspot_owner", database_url, monkeypatch) as it:
+        it.sync()
+
+        def load(*_: object, **__: object) -> None:
+            it.sync()
+
+        monkeypatch.setattr(resolve, "run", load)
+        refused = command("accounts", "empty", "hubspot", "--yes")
+        assert (refused.exit_code, "A run loaded hubspot_owner meanwhile." in refused.output) == (1, True)
+        assert it.query("SELECT FROM orchestration.account") == []
+        it.execute("UPDATE orchestration.sync_history SET status = 'running', end_time = NULL")
+        rows = it.rows()
+        refused = command("accounts", "empty", "hubspot", "--yes")
+        assert (refused.exit_code, "2 of hubspot; stop them first" in refused.output) == (1, True)
+        assert it.rows() == rows
+    assert "There are: " in command("accounts", "empty", "pipedesk", "--yes").output
+
+
+def test_a_row_that_is_absent_where_its_account_is_first_known_is_not_taken_for_erased(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version that did not ask may have loaded the rows from another portal."""
+    with source_harness("hubspot_company", database_url, monkeypatch) as it:
+        it.sync()
+        it.sync(entity=OWNERS)
+        it.execute(
+            "UPDATE orchestration.sync_history SET configuration = configuration - 'vendor_account'"
+            " WHERE sync_type = 'companies'"
+        )
+        first, second = it.simulator.ids("companies")[:2]
+        reason = "SELECT delete_reason FROM hubspot_company WHERE id = %s"
+        it.simulator.gdpr_delete(first, "companies")
+        it.sync(full=True)
+        it.simulator.gdpr_delete(second, "companies")
+        it.sync(full=True)
+        assert [it.query(reason, key)[0]["delete_reason"] for key in (first, second)] == ["missing", "erased"]
+
+
+def test_a_key_of_callrail_that_comes_to_see_the_account_of_another_source_loads_nothing_twice(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key stays the same, so it is not asked about before the read; the read lists the accounts."""
+    with source_harness("callrail_tag", database_url, monkeypatch, accounts=2) as it:
+        own, norths = it.simulator.ids("accounts")
+        it.sync()
+        it.execute(
+            "UPDATE orchestration.sync_history"
+            " SET configuration = jsonb_set(configuration, '{vendor_account,ids}', to_jsonb(ARRAY[%s::text]))", own,
+        )  # fmt: skip
+        it.execute(
+            "INSERT INTO orchestration.account (source, crm, name) VALUES ('callrail_north', 'callrail', 'north')"
+        )
+        it.execute(
+            "INSERT INTO orchestration.sync_history (crm_source, sync_type, endpoint, start_time, end_time, status,"
+            " configuration) VALUES ('callrail_north', 'tags', 't', now(), now(), 'success', jsonb_build_object("
+            "'dry_run', false, 'vendor_account', jsonb_build_object('ids', ARRAY[%s::text], 'credential', '')))",
+            norths,
+        )  # fmt: skip
+        before = it.rows()
+        for expected in ("", own):
+            monkeypatch.setenv("CALLRAIL_ACCOUNT_ID", expected)
+            with pytest.raises(WrongAccount, match=f"and the tables of callrail_north are of {norths}, whose"):
+                it.sync()
+        assert it.rows() == before

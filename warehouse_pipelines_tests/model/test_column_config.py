@@ -107,6 +107,21 @@ def test_the_vendors_times_follow_a_renamed_column_and_ignore_an_added_one(confi
     assert times == {"source_created_at": "made", "source_updated_at": "lastmodifieddate"}
 
 
+def test_what_the_warehouse_writes_is_no_edit_whatever_its_column_is_called(configure: Configure) -> None:
+    found = configure("""
+        [hubspot.contacts]
+        add = { genius_lead_score = "integer", score = { kind = "integer", from = "genius_lead_score|other_score" } }
+        rename = { hs_updated_by_user_id = "writer", city = "town" }
+    """)["hubspot_contact"]
+    assert found.columns.keys() - found.edits == {
+        "genius_lead_score",
+        "writer",
+        "lastmodifieddate",
+        "currentlyinworkflow",
+    }
+    assert found.edit_times == ("source_edited_at", "source_updated_at")
+
+
 @pytest.mark.parametrize(
     ("written", "says"),
     [

@@ -11,7 +11,7 @@ from warehouse_pipelines.model import column_texts
 from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.column_names import derived
 from warehouse_pipelines.model.column_texts import KEPT, MEANINGS, by_hand, crm, text, thing, written
-from warehouse_pipelines.model.entity import BOOKKEEPING, Entity, Local, columns, target
+from warehouse_pipelines.model.entity import BOOKKEEPING, EDITED_AT, Entity, Local, columns, target
 from warehouse_pipelines.orchestration.assets import column_schema
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness import record_store
@@ -86,7 +86,7 @@ def test_what_is_written_is_of_a_column_that_there_is() -> None:
         there = {"": set().union(*of_table.values()), "kinds": kinds, **of_table}
         unknown = {table: sorted({*keys} - there.get(table, set())) for table, keys in written(name).items()}
         assert not {table: keys for table, keys in unknown.items() if keys}, name
-    assert BOOKKEEPING.keys() | {"custom_properties"} == KEPT.keys()
+    assert BOOKKEEPING.keys() | {"custom_properties", EDITED_AT} == KEPT.keys()
 
 
 def test_what_is_written_is_the_beginning_of_a_sentence() -> None:

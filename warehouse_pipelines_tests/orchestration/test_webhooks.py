@@ -19,8 +19,9 @@ from warehouse_pipelines.loading import webhook_inbox
 from warehouse_pipelines.orchestration import webhooks
 from warehouse_pipelines.orchestration.ticks import TickFailed
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.serving import work as program
 from warehouse_pipelines.serving.inbox import Inbox, Kept
-from warehouse_pipelines.serving.work import Worked, work
+from warehouse_pipelines.serving.work import Batch, Worked, work, work_keys
 from warehouse_pipelines.sources.hubspot import HUBSPOT
 from warehouse_pipelines_tests.harness.serving import contact_event, events
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, looking, source_harness
@@ -114,7 +115,7 @@ def test_it_leaves_the_inbox_to_whoever_is_at_it(contacts: SourceHarness) -> Non
     with (
         dg.DagsterInstance.ephemeral() as instance,
         warehouse.session(contacts.url) as session,
-        webhook_inbox.working(session),
+        webhook_inbox.working(session, "hubspot"),
     ):
         assert look(contacts.url, instance) == dg.SkipReason("another process is at it")
 
@@ -169,19 +170,19 @@ def test_a_delivery_that_is_committed_while_it_counts_is_not_waited_for(
     key = contacts.simulator.ids("contacts")[0]
     inbox, count = webhooks.Listener(), webhook_inbox.count_due
 
-    def count_and_deliver(session: Any, most: int) -> int:
-        found = count(session, most)
+    def count_and_deliver(session: Any) -> dict[str, int]:
+        found = count(session)
         deliver(contacts.url, key)
         session.execute("SELECT 1")
         return found
 
     monkeypatch.setattr(webhook_inbox, "count_due", count_and_deliver)
-    assert inbox.count_due(contacts.url, 1) == 0
+    assert inbox.count_due(contacts.url) == {}
     monkeypatch.setattr(webhook_inbox, "count_due", count)
     began = time.monotonic()
     inbox.wait(300.0)
     assert time.monotonic() - began < 200
-    assert inbox.count_due(contacts.url, 1) == 1
+    assert inbox.count_due(contacts.url) == {"hubspot": 1}
     inbox.close()
 
 
@@ -223,12 +224,12 @@ def test_what_ended_the_thread_fails_the_next_look(monkeypatch: pytest.MonkeyPat
 def test_what_ends_the_thread_otherwise_does_not_end_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[str] = []
 
-    def ends(*_: object, **__: object) -> webhooks.Done:
+    def ends(*_: object) -> dict[str, int]:
         called.append("")
         raise SystemExit
 
     monkeypatch.setattr(webhooks, "WATCH_SECONDS", 60.0)
-    monkeypatch.setattr(webhooks, "work_off", ends)
+    monkeypatch.setattr(webhooks.Listener, "count_due", ends)
     watch = webhooks.Watch([HUBSPOT])
     for _ in range(2):
         watch.go_on(AWAY)
@@ -238,29 +239,76 @@ def test_what_ends_the_thread_otherwise_does_not_end_the_watch(monkeypatch: pyte
     assert len(called) == 2
 
 
-def test_a_thread_that_hangs_fails_the_looks_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It holds the lock of the inbox, so every other look would be skipped. What it did is told afterwards."""
+def test_a_source_that_hangs_fails_the_looks_until_it_is_done_and_holds_up_no_other(
+    contacts: SourceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the lock of what its vendor delivers, so every other look would be skipped. It tells what it did."""
     going_on = threading.Event()
 
-    def hangs(*_: object, **__: object) -> webhooks.Done:
-        going_on.wait(20)
-        return webhooks.Done(taken=1)
+    def hangs(sources: Any, name: str, **how: Any) -> Batch | None:
+        if name == "callrail":
+            going_on.wait(60)
+        return work_keys(sources, name, **how)
 
-    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 60.0)
-    monkeypatch.setattr(webhooks, "STUCK_SECONDS", 0.0)
-    monkeypatch.setattr(webhooks, "work_off", hangs)
+    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 600.0)
+    monkeypatch.setattr(program, "work_keys", hangs)
+    contacts.execute(
+        "INSERT INTO orchestration.webhook_inbox (source, dedupe_key, body, signature_valid)"
+        " VALUES ('callrail', 'callrail:1', 'no JSON', true)"
+    )
     watch = webhooks.Watch([HUBSPOT])
-    watch.go_on(AWAY)
+    watch.go_on(contacts.url)
     eventually(lambda: watch._began, "the thread has begun")
-    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 0.0)
+    put(contacts)
+    eventually(lambda: statuses(contacts) == ["pending", "done"], "what the other vendor delivered is done")
+    eventually(lambda: list(watch._began) == ["callrail"], "its thread has ended")
+    monkeypatch.setattr(webhooks, "STUCK_SECONDS", 0.0)
     for _ in range(2):
-        with pytest.raises(TickFailed, match="worked off for 0 minutes in one go"):
-            watch.go_on(AWAY)
-    thread = watch._thread
-    assert thread is not None
+        with pytest.raises(TickFailed, match="deliveries of callrail have been worked off for 0 minutes in one go"):
+            watch.go_on(contacts.url)
     going_on.set()
+    eventually(lambda: statuses(contacts) == ["failed", "done"], "it goes on")
+    eventually(lambda: not watch._began, "the thread has ended")
+    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 0.0)
+    thread = watch._thread
+    assert watch.go_on(contacts.url).taken == 2
+    assert thread is not None
     thread.join(timeout=20)
-    assert watch.go_on(AWAY).taken == 1
+
+
+def test_a_list_that_is_read_holds_up_no_record_of_its_vendor(
+    contacts: SourceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What names the list waits for the next look at it, and is not taken again by the one that reads it."""
+    going_on, read = threading.Event(), Batch.read_lists
+
+    def slowly(batch: Batch) -> None:
+        with warehouse.session(contacts.url) as session, webhook_inbox.working(session, "hubspot", lists=True):
+            going_on.wait(60)
+        read(batch)
+
+    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 600.0)
+    monkeypatch.setattr(Batch, "read_lists", slowly)
+    pairs = '[{"eventId":1,"subscriptionType":"contact.associationChange","associationType":"CONTACT_TO_DEAL"}]'
+    contacts.execute(
+        "INSERT INTO orchestration.webhook_inbox (source, dedupe_key, body, signature_valid)"
+        " VALUES ('hubspot', 'hubspot:pairs', %s, true)",
+        pairs,
+    )
+    watch = webhooks.Watch([HUBSPOT])
+    watch.go_on(contacts.url)
+    taken = "SELECT FROM orchestration.webhook_inbox WHERE not_before > received_at + interval '3 s'"
+    eventually(lambda: contacts.query(taken), "the list is being read")
+    put(contacts)
+    eventually(lambda: statuses(contacts) == ["pending", "done"], "the record is read meanwhile")
+    going_on.set()
+    eventually(lambda: statuses(contacts) == ["done", "done"], "the list is read")
+    eventually(lambda: watch._done.taken >= 2, "both were counted")
+    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 0.0)
+    thread = watch._thread
+    watch.go_on(contacts.url)
+    assert thread is not None
+    thread.join(timeout=20)
 
 
 def test_what_the_thread_could_not_read_is_logged_whatever_the_look_returns(

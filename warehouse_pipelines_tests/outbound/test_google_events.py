@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from warehouse_pipelines.errors import PermissionMissing, VendorUnavailable, WrongUse
+from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.outbound import applying, google_events, ledger
 from warehouse_pipelines.outbound.google_calendar import EVENTS, CalendarPartner
 from warehouse_pipelines.outbound.google_events import (
@@ -237,6 +238,58 @@ def test_an_undo_cancels_what_was_made_and_takes_back_what_was_changed(works: Go
     assert works.event(item.object_id or "")["archived"]
 
 
+def planned(works: GoogleTarget, event: str, changes: dict[str, str | None], **how: Any) -> ledger.Plan:
+    with connected(works.url, EVENTS) as at_work:
+        return google_events.plan_change(at_work, CREW, event, changes, by=BY, **how)
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_an_event_that_was_cancelled_since_it_was_planned_is_left(works: GoogleTarget, looked: bool) -> None:
+    """Or new guests would be invited to what does not take place; neither does an undo write into it."""
+    event = made(works).split(" ")[1]
+    plan = planned(works, event, {"guests": "anna@example.test;new@example.test"})
+    if looked:
+        assert works.apply(plan).statuses == {"written": 1}
+    works.google.delete_event(CREW, event)
+    if looked:
+        assert works.holds(plan) == [False]
+        assert works.undo(plan).statuses == {"moved": 1}
+        works.google.restore_event(CREW, event)
+        assert works.undo(plan).statuses == {"written": 1}
+        return
+    assert works.apply(plan).statuses == {"moved": 1}
+    assert works.items(plan)[0].reason == "cancelled at the vendor since it was planned"
+
+
+def test_a_series_is_changed_only_as_a_whole_and_by_name(works: GoogleTarget) -> None:
+    works.sync()
+    [event] = works.query(
+        "SELECT google_event_id AS id FROM pipedesk.calendar_events WHERE calendar_id = %s AND recurrence IS NOT NULL"
+        " ORDER BY 1 LIMIT 1",
+        [CREW],
+    )
+    rule = "RRULE:FREQ=WEEKLY;BYDAY=TU"
+    with pytest.raises(WrongUse, match=f"is a series .{rule}.*--series"):
+        cancel_event(works.url, CREW, event["id"], by=BY)
+    assert works.google.described_event(CREW, event["id"])["status"] == "confirmed"
+    plan = cancel_event(works.url, CREW, event["id"], by=BY, series=True)
+    (item,) = works.items(plan)
+    assert (item.status, item.reason) == ("written", f"all events of the series {rule}")
+    assert item.fields["recurrence"].old == rule
+    assert works.google.described_event(CREW, event["id"])["status"] == "cancelled"
+    assert works.undo(plan).statuses == {"written": 1}
+    described = works.google.described_event(CREW, event["id"])
+    assert (described["status"], described["recurrence"]) == ("confirmed", [rule])
+
+
+def test_an_event_that_became_a_series_since_it_was_planned_is_left(works: GoogleTarget) -> None:
+    event = made(works).split(" ")[1]
+    plan = planned(works, event, {"status": "cancelled"})
+    works.google.edit_event(CREW, event, recurrence=["RRULE:FREQ=WEEKLY"])
+    assert works.apply(plan).statuses == {"refused": 1}
+    assert works.google.described_event(CREW, event)["status"] == "confirmed"
+
+
 def test_an_event_that_became_a_series_is_not_cancelled_by_an_undo(works: GoogleTarget) -> None:
     plan = create_event(works.url, CREW, DRAFT, by=BY)
     event = (works.items(plan)[0].object_id or "").split(" ")[1]
@@ -298,6 +351,15 @@ def test_guests_need_a_user_to_act_for(works: GoogleTarget, monkeypatch: pytest.
     monkeypatch.setenv("GOOGLE_WRITE_AS", "")
     with pytest.raises(PermissionMissing, match="Domain-Wide Delegation"):
         create_event(works.url, CREW, DRAFT, by=BY)
+
+
+def test_a_guest_who_is_erased_while_google_is_waited_for_is_not_invited(
+    works: GoogleTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works.google.set_fault("rate_limit", path="/events", after=1, times=1, retry_after=5)
+    monkeypatch.setattr(ReadContext, "pause", lambda *_: works.erase("bo@example.test"))
+    assert create_event(works.url, CREW, DRAFT, by=BY).statuses == {"withheld": 1}
+    assert [event for event in works.google.event_ids(CREW) if len(event) == 32] == []
 
 
 def test_an_erased_guest_is_not_invited(works: GoogleTarget) -> None:

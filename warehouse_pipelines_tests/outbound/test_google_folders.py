@@ -296,6 +296,48 @@ def test_one_file_that_may_not_be_written_costs_no_other(works: GoogleTarget) ->
     assert [works.google.described_file(one)["trashed"] for one in files] == [True, False, True]
 
 
+def test_nothing_is_moved_into_what_is_in_the_trash_gone_or_no_folder(works: GoogleTarget) -> None:
+    applied(works)
+    folders = by_name(works)
+    file = works.google.create_file(parent=folders["Contracts"], name="Signed.pdf", mimeType="application/pdf")
+    other = works.google.create_file(parent=folders["Contracts"], name="Other.pdf", mimeType="application/pdf")
+    with connected(works.url, FILES) as at_work:
+        plans = [plan_change(at_work, [file], {"parent": folders[to]}, by=BY) for to in ("Finance", "Signed")]
+    moved = change_files(works.url, [other], {"parent": folders["Correspondence"]}, by=BY)
+    works.google.trash_file(folders["Finance"])
+    works.google.remove_file(folders["Signed"])
+    for to, problem in ((folders["Finance"], "in the trash"), (folders["Signed"], "shows no"), (other, "no folder")):
+        with connected(works.url, FILES) as at_work, pytest.raises(WrongUse, match=problem):
+            plan_change(at_work, [file], {"parent": to}, by=BY)
+    assert [works.apply(plan).statuses for plan in plans] == [{"refused": 1}, {"refused": 1}]
+    assert works.google.described_file(file)["parents"] == [folders["Contracts"]]
+    works.google.trash_file(folders["Contracts"])
+    assert works.undo(moved).statuses == {"refused": 1}
+    assert not works.google.described_file(other)["trashed"]
+
+
+def test_a_file_that_is_in_the_trash_after_a_move_is_told(works: GoogleTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    applied(works)
+    folders = by_name(works)
+    file = works.google.create_file(parent=folders["Contracts"], name="Signed.pdf", mimeType="application/pdf")
+    monkeypatch.setattr(DrivePartner, "no_destination", lambda *_: None)  # who trashes it right after we asked
+    works.google.trash_file(folders["Finance"])
+    plan = change_files(works.url, [file], {"parent": folders["Finance"]}, by=BY)
+    (item,) = works.items(plan)
+    assert (plan.status, item.status, item.reason) == ("partial", "partial", "written, and trashed at the vendor")
+    assert works.holds(plan) == [False]
+
+
+def test_a_file_in_the_trash_is_restored_before_it_is_changed(works: GoogleTarget) -> None:
+    file = works.google.file_ids()[0]
+    with connected(works.url, FILES) as at_work:
+        plan = plan_change(at_work, [file], {"name": "Bill.pdf"}, by=BY)
+    works.google.trash_file(file)
+    assert works.apply(plan).statuses == {"moved": 1}
+    with pytest.raises(WrongUse, match="is in the trash"):
+        change_files(works.url, [file], {"name": "Bill.pdf"}, by=BY)
+
+
 def test_a_folder_may_not_be_moved_into_itself(works: GoogleTarget) -> None:
     applied(works)
     folders = by_name(works)

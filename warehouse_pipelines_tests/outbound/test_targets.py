@@ -7,15 +7,20 @@ from typing import Any
 
 import pytest
 
-from warehouse_pipelines.errors import TryAgain
-from warehouse_pipelines.outbound import run, targets
+from warehouse_pipelines.errors import ActionNeeded, PermissionMissing, TryAgain, WrongUse
+from warehouse_pipelines.loading.options import Options
+from warehouse_pipelines.loading.sync import sync
+from warehouse_pipelines.model.reading import ReadContext
+from warehouse_pipelines.outbound import applying, run, targets
 from warehouse_pipelines.outbound.delivery import Delivery
 from warehouse_pipelines.outbound.ledger import Plan
 from warehouse_pipelines.outbound.target import Target
 from warehouse_pipelines.simulators.callrail.simulator import CallRail
 from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
 from warehouse_pipelines.simulators.server import Simulators, start
+from warehouse_pipelines.unified.identity import resolve
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
+from warehouse_pipelines_tests.harness.source_harness import BY_TABLE
 
 
 class Business:
@@ -79,8 +84,8 @@ class Business:
 
 
 @contextmanager
-def business(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Business]:
-    with start(["hubspot", "callrail"], contacts=20) as simulators:
+def business(url: str, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Iterator[Business]:
+    with start(["hubspot", "callrail"], contacts=20, **settings) as simulators:
         for name, value in {**simulators.environment(), "WAREHOUSE_RETRY_SECONDS": "0.001"}.items():
             monkeypatch.setenv(name, value)
         made = Business(url, simulators)
@@ -200,6 +205,59 @@ def test_contacts_get_their_person_and_its_score(works: Business) -> None:
     assert works.hubspot.record("contacts", contact)["properties"]["genius_golden_id"] is None
 
 
+def test_what_is_written_to_contacts_is_declared_as_no_edit() -> None:
+    of_contacts = [one for one in targets.TARGETS if one.object == "contacts"]
+    assert len(of_contacts) >= 2
+    for target in of_contacts:
+        assert {field.name for field in target.fields} <= {*BY_TABLE[target.subject][1].written_back}
+
+
+def test_what_we_write_to_a_contact_is_no_news_of_the_customer_and_an_edit_beside_it_is(works: Business) -> None:
+    """A lead that is lost stays so, an address is as old as it is, and what a user entered stays."""
+    feed, contact = works.database, works.hubspot.ids("contacts")[0]
+    works.hubspot.define_property("contacts", "hs_lead_status", "string")
+    works.hubspot.edit("contacts", contact, {
+        "firstname": "Ada", "lastname": "Lovely", "email": "ada@home.example", "phone": "(216) 223-0101",
+        "address": "1 Old Road", "city": "Toledo", "state": "OH", "zip": "43604", "hs_lead_status": "CONNECTED",
+        "lifecyclestage": "lead",
+    })  # fmt: skip
+
+    def load(**flags: Any) -> dict[str, Any]:
+        sync(*BY_TABLE["hubspot_contact"], Options(**flags), url=works.url)
+        resolve.run(feed.session)
+        feed.feed()
+        return feed.one(
+            "SELECT l.id, l.status, l.postal_code, p.zip, c.lastmodifieddate AS written_at,"
+            " coalesce(c.source_edited_at, c.source_updated_at) AS edited_at"
+            " FROM crm.leads AS l JOIN identity.person AS p ON p.person_id = l.golden_id, hubspot_contact AS c"
+            " WHERE l.email = 'ada@home.example' AND c.id = %s", [contact],
+        )  # fmt: skip
+
+    edited = load()
+    now = feed.one("SELECT clock_timestamp() AS at")["at"]
+    feed.source(
+        "genius_lead", lead_id=77, firstname="Ada", lastname="Lovely", email="ada@home.example", created="2026-01-01",
+        address1="9 New Street", city="Akron", state="OH", zipcode="44301", modified=now, dead_on=now,
+    )  # fmt: skip
+    lost = load()
+    assert (lost["status"], lost["postal_code"], lost["zip"]) == ("lost", "44301", "44301")
+    feed.edit(lost["id"], postal_code="44999")
+    for score in (11, 12):
+        feed.session.execute("UPDATE crm.leads SET lead_score = %s WHERE id = %s", [score, lost["id"]])
+        assert works.apply(targets.PEOPLE).statuses["written"] > 0
+        for flags in ({}, {"full": True, "force": True}):
+            found = load(**flags)
+            assert (found["status"], found["postal_code"], found["zip"]) == ("lost", "44999", "44301")
+            assert found["edited_at"] == edited["edited_at"] < found["written_at"]
+    # What a person edits just before or after we write is theirs.
+    works.hubspot.edit("contacts", contact, {"zip": "43605"})
+    feed.session.execute("UPDATE crm.leads SET lead_score = 13 WHERE id = %s", [lost["id"]])
+    works.apply(targets.PEOPLE)
+    found = load()
+    assert (found["status"], found["postal_code"], found["zip"]) == ("contacted", "43605", "43605")
+    assert found["edited_at"] == found["written_at"]
+
+
 @pytest.mark.parametrize("ending", [
     "expires_at = now() - interval '1 day', created_at = now() - interval '2 days'",
     "ended_at = now(), ended_by = gen_random_uuid(), end_reason = 'a test'",
@@ -280,6 +338,159 @@ def test_a_plan_writes_no_mark_that_the_list_no_longer_says(works: Business) -> 
 def marks(works: Business, *contacts: str) -> list[str | None]:
     shown = (works.hubspot.record("contacts", one)["properties"] for one in contacts)
     return [one.get("genius_do_not_call") for one in shown]
+
+
+ENDED = b"UPDATE crm.dnc_list SET ended_at = now(), ended_by = gen_random_uuid(), end_reason = 'a test'"
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Any]) -> None:
+    """Let something happen in place of the first wait for the vendor."""
+    waits: list[float] = []
+
+    def pause(self: ReadContext, title: str, seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 1:
+            happens()
+
+    monkeypatch.setattr(ReadContext, "pause", pause)
+
+
+@pytest.mark.parametrize("hand", [False, True])
+def test_a_mark_that_waits_for_the_vendor_is_asked_about_again(
+    works: Business, monkeypatch: pytest.MonkeyPatch, hand: bool
+) -> None:
+    """Its receipt does not stay open, or what a person sets there from now on would count as ours."""
+    contact = works.contact(0)
+    works.database.record(("hubspot_contact", contact), None, phones=("+16145550123",))
+    works.list_number("+16145550123")
+
+    def happens() -> None:
+        assert works.database.one("SELECT status FROM reverse_etl.receipt")["status"] == "refused"
+        if hand:
+            works.hubspot.edit("contacts", contact, {"genius_do_not_call": "false"})
+        else:
+            works.database.session.execute(ENDED)
+
+    with run.connected(works.url, targets.DO_NOT_CALL) as at_work:
+        at_work.partner.prepare()
+        plan = at_work.plan("a test")
+        works.hubspot.set_fault("rate_limit", path="/contacts/batch/update", times=1, retry_after=34)
+        meanwhile(monkeypatch, happens)
+        assert at_work.apply(plan, "a test").statuses == {"moved": 1}
+    assert marks(works, contact) == ["false" if hand else None]
+    assert works.database.one("SELECT status FROM reverse_etl.receipt")["status"] == "refused"
+
+
+def test_the_stop_file_stops_what_waits_for_the_vendor(works: Business, monkeypatch: pytest.MonkeyPatch) -> None:
+    contact = works.contact(0)
+    works.database.person(("hubspot_contact", contact))
+    stop = applying.stop_file()
+    stop.parent.mkdir(parents=True, exist_ok=True)
+    with run.connected(works.url, targets.PEOPLE) as at_work:
+        at_work.partner.prepare()
+        plan = at_work.plan("a test")
+        works.hubspot.set_fault("rate_limit", path="/contacts/batch/update", times=1, retry_after=4)
+        meanwhile(monkeypatch, stop.touch)
+        try:
+            with pytest.raises(ActionNeeded, match="stop-outbound is there"):
+                at_work.apply(plan, "a test")
+        finally:
+            stop.unlink(missing_ok=True)
+        assert works.hubspot.record("contacts", contact)["properties"]["genius_golden_id"] is None
+        assert at_work.apply(plan, "a test").statuses == {"written": 1}
+
+
+def test_a_mark_of_an_update_whose_answer_was_lost_does_not_stay_open(
+    works: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contact = works.contact(0)
+    works.database.record(("hubspot_contact", contact), None, phones=("+16145550123",))
+    works.list_number("+16145550123")
+    with run.connected(works.url, targets.DO_NOT_CALL) as at_work:
+        at_work.partner.prepare()
+        plan = at_work.plan("a test")
+        works.hubspot.set_fault("status", path="/contacts/batch/update", times=1, status=503)
+        meanwhile(monkeypatch, lambda: works.database.session.execute(ENDED))
+        monkeypatch.setattr(applying, "ASKED_SECONDS", 0)
+        assert at_work.apply(plan, "a test").statuses == {"moved": 1}
+    assert works.database.one("SELECT status FROM reverse_etl.receipt")["status"] == "refused"
+
+
+def test_an_account_that_refuses_costs_no_tag_of_the_others(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with business(database_url, monkeypatch, callrail={"accounts": 2}) as works:
+        call = works.call("+16145550123")
+        works.list_number("+16145550123")
+        for number in range(4):
+            works.database.source(
+                "callrail_call", id=f"CALspam{number}", customer_phone_number_e164=f"+1614555019{number}",
+                start_time="2026-11-01T00:00:00Z", raw_data={"tags": []},
+            )  # fmt: skip
+            works.list_number(f"+1614555019{number}")
+        refusing = works.callrail.ids("accounts")[1]
+        works.callrail.set_fault("status", path=f"/{refusing}/calls", status=403)
+        plan = works.apply(targets.CALLRAIL_DO_NOT_CALL)
+        assert plan.statuses == {"written": 1, "refused": 4}
+        assert "do_not_call" in tags(works, call)
+        reasons = works.database.all("SELECT DISTINCT reason FROM reverse_etl.plan_item WHERE status = 'refused'")
+        assert [refusing in row["reason"] for row in reasons] == [True]
+        assert sum(refusing in message for message in caplog.messages) == 1
+
+
+def test_a_key_all_of_whose_accounts_refuse_is_told_so(works: Business) -> None:
+    works.call("+16145550123")
+    works.list_number("+16145550123")
+    works.callrail.set_fault("status", path="/calls/", status=403)
+    with pytest.raises(PermissionMissing):
+        works.apply(targets.CALLRAIL_DO_NOT_CALL)
+
+
+def test_nothing_is_written_from_a_warehouse_whose_restore_did_not_end(works: Business) -> None:
+    contact = works.contact(0)
+    works.database.record(("hubspot_contact", contact), None, phones=("+16145550123",))
+    works.list_number("+16145550123")
+    with run.connected(works.url, targets.DO_NOT_CALL) as at_work:
+        at_work.prepare()
+        plan = at_work.plan("a test")
+        works.database.session.execute("CREATE SCHEMA restore_unfinished")
+        asked: list[Callable[[], Any]] = [
+            at_work.prepare, lambda: at_work.plan("a test"), lambda: at_work.apply(plan, "a test"),
+            lambda: at_work.plan_undo(plan, "a test"),
+        ]  # fmt: skip
+        for ask in asked:
+            with pytest.raises(WrongUse, match="the restore of this warehouse did not end"):
+                ask()
+    assert marks(works, contact) == [None]
+
+
+def test_an_undo_does_not_archive_what_people_associated(works: Business) -> None:
+    works.genius()
+    plan = works.apply(targets.DIVISIONS)
+    akron = works.record("divisions", genius_division_id="902")["hs_object_id"]
+    for contact in works.hubspot.ids("contacts")[:2]:
+        works.hubspot.associate("contacts", contact, "divisions", akron)
+    with run.connected(works.url, targets.DIVISIONS) as at_work:
+        assert all(verdict.holds for verdict in at_work.verify(plan))
+    works.undo(plan)
+    assert akron in works.hubspot.ids("divisions")
+    refused = works.database.all("SELECT reason FROM reverse_etl.plan_item WHERE status = 'refused'")
+    assert ["2 associations with contact" in row["reason"] for row in refused] == [True]
+
+
+def test_a_zip_code_that_people_associated_goes_not_with_its_people(works: Business) -> None:
+    works.genius()
+    for number, zipcode in enumerate(("45801", "45802"), 1):
+        works.database.source("genius_lead", lead_id=number, zipcode=zipcode, division_id=901)
+    works.database.source("genius_lead", lead_id=3, zipcode="43604", division_id=901)
+    works.apply(targets.DIVISIONS)
+    works.apply(targets.ZIP_CODES)
+    ids = {code: works.record("zipcodes", genius_zip=code)["hs_object_id"] for code in ("45801", "45802")}
+    works.hubspot.portal.associations.make_type("zipcodes", "contacts", "Lives in")
+    works.hubspot.associate("contacts", works.hubspot.ids("contacts")[0], "zipcodes", ids["45801"])
+    works.database.session.execute("UPDATE genius_lead SET archived = true WHERE lead_id < 3")
+    assert works.apply(targets.ZIP_CODES).statuses == {"refused": 1, "written": 1}
+    assert set(works.hubspot.ids("zipcodes")) & set(ids.values()) == {ids["45801"]}
 
 
 @pytest.mark.parametrize(("entry", "number", "other"), [
@@ -468,6 +679,27 @@ def test_a_person_erased_while_the_vendor_is_read_is_not_sent_and_leaves_nothing
         monkeypatch.setattr(Delivery, "current", erasing(Delivery.current))
         done = at_work.apply(plan, "a test")
     assert done.statuses == {}
+    assert works.database.all("SELECT FROM reverse_etl.receipt") == []
+    assert works.hubspot.record("contacts", contact)["properties"]["genius_golden_id"] is None
+
+
+def test_a_person_erased_while_the_vendor_is_waited_for_is_not_sent_and_leaves_nothing_here(
+    works: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from warehouse_pipelines.unified.erasing import erasure
+
+    contact = works.contact(0, email="ana@home.example")
+    person = works.database.person(("hubspot_contact", contact), email="ana@home.example")
+    with run.connected(works.url, targets.PEOPLE) as at_work:
+        at_work.partner.prepare()
+        plan = at_work.plan("a test")
+        works.hubspot.set_fault("rate_limit", path="/contacts/batch/update", times=1, retry_after=5)
+        erase = erasure.erase
+        meanwhile(
+            monkeypatch,
+            lambda: erase(works.database.session, "person", str(person), [person], erased_by="a test"),
+        )
+        assert at_work.apply(plan, "a test").statuses == {}
     assert works.database.all("SELECT FROM reverse_etl.receipt") == []
     assert works.hubspot.record("contacts", contact)["properties"]["genius_golden_id"] is None
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import json
 import socket
@@ -15,6 +16,7 @@ import pytest
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.loading import webhook_inbox
 from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema.migrate import migrate
 from warehouse_pipelines.serving import inbox, limits
 from warehouse_pipelines.serving import server as program
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.on_oldest(
     "test_503_while_the_inbox_is_away_and_200_when_it_is_back",
     "test_503_while_the_disk_is_full",
     "test_an_ended_session_is_replaced",
+    "test_the_same_bytes_that_come_while_the_first_are_worked_off_are_due_after_them",
     "test_a_stopped_channel_is_answered_and_ignored",
     "test_a_channel_that_was_made_just_now_is_known",
     "test_one_row_that_the_table_refuses_costs_no_other",
@@ -61,26 +64,52 @@ def test_a_second_delivery_of_the_same_is_a_duplicate(serve: Serving) -> None:
 def test_the_same_bytes_are_due_again_when_they_were_worked_off(serve: Serving) -> None:
     """A call is a good lead, then none, then one again; and what failed is sent once more by hand."""
 
-    def work_off(error: str = "") -> list[str]:
+    def work_off(source: str, error: str = "") -> list[str]:
         with warehouse.session(serve.url) as session:
-            due = webhook_inbox.due(session, 100)
+            due = webhook_inbox.due(session, source, 100)
             if error:
                 webhook_inbox.fail(session, {row.id: error for row in due}, for_good=True)
             else:
-                webhook_inbox.close(session, [row.id for row in due], "done")
+                webhook_inbox.close(session, {row.id: row.received_at for row in due}, "done")
         return [row.body for row in due]
 
     good, bad = (b'{"id":"CAL%032d","lead_status":"%s","note":""}' % (7, one) for one in (b"good_lead", b"not_a_lead"))
     for body in (good, bad, good):
         assert serve.post("callrail", body, **callrail(body)) == 200
         assert serve.post("callrail", body, **callrail(body)) == 200, "while it waits, it is one"
-        assert work_off() == [body.decode()]
+        assert work_off("callrail") == [body.decode()]
     assert serve.outcomes("callrail") == {"accepted": 3, "duplicate": 3}
     assert len(serve.inbox()) == 2
     event = events(contact_event(101))
     for error in ("the vendor was away", ""):
         assert serve.post("hubspot", event, **hubspot(event)) == 200
-        assert work_off(error) == [event.decode()]
+        assert work_off("hubspot", error) == [event.decode()]
+
+
+def test_the_same_bytes_that_come_while_the_first_are_worked_off_are_due_after_them(serve: Serving) -> None:
+    """LeadConduit tells of each lead with an empty body: what is read for the first may not have the second."""
+    body = b'{"id":"CAL%032d"}' % 7
+    post = functools.partial(serve.post, "callrail", body, **callrail(body))
+    assert post() == 200
+    looking(serve.url).execute(
+        "UPDATE orchestration.webhook_inbox SET received_at = received_at - interval '1 h', attempts = 2,"
+        " not_before = not_before - interval '1 h', error_message = 'the vendor was away'"
+    )
+    with warehouse.session(serve.url) as session:
+        [taken] = webhook_inbox.due(session, "callrail", 10)
+        assert post() == 200
+        [row] = serve.inbox()
+        assert row["received_at"] > taken.received_at
+        assert (row["attempts"], row["error_message"]) == (2, "the vendor was away")
+        depth = session.execute(query("webhook_depth")).fetchone()
+        assert depth is not None
+        assert depth["coalesce"] > 3_000, "one that comes again and again makes what waits look no younger"
+        webhook_inbox.close(session, {taken.id: taken.received_at}, "done")
+        [again] = webhook_inbox.due(session, "callrail", 10)
+        assert (again.id, again.body) == (taken.id, body.decode())
+        webhook_inbox.close(session, {again.id: again.received_at}, "done")
+    assert [one["status"] for one in serve.inbox()] == ["done"]
+    assert serve.outcomes("callrail") == {"accepted": 1, "duplicate": 1}
 
 
 def test_duplicates_that_come_at_once_are_kept_once(serve: Serving) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import pytest
@@ -16,12 +16,14 @@ from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.serving import work as program
 from warehouse_pipelines.serving.work import Worked, work
+from warehouse_pipelines.simulators.core.wire import answer_json
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.serving import contact_event, events
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, looking, source_harness
 
 pytestmark = pytest.mark.on_oldest(
     "test_two_never_work_at_the_same_time",
+    "test_what_waits_for_a_busy_entity_comes_behind_what_nobody_has_looked_at",
     "test_a_merge_has_survivor_and_absorbed_read",
     "test_a_custom_object_is_read_by_delta_unless_a_setting_names_its_type",
     "test_a_delta_that_began_after_the_delivery_counts_by_the_clock_of_postgresql",
@@ -203,10 +205,11 @@ def test_rows_wait_while_another_run_holds_their_entity(contacts: SourceHarness,
 
 
 def test_two_never_work_at_the_same_time(inbox: Inbox) -> None:
-    with warehouse.session(inbox.url) as session, webhook_inbox.working(session) as mine:
+    inbox.put(events(contact_event(7, "ticket.creation")))
+    with warehouse.session(inbox.url) as session, webhook_inbox.working(session, "hubspot") as mine:
         assert mine
         assert work(SOURCES, url=inbox.url) is None
-    assert inbox.work().taken == 0
+    assert inbox.work().taken == 1
 
 
 def test_a_merge_has_survivor_and_absorbed_read(contacts: SourceHarness, inbox: Inbox) -> None:
@@ -236,9 +239,91 @@ def test_a_custom_object_is_read_by_delta_unless_a_setting_names_its_type(
         assert harness.rows()[key,]["region"] == "far"
         monkeypatch.delenv("HUBSPOT_DIVISION_OBJECT")
         row = inbox.put(events({**event, "occurredAt": 1}))
+        assert dict(inbox.work().rows) == {"waiting": 1}, "divisions were polled seconds ago: they wait for their turn"
+        looking(database_url).execute(
+            "UPDATE orchestration.sync_history SET start_time = start_time - interval '1 minute',"
+            " end_time = end_time - interval '1 minute'"
+        )
+        inbox.make_due()
         worked = inbox.work()
-        assert {entity.name for _, entity, _ in worked.reads} == {"geniususers", "zipcodes", "appointments"}
-        assert inbox.row(row)["status"] == "pending", "divisions were polled seconds ago: they wait for their turn"
+        assert [entity.name for _, entity, _ in worked.reads] == ["divisions"], "the others were never read"
+        assert inbox.row(row)["status"] == "done"
+
+
+@pytest.mark.parametrize("has_custom", [False, True])
+def test_hubspots_own_appointment_is_read_where_the_portal_has_no_custom_object_for_it(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, has_custom: bool
+) -> None:
+    """Of one that has, the id may be that of another record, or of none, which would count as deleted for good."""
+    kind = "custom" if has_custom else "standard"
+    with source_harness("hubspot_appointment", database_url, monkeypatch, appointment=kind) as harness:
+        if not has_custom:
+            monkeypatch.setattr(
+                harness.simulator._description, "schemas", lambda which: answer_json(200, {"results": []})
+            )
+        harness.sync()
+        inbox = Inbox(database_url, "hubspot")
+        key, *_ = harness.simulator.ids("appointments")
+        harness.simulator.edit("appointments", key, {"city": "Nowhere"})
+        event = contact_event(key, "object.propertyChange", objectTypeId="0-421")
+        row = inbox.put(events(event, {**event, "objectId": 4_000_000_000}))
+        worked = inbox.work()
+        assert [(entity.name, result.mode) for _, entity, result in worked.reads] == [("appointments", "webhook")]
+        assert inbox.row(row)["status"] == "done"
+        assert (harness.rows()[key,]["city"] == "Nowhere") is not has_custom
+        assert len(harness.living()) == len(harness.rows())
+        other = inbox.put(events(contact_event(key, "object.creation", objectTypeId="0-5")))
+        unknown = inbox.put(events(contact_event(key, "object.creation", objectTypeId="2-999")))
+        looking(database_url).execute("UPDATE orchestration.sync_history SET start_time = start_time - interval '1 h'")
+        worked = inbox.work()
+        assert [(entity.name, result.mode) for _, entity, result in worked.reads] == [("appointments", "delta")]
+        assert (inbox.row(other)["status"], inbox.row(unknown)["status"]) == ("ignored", "done")
+        assert {run["status"] for run in harness.history()} == {"success"}
+
+
+def test_what_waits_for_a_busy_entity_comes_behind_what_nobody_has_looked_at(
+    contacts: SourceHarness, inbox: Inbox
+) -> None:
+    """However many they are, and however often they are due again. Those that came long ago wait for longer."""
+    first, *_ = contacts.simulator.ids("contacts")
+    company, *_ = contacts.simulator.ids("companies")
+    old, *others = (inbox.put(events(contact_event(first, occurredAt=number))) for number in range(3))
+    connection = looking(inbox.url)
+    connection.execute(
+        "UPDATE orchestration.webhook_inbox SET received_at = received_at - interval '1 h' WHERE id = %s", [old]
+    )
+    with lease.hold(contacts.url, contacts.source, contacts.entity):
+        assert dict(inbox.work(limit=3).rows) == {"waiting": 3}
+        waits = [(inbox.row(key)["not_before"] - datetime.now(UTC)).total_seconds() for key in (old, *others)]
+        assert waits[0] > 50
+        assert max(waits[1:]) < 4
+        other = inbox.put(events(contact_event(company, "company.creation")))
+        connection.execute("UPDATE orchestration.webhook_inbox SET not_before = now() WHERE id <> %s", [other])
+        assert dict(inbox.work(limit=1).rows) == {"done": 1}
+    assert inbox.row(other)["status"] == "done"
+
+
+def test_deliveries_wait_for_a_spent_budget_and_those_that_were_read_before_are_done(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No try is counted, and nothing hangs for the hour that the budget takes to come back."""
+    with source_harness("callrail_call", database_url, monkeypatch) as harness:
+        monkeypatch.setenv("CALLRAIL_REQUESTS_PER_HOUR", "6")
+        inbox = Inbox(database_url, "callrail")
+        keys = harness.simulator.ids("calls")[:12]
+        rows = [inbox.put(b'{"resource_id":"%s","duration":"143"}' % key.encode()) for key in keys]
+        worked = inbox.work()
+        found = [inbox.row(row) for row in rows]
+        done = [row for row in found if row["status"] == "done"]
+        late = [row for row in found if row["status"] == "pending"]
+        assert 0 < len(done) == len(harness.living()) < 6
+        assert dict(worked.rows) == {"done": len(done), "waiting": len(late)}
+        assert {row["attempts"] for row in late} == {0}
+        assert all(row["not_before"] > row["received_at"] + timedelta(minutes=50) for row in late)
+        assert f"spent before {len(late)} of 12 keys" in late[0]["error_message"]
+        again = inbox.put(b'{"resource_id":"%s","duration":"144"}' % keys[0].encode())
+        assert dict(inbox.work().rows) == {"waiting": 1}
+        assert "the next request is free in" in inbox.row(again)["error_message"]
 
 
 def test_a_delta_that_began_after_the_delivery_counts_by_the_clock_of_postgresql(

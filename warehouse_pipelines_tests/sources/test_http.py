@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -16,11 +17,14 @@ from warehouse_pipelines.errors import (
     NotConfigured,
     PermissionMissing,
     RequestRefused,
+    VendorUnavailable,
     WarehouseError,
+    WritePostponed,
     masked,
 )
 from warehouse_pipelines.model.reading import Budget, ReadContext
 from warehouse_pipelines.simulators.core.wire import Answer, Listener, Request
+from warehouse_pipelines.sources import _http
 from warehouse_pipelines.sources._http import ATTEMPTS, Client, NotModified, retry_after
 from warehouse_pipelines.sources._json import decoded
 
@@ -298,3 +302,54 @@ def test_a_budget_that_got_old_while_another_was_waited_for_is_acquired_once_mor
     slow = True
     client.get("/", dict)
     assert taken[2:] == ["second", "day", "second"]
+
+
+def test_a_write_that_is_to_be_sent_at_once_is_not_sent_after_a_wait_for_the_budget(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither its own wait nor that of a question before it; the next time all that they need is acquired before."""
+    now = 0.0
+    monkeypatch.setattr(_http, "time", SimpleNamespace(monotonic=lambda: now))
+    methods: list[str] = []
+
+    def respond(request: Request) -> Answer:
+        methods.append(request.method)
+        return Answer(200, b"{}")
+
+    def acquire(credential: str, budget: Budget) -> None:
+        nonlocal now
+        now += 4
+
+    client = Client(ReadContext(acquire=acquire), title="It", base_url=serve(respond), headers={},
+                    budgets=(Budget("hour", 900, 3_600),))  # fmt: skip
+
+    def look_and_write() -> None:
+        client.hold()
+        for _ in range(3):
+            client.get("/", dict)
+        with client.at_once():
+            client.get("/", dict)
+            client.request("PUT", "/", dict, repeat=False)
+
+    with pytest.raises(WritePostponed):
+        look_and_write()
+    assert "PUT" not in methods
+    look_and_write()
+    assert methods[-1] == "PUT"
+
+
+def test_a_write_that_the_vendor_puts_off_too_often_ends_the_run(serve: Serve) -> None:
+    """What the vendor asks to wait grows as it does for any request, though each attempt is made by the caller."""
+    attempts: list[int] = []
+
+    def wait_for(answer: httpx.Response, attempt: int) -> float:
+        attempts.append(attempt)
+        return 2.0 * attempt
+
+    client = client_of(serve(lambda request: Answer(429, b"")), wait_for=wait_for)
+    for _ in range(ATTEMPTS - 1):
+        with pytest.raises(WritePostponed), client.at_once():
+            client.request("PUT", "/", dict, repeat=False)
+    with pytest.raises(VendorUnavailable, match="after 7 attempts"), client.at_once():
+        client.request("PUT", "/", dict, repeat=False)
+    assert attempts == [*range(1, ATTEMPTS + 1)]

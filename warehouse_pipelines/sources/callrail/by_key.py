@@ -1,6 +1,7 @@
 """Read calls and forms of CallRail by their ids, a request each, several side by side.
 
-Spam is answered with 404 and counts as deleted.
+Spam is answered with 404 and counts as deleted. When the budget is spent, what was answered by then is loaded, and the
+other keys are asked for later.
 
 A conversation is not read so: its single answer has all messages under another name, and the row holds the recent ones.
 """
@@ -10,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from warehouse_pipelines.errors import PermissionMissing, RequestRefused
+from warehouse_pipelines.errors import BudgetSpent, PermissionMissing, RequestRefused
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.sources._in_flight import as_answered
@@ -25,17 +26,37 @@ Found = bytes | PermissionMissing | None
 
 
 def read_keys(request: ReadRequest, context: ReadContext) -> Pages:
-    """Yield the records of the keys of the request, whichever account has them."""
+    """Yield the records of the keys of the request, whichever account has them.
+
+    Raises ``BudgetSpent`` when no key could be asked for.
+    """
     ask = asking(request.entity, context, visible_accounts(request, context))
     absent: list[str] = []
-    for key, record in as_answered(context, ask, request.keys):
-        if isinstance(record, PermissionMissing):
+    unread: list[str] = []
+    spent: list[BudgetSpent] = []
+
+    def ask_unless_spent(key: str) -> Found | BudgetSpent:
+        try:
+            return spent[0] if spent else ask(key)
+        except BudgetSpent as error:
+            spent.append(error)
+            return error
+
+    for key, record in as_answered(context, ask_unless_spent, request.keys):
+        if isinstance(record, BudgetSpent):
+            unread.append(key)
+        elif isinstance(record, PermissionMissing):
             context.count("refused_keys")
         elif record is None:
             absent.append(key)
         else:
             yield Page([record], in_window=False)
-    return ReadReport(deleted_keys=absent)
+    if len(unread) == len(request.keys):
+        raise spent[0]
+    if not unread:
+        return ReadReport(deleted_keys=absent)
+    unproven = f"the budget of requests was spent before {len(unread)} of {len(request.keys)} keys were asked for"
+    return ReadReport(deleted_keys=absent, unread_keys=unread, unread_seconds=spent[0].seconds, unproven=unproven)
 
 
 def asking(entity: Entity, context: ReadContext, accounts: Sequence[str]) -> Callable[[str], Found]:

@@ -161,10 +161,15 @@ class CallRailReader:
 
 
 def visible_accounts(request: ReadRequest, context: ReadContext) -> list[str]:
-    """Return the ids of the accounts that the key sees. Raises ``PermissionMissing`` when it sees none."""
+    """Return the ids of the accounts that the key sees.
+
+    Raises ``PermissionMissing`` when it sees none, and ``WrongAccount`` as ``ReadContext.see_accounts`` does.
+    """
     visible = CallRailReader(request, context, ACCOUNTS, f"/{VERSION}/a.json", {})
     for _ in visible.pages():
         pass
     if not visible.seen:
         raise PermissionMissing("CallRail: the key sees no account. Check the rights of its user, then run again.")
-    return sorted(visible.seen)
+    accounts = sorted(visible.seen)
+    context.see_accounts(accounts)
+    return accounts

@@ -3,6 +3,9 @@
 A merged id is answered with its survivor, or with nothing; the survivor lists it (``hs_merged_object_ids``), so the row
 is tombstoned as merged before it could count as erased. A record that is restored between the two questions would be in
 neither answer, so what is left is asked for among the live ones once more.
+
+Only events of HubSpot's own appointments name an appointment by its id while the setting is ``auto``. In a portal that
+has a custom object for appointments such an id is none of its records, and would be taken for one that is gone.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +15,7 @@ import msgspec
 from warehouse_pipelines.model.reading import Page, Pages, ReadContext, ReadReport, ReadRequest
 from warehouse_pipelines.sources._in_flight import as_answered
 from warehouse_pipelines.sources._json import key_of
-from warehouse_pipelines.sources.hubspot.reader import HubSpotReader, batches
+from warehouse_pipelines.sources.hubspot.reader import STANDARD_APPOINTMENT, HubSpotReader, batches
 
 MOST = 5_000
 """Keys of one run: fifty to a hundred and fifty requests."""
@@ -21,6 +24,12 @@ MOST = 5_000
 def read_keys(request: ReadRequest, context: ReadContext) -> Pages:
     """Yield the records of the keys of the request, archived ones included."""
     reader = HubSpotReader(request, context)
+    if (
+        request.entity.path == "custom:appointment"
+        and reader.settings.appointment_object == "auto"
+        and reader.object_type != STANDARD_APPOINTMENT
+    ):
+        return ReadReport()
     _ = reader.properties  # known before the threads need it
     absent: list[str] = []
 

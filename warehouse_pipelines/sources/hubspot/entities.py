@@ -15,6 +15,10 @@ emptied ``subject`` shows ``hs_appointment_name`` in a portal that has both; who
 HubSpot's own appointment has no other outcome than ``hs_appointment_status`` (SCHEDULED, COMPLETED, NO_SHOW, ...), and
 no attendees: that column is filled where a portal has such a property.
 
+Of contacts HubSpot moves ``lastmodifieddate`` when the warehouse writes golden id, score and do-not-call there
+(``outbound.targets``), which is no edit: ``WRITTEN_BACK``. Of the custom objects that it writes, no time says anything
+of a customer.
+
 Left out: ``deal_name`` (it is ``dealname``), and the appointment's and division's names beside those of the warehouse.
 Verified against: the simulator only; no live portal has been read yet.
 """
@@ -44,6 +48,13 @@ OF_OBJECTS = """
 """Text that HubSpot itself keeps on custom objects and appointments."""
 
 
+WRITTEN_BACK = (
+    "genius_golden_id", "genius_lead_score", "genius_do_not_call",
+    "hs_updated_by_user_id", "hs_lastmodifieddate", "currentlyinworkflow",
+)  # fmt: skip
+"""Of contacts: what the warehouse writes, and what HubSpot notes of a write and of the workflow that it begins."""
+
+
 def _object(
     name: str,
     table: str,
@@ -54,6 +65,7 @@ def _object(
     modified: str = "hs_lastmodifieddate",
     every: timedelta = HOUR,
     full_every: timedelta = DAY,
+    written_back: tuple[str, ...] = (),
     index: str = "",
     refs: Mapping[str, str] | None = None,
     rules: tuple[Rule, ...] = (),
@@ -84,6 +96,7 @@ def _object(
         ),
         deletes=Deletes(flag="archived", time="archivedAt", merged_keys="hs_merged_object_ids"),
         custom="properties",
+        written_back=written_back,
         index=index,
         refs=refs or {},
         rules=rules,
@@ -102,6 +115,7 @@ CONTACTS = _object(
     created="createdate",
     modified="lastmodifieddate",
     every=QUARTER,
+    written_back=WRITTEN_BACK,
     index="email phone lead_id division createdate",
     refs={
         "hubspot_owner_id": "hubspot_owner",

@@ -3,7 +3,9 @@
 ``contact.merge`` names the survivor, the absorbed and perhaps a new id, and all of them are read. Of an association
 both ends are named, and the pairs are read as a whole, because no read by key tells which pair went. Of a custom object
 only its type id is given, which differs per portal: where a setting names that id the object is read by its id, else
-every custom object is asked for what changed. Other objects, such as tickets, are not kept here.
+every custom object that was read before is asked for what changed. HubSpot's own appointments have one id in every
+portal; where the portal has a custom object for them, these are not kept here (``by_key``). Neither are other objects,
+such as tickets.
 """
 
 import functools
@@ -15,6 +17,7 @@ from pydantic import ValidationError
 from warehouse_pipelines.model.account_settings import settings_of
 from warehouse_pipelines.model.webhook import Change, Delivery, Events, UnreadableDelivery
 from warehouse_pipelines.sources.hubspot.entities import OBJECT_ENTITIES, PAIR_ENTITIES
+from warehouse_pipelines.sources.hubspot.reader import STANDARD_APPOINTMENT
 from warehouse_pipelines.sources.hubspot.settings import Settings
 
 STANDARD = {"0-1": "contact", "0-2": "company", "0-3": "deal", "0-8": "line_item"}
@@ -70,8 +73,8 @@ def _changes(event: Event, named: Callable[[str], str | None]) -> Iterator[Chang
         name = named(event.object_type_id)
         if name:
             yield from (Change("hubspot", name, key) for key in event.object_ids)
-        else:
-            yield from (Change("hubspot", name) for name in CUSTOM.values())
+        elif not event.object_type_id.startswith("0-"):  # HubSpot's own are no custom objects
+            yield from (Change("hubspot", name, if_read=True) for name in CUSTOM.values())
 
 
 def _custom(form: type[Settings], type_id: str) -> str | None:
@@ -80,6 +83,8 @@ def _custom(form: type[Settings], type_id: str) -> str | None:
         found = form()
     except ValidationError:  # the token is not set where deliveries are only received
         return None
+    if type_id == STANDARD_APPOINTMENT and found.appointment_object == "auto":
+        return CUSTOM["appointment"]
     return next((entity for name, entity in CUSTOM.items() if getattr(found, f"{name}_object") == type_id), None)
 
 

@@ -30,7 +30,7 @@ from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified import columns
 from warehouse_pipelines.unified.columns import RAW, Scope
 from warehouse_pipelines.unified.feed import marks, own
-from warehouse_pipelines.unified.feed.signals import concerned_tables
+from warehouse_pipelines.unified.feed.signals import concerned_tables, time_of
 from warehouse_pipelines.unified.lead_rows import CONTACTED, MORE_CONSENT, SIGNALS, Contacted
 from warehouse_pipelines.unified.people import (
     Consent,
@@ -88,18 +88,16 @@ def _stage(table: str, consents: tuple[Consent, ...]) -> sql.Composed:
     entity = columns.entities()[table]
     scope = Scope(table)
 
-    def first(*names: str) -> sql.Composable:
-        found = [sql.Identifier("t", name) for name in names if name in entity.source_times]
-        return sql.SQL("coalesce({})").format(sql.SQL(", ").join([*found, sql.Identifier("t", "sync_created_at")]))
-
+    created = time_of(table, "t", "source_created_at")
+    loaded = sql.Identifier("t", "sync_created_at")
     return sql.SQL(_STAGE).format(
         table_name=sql.Literal(table),
         table=columns.table(table),
         crm=sql.Literal(CRM_OF[table]),
         key=sql.Identifier("t", entity.keys[0]),
         type=sql.SQL(entity.pg_types[entity.keys[0]].split()[0]),
-        edited=first("source_updated_at", "source_created_at"),
-        created=first("source_created_at", "source_updated_at"),
+        edited=columns.edited("t", table, created, loaded),
+        created=sql.SQL("coalesce({}, {})").format(created, columns.edited("t", table, loaded)),
         flags=sql.SQL(", ").join(_flag(scope, consent) for consent in consents),
     )
 

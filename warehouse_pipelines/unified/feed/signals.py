@@ -143,9 +143,7 @@ def insert(signal: Signal) -> sql.Composed:
     # Of what is joined through a table of pairs, the time is its own: a pair does not change with it.
     alias, joined, _ = signal.origin[1].partition(".")
     told = (signal.origin[0], alias) if joined else (signal.table, "t")
-    edited = sql.SQL("coalesce({}, {}, t.sync_created_at)").format(
-        time_of(*told, "source_updated_at"), time_of(*told, "source_created_at")
-    )
+    edited = columns.edited(told[1], told[0], time_of(*told, "source_created_at"), sql.SQL("t.sync_created_at"))
     return sql.SQL(
         """
         INSERT INTO feed_signal

@@ -55,9 +55,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("warehouse")
 
-RULES = 1
-"""By which rules records are read and compared. Raise it where ``normalise`` or ``compare`` decide otherwise than
-before: the next run reads and compares everything again."""
+RULES = 2
+"""By which rules records are read and compared. Raise it where ``people_rows``, ``normalise`` or ``compare`` decide
+otherwise than before: the next run reads and compares everything again."""
 
 LISTED = 50_000
 """Changed records that are listed by their ids and keys, at most; of more, all records are resolved."""

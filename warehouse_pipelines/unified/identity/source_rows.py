@@ -66,8 +66,8 @@ class _Composer:
         if row.made_up and (made_up := self._value(row.made_up)) != NOTHING:
             deleted = sql.SQL("({} OR {} IS TRUE)").format(deleted, made_up)
         times = [
-            self._time(row.created, "source_created_at", "sync_created_at"),
-            self._time(row.edited, "source_updated_at", "sync_updated_at"),
+            self._time((row.created or "source_created_at",), "sync_created_at"),
+            self._time((row.edited,) if row.edited else self._entity.edit_times, "sync_updated_at"),
         ]
         singles = [self._value(one, "::text") for one in (row.first, row.middle, row.last, row.full, row.business)]
         emails = [self._email(one) for one in row.emails.split()]
@@ -116,10 +116,9 @@ class _Composer:
         filled = [sql.SQL("nullif(btrim({}::text), '')").format(one) for one in found]
         return sql.SQL("coalesce({})").format(sql.SQL(", ").join(filled))
 
-    def _time(self, written: str, common: str, else_: str) -> sql.Composable:
-        found: list[sql.Composable] = [sql.SQL("s.{}").format(sql.Identifier(else_))]
-        if (column := self._column(written or common)) is not None:
-            found.insert(0, column)
+    def _time(self, written: Sequence[str], else_: str) -> sql.Composable:
+        found = [column for one in written if (column := self._column(one)) is not None]
+        found.append(sql.SQL("s.{}").format(sql.Identifier(else_)))
         return sql.SQL("coalesce({})").format(sql.SQL(", ").join(found))
 
     def _email(self, written: str) -> sql.Composable:

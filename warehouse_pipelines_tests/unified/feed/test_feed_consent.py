@@ -53,6 +53,13 @@ def test_an_opt_out_in_one_crm_stops_all_numbers_of_the_person(fed: FeedDatabase
     assert channels(fed, person) == {("call", True), ("sms", True)}
 
 
+def test_an_opt_out_is_as_old_as_the_last_edit_that_is_not_ours(fed: FeedDatabase) -> None:
+    fed.person(contact(fed, lead_is_dnc=True, source_edited_at="2026-01-20T10:00:00Z"), phones=(PHONE,))
+    fed.feed()
+    entry = fed.one("SELECT since FROM crm.dnc_list WHERE phone = %s", [PHONE])
+    assert entry["since"].date().isoformat() == "2026-01-20"
+
+
 def test_a_withdrawn_flag_lifts_nothing_and_a_new_one_lists_anew(fed: FeedDatabase) -> None:
     person = fed.person(contact(fed, lead_is_dnc=True), phones=(PHONE,))
     fed.feed()

@@ -299,6 +299,24 @@ def test_calls_and_events_without_a_name_are_touches(session: "Session") -> None
     assert (event["kind"], event["emails"]) == ("touch", ["ana@example.test", "rep@example.test"])
 
 
+def test_a_call_says_what_it_says_when_it_was_and_not_when_it_was_tagged(session: "Session") -> None:
+    put(session, "callrail_call", id="C1", customer_phone_number_e164="+19372230001", start_time="2025-03-01T10:00:00Z")
+    refresh(session)
+    before = stored(session, "callrail_call", "C1")["updated_at"]
+    put(session, "callrail_call", id="C1", tags=["do_not_call"])
+    assert refresh(session).changed == 0
+    assert before == datetime(2025, 3, 1, 10, tzinfo=UTC) == stored(session, "callrail_call", "C1")["updated_at"]
+
+
+def test_a_record_is_as_old_as_the_last_edit_that_is_not_ours(session: "Session") -> None:
+    put(session, "hubspot_contact", **ANA)
+    refresh(session)
+    put(session, "hubspot_contact", **ANA | {"lastmodifieddate": "2025-06-01T00:00:00Z"},
+        source_edited_at=ANA["lastmodifieddate"])  # fmt: skip
+    assert refresh(session).changed == 0
+    assert stored(session)["updated_at"] == datetime(2025, 1, 2, tzinfo=UTC)
+
+
 def test_numbers_of_the_business_are_nobodys(session: "Session") -> None:
     put(session, "hubspot_contact", **ANA)
     refresh(session)

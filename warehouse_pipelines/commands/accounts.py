@@ -294,8 +294,8 @@ def _take_consents(session: "Session", values: Mapping[str, Any]) -> None:
 
     session.execute("SELECT set_config('app.triggered_by', 'import', true)")
     with as_role(session, "crm_definer"):
-        for name in ("account_consent", "account_consent_lent"):
-            session.execute(query(name).encode(), values)
+        for statement in (query("account_consent"), query("account_consent_lent")):
+            session.execute(statement.encode(), values)
 
 
 @contextmanager

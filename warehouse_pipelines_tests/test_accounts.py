@@ -48,6 +48,7 @@ pytestmark = [
     pytest.mark.timeout(900),  # the run takes 40 s, and many times that on a busy machine
     pytest.mark.on_oldest(
         "test_what_is_made_of_all_accounts_refuses_to_leave_one_out",
+        "test_what_a_removed_account_permitted_is_permitted_no_more_and_what_it_took_back_stays",
         "test_the_name_of_a_removed_account_is_refused",
         "test_a_run_that_begins_while_a_removal_asks_keeps_its_tables",
         "test_a_removal_does_not_wait_for_long_for_who_uses_the_tables",
@@ -171,6 +172,16 @@ def test_old_rows_of_an_account_are_removed_and_those_of_others_stay(found: dict
     assert set(accounts) == {"callrail", "callrail_south"}
 
 
+def test_deals_of_two_portals_are_one_sale_if_both_name_the_visit_and_the_lead_is_worth_the_sales(
+    found: dict[str, Any],
+) -> None:
+    assert [(row["amount"], row["records"]) for row in found["sales"]] == [
+        (5_000, ["hubspot_deal d1"]), (8_000, ["hubspot_west.hubspot_deal d1"]),
+        (10_000, ["hubspot_deal d0", "hubspot_west.hubspot_deal d0"]),
+    ]  # fmt: skip
+    assert found["worth"] == 23_000
+
+
 def test_an_alert_names_the_account(found: dict[str, Any]) -> None:
     assert ["credential_refused", "hubspot_west"] in found["alerts"]
     assert {crm for _, crm in found["alerts"]} == {"hubspot_west"}
@@ -248,6 +259,44 @@ def test_an_account_that_is_not_declared_any_more_is_unhealthy_and_told_of(
     assert "accounts.toml does not declare callrail_north, which this warehouse has" in shown.stdout
     unknown.execute("UPDATE orchestration.account SET removed_at = now()")
     assert program.circumstances(database_url, SOURCES).settings_problems == {}
+
+
+def test_what_a_removed_account_permitted_is_permitted_no_more_and_what_it_took_back_stays(
+    unknown: "psycopg.Connection[Any]",
+) -> None:
+    """Of each lead, also of what one that was merged would get back."""
+
+    def said(table: str, channel: str, **more: str) -> dict[str, str]:
+        given = {
+            "channel": channel,
+            "at": "2026-01-01T00:00:00Z",
+            "source": table.partition(".")[0],
+            "text_version": "1",
+        }
+        return {**given, "record": f"{table} 1", **more}
+
+    others = said("hubspot_contact", "email")
+    west = said("hubspot_west.hubspot_contact", "sms")
+    revoked = said("hubspot_west.hubspot_contact", "call", revoked_at="2026-02-01T00:00:00Z")
+    entered = {name: value for name, value in others.items() if name != "record"}
+    ids = {}
+    for name, consent in (("all", [others, west, revoked, entered]), ("others", [others, entered])):
+        row = unknown.execute(
+            "INSERT INTO crm.leads (organization_id, last_name, consent) VALUES (%s, %s, %s) RETURNING id",
+            [A, name, json.dumps(consent)],
+        ).fetchone()
+        assert row
+        ids[name] = row[0]
+    unknown.execute(
+        "INSERT INTO crm.lead_feed (organization_id, lead_id, written) VALUES (%s, %s, %s)",
+        [A, ids["others"], json.dumps({"lent": {"consent": [west, others]}})],
+    )
+    done = command("accounts", "remove", "hubspot_west", "callrail_north", "--yes")
+    assert done.exit_code == 0, done.output
+    assert "keeps name, number and log until `warehouse erase`" in done.output
+    left = dict(unknown.execute("SELECT last_name, consent FROM crm.leads").fetchall())
+    assert left == {"all": [others, revoked, entered], "others": [others, entered]}
+    assert unknown.execute("SELECT written #> '{lent,consent}' FROM crm.lead_feed").fetchall() == [([others],)]
 
 
 @pytest.mark.slow("the same in other circumstances")

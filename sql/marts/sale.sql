@@ -1,8 +1,9 @@
 -- One row per sale in the real world, whichever CRMs know of it: Genius' and MarketSharp's jobs, HubSpot's won deals,
--- SalesPro's sold estimates. Two records of one CRM are two sales. Records of different CRMs are one sale when both name
--- the same visit; a record that names no visit goes to a sale of the same person, within 45 days of the next, that its CRM
--- has not told of, in the order of time, what was called off last. What is left over of several CRMs is paired in the same
--- way. What names nobody known is of the person whose visit it names. {sale_records} is sale_records.sql.
+-- SalesPro's sold estimates. Two records of one CRM are two sales; of two of its accounts, unless both name the same visit.
+-- Records of different CRMs are one sale when both name the same visit; a record that names no visit goes to a sale of the
+-- same person, within 45 days of the next, that its CRM has not told of, in the order of time, what was called off last.
+-- What is left over of several CRMs is paired in the same way. What names nobody known is of the person whose visit it
+-- names. {sale_records} is sale_records.sql.
 --
 -- After that two sales of two people of one household are one, if no CRM tells of both, and
 --   both name the same visit, however far apart they are; or
@@ -38,19 +39,19 @@ WITH RECURSIVE guest AS (
         AND (g.person_id IS NULL OR g.person_id IN (SELECT m.person_id FROM mart_person AS m))
 ), {sale_records}, one AS (
     SELECT g.whose, g.sale,
-        (array_agg(g.source_table ORDER BY g.place, g.source_key))[1] AS source_table,
-        (array_agg(g.source_key ORDER BY g.place, g.source_key))[1] AS source_key,
-        (array_agg(g.person_id ORDER BY g.place, g.source_key))[1] AS person_id,
-        (array_agg(g.household_id ORDER BY g.place, g.source_key))[1] AS household_id,
+        (array_agg(g.source_table ORDER BY g.place, g.source_table, g.source_key))[1] AS source_table,
+        (array_agg(g.source_key ORDER BY g.place, g.source_table, g.source_key))[1] AS source_key,
+        (array_agg(g.person_id ORDER BY g.place, g.source_table, g.source_key))[1] AS person_id,
+        (array_agg(g.household_id ORDER BY g.place, g.source_table, g.source_key))[1] AS household_id,
         coalesce(array_agg(DISTINCT g.person_id) FILTER (WHERE g.person_id IS NOT NULL), '{}') AS person_ids,
-        (array_agg(g.occurred_at ORDER BY g.place, g.source_key))[1] AS sold_at,
-        (array_agg(g.occurred_day ORDER BY g.place, g.source_key))[1] AS sold_day,
-        (array_agg(g.amount ORDER BY g.amount IS NULL, g.worth, g.source_key))[1] AS amount,
-        (array_agg(g.source_table ORDER BY g.amount IS NULL, g.worth, g.source_key))[1] AS amount_from,
-        (array_agg(g.our_user_id ORDER BY g.our_user IS NULL, g.place, g.source_key))[1] AS rep_id,
-        (array_agg(g.our_user ORDER BY g.our_user IS NULL, g.place, g.source_key))[1] AS rep,
-        (array_agg(g.division ORDER BY g.division IS NULL, g.place, g.source_key))[1] AS division,
-        array_agg(g.record ORDER BY g.place, g.source_key) AS records,
+        (array_agg(g.occurred_at ORDER BY g.place, g.source_table, g.source_key))[1] AS sold_at,
+        (array_agg(g.occurred_day ORDER BY g.place, g.source_table, g.source_key))[1] AS sold_day,
+        (array_agg(g.amount ORDER BY g.amount IS NULL, g.worth, g.source_table, g.source_key))[1] AS amount,
+        (array_agg(g.source_table ORDER BY g.amount IS NULL, g.worth, g.source_table, g.source_key))[1] AS amount_from,
+        (array_agg(g.our_user_id ORDER BY g.our_user IS NULL, g.place, g.source_table, g.source_key))[1] AS rep_id,
+        (array_agg(g.our_user ORDER BY g.our_user IS NULL, g.place, g.source_table, g.source_key))[1] AS rep,
+        (array_agg(g.division ORDER BY g.division IS NULL, g.place, g.source_table, g.source_key))[1] AS division,
+        array_agg(g.record ORDER BY g.place, g.source_table, g.source_key) AS records,
         count(*) AS tellers, bool_and(g.visit IS NOT NULL) AS is_declared,
         CASE WHEN count(g.amount) > 1 THEN max(g.amount) - min(g.amount) END AS apart
     FROM united AS g GROUP BY g.whose, g.sale

@@ -1,6 +1,7 @@
 -- Which jobs and won deals of a person, or of two people of one household, are one sale: the CTEs of sale.sql, and of
 -- feed_called_off.sql. They read `told`: activities by `record` (table and key), each of `whose` sales it is, where
 -- `person_id` is null of nobody known. `united` has a row per job or deal, with `whose` and `sale` of the sale that it is of.
+-- Two accounts of one CRM tell of one sale only where both name the same visit.
 visit AS (
     -- A visit by each of its names: its own, and those of the rows that it belongs to.
     SELECT v.whose, n.name, min(CASE WHEN c.name LIKE 'genius%' THEN c.name END) AS in_genius, min(c.name) AS any_name
@@ -31,14 +32,15 @@ visit AS (
         LEFT JOIN home_visit AS h ON h.household_id = n.household_id AND h.name = n.name
     GROUP BY n.whose, n.record
 ), record AS (
-    SELECT t.source_table, t.source_key, t.record, t.person_id, t.household_id, t.crm_source, t.occurred_at, t.occurred_day,
-        t.amount, t.our_user_id, t.our_user, t.division, t.whose,
+    SELECT t.source_table, t.source_key, t.record, t.person_id, t.household_id, t.crm_source AS account,
+        split_part(substring(t.source_table FROM '[^.]+$'), '_', 1) AS crm, t.occurred_at, t.occurred_day, t.amount,
+        t.our_user_id, t.our_user, t.division, t.whose,
         array_position(ARRAY['genius_job', 'marketsharp_job', 'hubspot_deal', 'salespro_estimate'],
                        substring(t.source_table FROM '[^.]+$')) AS place,
         -- Whose amount counts: a contract before a deal, a deal before an estimate.
         array_position(ARRAY['genius_job', 'hubspot_deal', 'salespro_estimate', 'marketsharp_job'],
                        substring(t.source_table FROM '[^.]+$')) AS worth,
-        -- A visit that no other CRM names says nothing of what is the same.
+        -- A visit that no other CRM or account names says nothing of what is the same.
         CASE WHEN min(t.crm_source) OVER same <> max(t.crm_source) OVER same THEN n.visit END AS visit, n.home_visit,
         o.record IS NOT NULL AS is_off
     FROM told AS t
@@ -64,31 +66,31 @@ visit AS (
     WINDOW same AS (PARTITION BY b.whose, b.visit), around AS (PARTITION BY b.whose, b.bout)
 ), near AS (
     SELECT a.*,
-        row_number() OVER (PARTITION BY a.whose, a.visit, a.crm_source
+        row_number() OVER (PARTITION BY a.whose, a.visit, a.account
                            ORDER BY a.is_off, a.off NULLS LAST, a.occurred_at, a.source_key) AS turn
     FROM told_apart AS a
 ), named AS (
     -- Sales whose visit is known, and in which bout of sales of the person they begin.
     SELECT n.whose, n.visit, n.turn, min(n.bout) AS bout, min(n.occurred_at) AS occurred_at,
-        array_agg(DISTINCT n.crm_source) AS crms, bool_or(n.is_off) AS is_off
+        array_agg(DISTINCT n.crm) AS crms, bool_or(n.is_off) AS is_off
     FROM near AS n WHERE n.visit IS NOT NULL GROUP BY n.whose, n.visit, n.turn
 ), free AS (
-    SELECT s.whose, s.visit, s.turn, s.bout, c.crm_source,
-        row_number() OVER (PARTITION BY s.whose, s.bout, c.crm_source ORDER BY s.is_off, s.occurred_at, s.visit, s.turn)
+    SELECT s.whose, s.visit, s.turn, s.bout, c.crm,
+        row_number() OVER (PARTITION BY s.whose, s.bout, c.crm ORDER BY s.is_off, s.occurred_at, s.visit, s.turn)
             AS place
-    FROM named AS s JOIN (SELECT DISTINCT whose, bout, crm_source FROM near WHERE visit IS NULL) AS c USING (whose, bout)
-    WHERE c.crm_source <> ALL (s.crms)
+    FROM named AS s JOIN (SELECT DISTINCT whose, bout, crm FROM near WHERE visit IS NULL) AS c USING (whose, bout)
+    WHERE c.crm <> ALL (s.crms)
 ), unnamed AS (
-    SELECT n.source_table, n.source_key, n.whose, n.bout, n.crm_source, n.occurred_at,
-        row_number() OVER (PARTITION BY n.whose, n.bout, n.crm_source
-                           ORDER BY n.is_off, n.off NULLS LAST, n.occurred_at, n.source_key) AS place
+    SELECT n.source_table, n.source_key, n.whose, n.bout, n.crm, n.occurred_at,
+        row_number() OVER (PARTITION BY n.whose, n.bout, n.crm
+                           ORDER BY n.is_off, n.off NULLS LAST, n.occurred_at, n.source_table, n.source_key) AS place
     FROM near AS n WHERE n.visit IS NULL
 ), placed AS (
     SELECT u.whose, u.source_table, u.source_key, f.visit, f.turn, f.visit IS NULL AS is_left,
         -- Those that are left come after those that found a sale.
-        row_number() OVER (PARTITION BY u.whose, u.bout, u.crm_source, f.visit IS NULL ORDER BY u.place) AS left_place
+        row_number() OVER (PARTITION BY u.whose, u.bout, u.crm, f.visit IS NULL ORDER BY u.place) AS left_place
     FROM unnamed AS u
-        LEFT JOIN free AS f ON f.whose = u.whose AND f.bout = u.bout AND f.crm_source = u.crm_source AND f.place = u.place
+        LEFT JOIN free AS f ON f.whose = u.whose AND f.bout = u.bout AND f.crm = u.crm AND f.place = u.place
 ), grouped AS (
     SELECT n.*,
         CASE WHEN n.visit IS NOT NULL THEN n.visit || ' ' || n.turn
@@ -97,11 +99,12 @@ visit AS (
     FROM near AS n LEFT JOIN placed AS p USING (whose, source_table, source_key)
 ), part AS (
     -- The sales of each person who has a household; `record` stands for the sale.
-    SELECT g.household_id, g.whose, g.sale, min(g.record) AS record, array_agg(DISTINCT g.crm_source) AS crms,
+    SELECT g.household_id, g.whose, g.sale, min(g.record) AS record, array_agg(DISTINCT g.crm) AS crms,
+        array_agg(DISTINCT g.account) AS accounts,
         coalesce(array_agg(DISTINCT g.home_visit) FILTER (WHERE g.home_visit IS NOT NULL), '{}') AS visits,
         coalesce(bool_or(g.home_visit LIKE 'genius%'), false) AS is_in_genius,
         min(g.occurred_at) AS begins_at, max(g.occurred_at) AS ends_at, bool_or(g.is_off) AS is_off,
-        (array_agg(g.amount ORDER BY g.amount IS NULL, g.worth, g.source_key))[1] AS amount
+        (array_agg(g.amount ORDER BY g.amount IS NULL, g.worth, g.source_table, g.source_key))[1] AS amount
     FROM grouped AS g WHERE g.person_id IS NOT NULL AND g.household_id IS NOT NULL
     GROUP BY g.household_id, g.whose, g.sale
 ), pair AS (
@@ -113,9 +116,9 @@ visit AS (
     FROM part AS a
         JOIN part AS b ON b.household_id = a.household_id AND b.whose <> a.whose AND b.record > a.record,
         LATERAL (SELECT greatest(b.begins_at - a.ends_at, a.begins_at - b.ends_at) AS apart) AS d
-    WHERE NOT a.crms && b.crms
+    WHERE NOT a.accounts && b.accounts
         AND (a.visits && b.visits
-             OR d.apart <= interval '45 days' AND NOT (a.is_in_genius AND b.is_in_genius)
+             OR NOT a.crms && b.crms AND d.apart <= interval '45 days' AND NOT (a.is_in_genius AND b.is_in_genius)
                 AND coalesce(abs(a.amount - b.amount) <= 0.1 * greatest(abs(a.amount), abs(b.amount)), true))
 ), chosen AS (
     -- One pair of each household after the other, unless one of its sales is in an earlier one.

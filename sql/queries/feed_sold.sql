@@ -1,4 +1,4 @@
--- feed_sold: the rows of feed_said of those of whom a sale was called off, and of who lives with them. feed_sale_row: their
+-- feed_sold: the rows of feed_said of those in feed_home, and of who lives with them. feed_sale_row: their
 -- names. feed_activity: for their activities.
 CREATE INDEX ON feed_said (organization_id, person_id);
 CREATE TEMP TABLE feed_sold ON COMMIT DROP AS

@@ -54,12 +54,15 @@ CREATE TEMP TABLE feed_valued ON COMMIT DROP AS
         (array_agg(source_key ORDER BY status = 'won' DESC NULLS LAST, said_at DESC, source_table, source_key))[1]
             AS source_key,
         max(edited_at) AS edited_at
-    -- A deal of two contacts of the person is one.
-    FROM (SELECT DISTINCT ON (organization_id, person_id, value_rank, source_table, source_key) *
+    -- A deal of two contacts of the person is one, and so is a sale of which two accounts of one CRM have a deal.
+    FROM (SELECT DISTINCT ON (organization_id, person_id, value_rank, coalesce(sale, source_table),
+                              CASE WHEN sale IS NULL THEN source_key END) *
           FROM feed_said
           -- What was not agreed to is worth nothing, and a value that no column holds is none.
           WHERE value_usd BETWEEN 0 AND 999999999.99 AND status IS DISTINCT FROM 'lost' AND NOT is_off
-          ORDER BY organization_id, person_id, value_rank, source_table, source_key, said_at DESC) AS said
+          ORDER BY organization_id, person_id, value_rank, coalesce(sale, source_table),
+              CASE WHEN sale IS NULL THEN source_key END, status = 'won' DESC NULLS LAST, source_table, source_key,
+              said_at DESC) AS said
     GROUP BY organization_id, person_id, value_rank;
 ANALYZE feed_valued;
 CREATE TEMP TABLE feed_value ON COMMIT DROP AS

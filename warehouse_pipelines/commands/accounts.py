@@ -1,7 +1,7 @@
 """``warehouse accounts``: which accounts of CRMs there are beside the first of each, how one is removed or emptied."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, LiteralString
 
@@ -34,7 +34,9 @@ DELETED_WITH_ACCOUNT = (
 )
 """Done with the schema of an account, in order; the history of its runs and its name stay.
 
-Who opted out remains so: ``crm.dnc_list`` keeps the numbers.
+Who opted out remains so: ``crm.dnc_list`` keeps the numbers. What the account's records permitted is permitted no more;
+what they took back stays in ``leads.consent``. Its leads stay, as those of any record that a source lost: they are what
+the business did with people, may be known by another account soon, and are emptied by erasing a person alone.
 """
 
 DELETED_WHEN_EMPTIED = (
@@ -140,8 +142,9 @@ def remove(given: tuple[str, ...], yes: bool) -> None:
     """Delete the tables of each ACCOUNT, such as hubspot_west, for good, once config/accounts.toml declares it no more.
 
     All that it does not declare are removed at once. Views that somebody built upon them go too; the history of their
-    runs stays, and their names cannot be used again. What only they knew of people leaves identity, crm and marts by a
-    full run of each, which this command names.
+    runs stays, and their names cannot be used again. Consents that only they told of permit nothing from then on. By a
+    full run of each, which this command names, what only they knew of people leaves identity and marts, and leads of
+    whom nobody else knows are deleted softly: these keep name, number and log until `warehouse erase` empties one.
     """
     from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.schema.migrate import migrate
@@ -161,7 +164,8 @@ def remove(given: tuple[str, ...], yes: bool) -> None:
         _delete(session, names)
     click.echo(
         f"Removed: {listed}. Now run `warehouse identity run --full`, `warehouse feed --full` and `warehouse marts "
-        "--full`, so that nothing is left of the people, and take the settings out of the environment."
+        "--full`, so that identity and marts know these people no more and their leads count as deleted. Such a lead "
+        "keeps name, number and log until `warehouse erase` empties it. Take the settings out of the environment."
     )
     for line in migrate(url):
         click.echo(line)
@@ -204,6 +208,7 @@ def empty(name: str, yes: bool) -> None:
         with _patient(session), session.transaction():
             session.execute(_of_all("TRUNCATE {}", source))
             _require_ended(session, [name])
+            _take_consents(session, values)
             for statement in DELETED_WHEN_EMPTIED:
                 session.execute(statement.encode(), values)
         resolve.run(session, full=True)
@@ -275,9 +280,22 @@ def _delete(session: "Session", names: list[str]) -> None:
         for name in names:
             session.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
         _require_ended(session, names)
+        for name in names:
+            _take_consents(session, {"account": name, "tables": []})
         for statement in DELETED_WITH_ACCOUNT:
             for name in names:
                 session.execute(statement, {"account": name, "tables": f"{name}."})
+
+
+def _take_consents(session: "Session", values: Mapping[str, Any]) -> None:
+    """Take what records of an account, or of these tables, permitted out of all leads; what was taken back stays."""
+    from warehouse_pipelines.queries import query
+    from warehouse_pipelines.unified.acting import as_role
+
+    session.execute("SELECT set_config('app.triggered_by', 'import', true)")
+    with as_role(session, "crm_definer"):
+        for statement in (query("account_consent"), query("account_consent_lent")):
+            session.execute(statement.encode(), values)
 
 
 @contextmanager

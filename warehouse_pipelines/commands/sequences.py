@@ -128,19 +128,34 @@ def _hour_of(row: Mapping[str, Any], given: "SequenceSettings", now: datetime) -
 
 
 @sequences.command()
-@click.argument("message", type=click.UUID)
-@click.argument("outcome", type=click.Choice(OUTCOMES))
+@click.argument("given", metavar="[MESSAGE] done|again|skip", nargs=-1, required=True)
+@click.option("--all", "all_", is_flag=True, help="All parked messages that have --problem, and no MESSAGE.")
+@click.option("--problem", default="", metavar="TEXT", help="With --all: words of the problem that `messages` prints.")
 @click.option("--result", default="", metavar="TEXT", help="Result of a call in a word or two; no name, no number.")
 @_ORGANIZATION
-def settle(message: UUID, outcome: str, result: str, organization: UUID | None) -> None:
-    """Decide an open MESSAGE: it was sent or is `done`, is to go `again`, or its step is left out (`skip`)."""
+def settle(given: tuple[str, ...], all_: bool, problem: str, result: str, organization: UUID | None) -> None:
+    """Decide an open MESSAGE: it was sent or is `done`, is to go `again`, or its step is left out (`skip`).
+
+    Many that are parked for one reason are decided at once by --all --problem, such as 'sending limit exceeded'.
+    """
     from warehouse_pipelines import warehouse
     from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.sequences import messages
 
-    if result and outcome != "done":
-        raise Misused("--result belongs to the outcome done.")
+    *which, outcome = given
+    if outcome not in OUTCOMES:
+        raise Misused(f"{outcome}: the outcome is one of {', '.join(OUTCOMES)}.")
+    if result and (all_ or outcome != "done"):
+        raise Misused("--result belongs to the outcome done of one message.")
+    if all_ != bool(problem.strip()) or len(which) != (0 if all_ else 1):
+        raise Misused("Give the id of one message, or --all and --problem.")
     with warehouse.session(database_url()) as session:
+        if all_:
+            stand = messages.settle_parked(session, _organization(organization), problem, outcome)  # type: ignore[arg-type]
+            counts = ", ".join(f"{number} {status}" for status, number in sorted(stand.items()))
+            click.echo(f"Enrollments: {counts}." if counts else "No parked message has this problem.")
+            return
+        message = click.UUID.convert(which[0], None, None)
         now = messages.settle(session, _organization(organization), message, outcome, result)  # type: ignore[arg-type]
     click.echo(f"The enrollment is {now}.")
 

@@ -77,6 +77,10 @@ class Enrollments:
         """Withhold the messages of enrollments that were stopped from elsewhere, such as by the link in a message."""
         self._run(query("sequence_withdraw"))
 
+    def left(self) -> dict[str, Any] | None:
+        """Return a message, locked, that a dead worker left and whose enrollment has ended; None if there is none."""
+        return self._row(query("sequence_left"), lease=self._lease)
+
     def uncount(self, due: Due) -> None:
         """Take back the attempt that was counted: it failed on settings, and not on the message."""
         self._run(query("sequence_attempts"), enrollment=due["id"], step=due["step"], change=-1)

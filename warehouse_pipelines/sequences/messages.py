@@ -1,5 +1,6 @@
 """Messages of sequences as a person sees them, and what only a person decides: parked, uncertain, left to people."""
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
@@ -65,6 +66,23 @@ def settle(session: "Session", organization: UUID, message: UUID, outcome: Outco
             [organization, found["enrollment"]],
         ).fetchone()
     return str(now["status"]) if now else "deleted"
+
+
+def settle_parked(session: "Session", organization: UUID, problem: str, outcome: Outcome) -> Counter[str]:
+    """Decide all parked messages whose problem has these words; return how many enrollments stand where then.
+
+    What cannot be decided so, because its enrollment has ended or somebody decided it meanwhile, is ``left as it is``.
+    """
+    given = {"organization": organization, "problem": problem}
+    with acting(session, organization, "sequence"):
+        found = session.execute(query("sequence_parked"), given).fetchall()
+    stand: Counter[str] = Counter()
+    for row in found:
+        try:
+            stand[settle(session, organization, row["id"], outcome)] += 1
+        except WrongUse:
+            stand["left as it is"] += 1
+    return stand
 
 
 def _again(session: "Session", given: dict[str, Any]) -> None:

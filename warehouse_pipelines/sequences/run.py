@@ -16,8 +16,8 @@ Decided:
 - **A step is handed over at most once.** The row with the key (enrollment, step) is committed before the hand-over. A
   worker that dies after that leaves it ``sending``; when ``LEASE`` has passed the next one asks the sender whether it
   has the message, by its key. If nobody can tell, as of SMTP, the step is ``uncertain`` and a person decides
-  (``warehouse sequences settle``). ``WAREHOUSE_SEQUENCES_AT_LEAST_ONCE=true`` sends it again instead, under the same
-  key and ``Message-ID``.
+  (``warehouse sequences settle``), also where the sequence was stopped meanwhile.
+  ``WAREHOUSE_SEQUENCES_AT_LEAST_ONCE=true`` sends it again instead, under the same key and ``Message-ID``.
 - What was surely not taken is tried again, ever more rarely (``hand_over``), and asks everything anew each time.
 - Calls, voicemail, post and tasks are rows that wait for a person. While they wait they are looked at every hour, and
   withdrawn when the lead must not be reached any more.
@@ -38,7 +38,7 @@ from warehouse_pipelines.errors import BadRecord, WrongUse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.sequences import hours, step
 from warehouse_pipelines.sequences.enrollments import Due, Enrollments, answered_until
-from warehouse_pipelines.sequences.hand_over import LOOK_AGAIN, WAITS, HandOver, HandOvers
+from warehouse_pipelines.sequences.hand_over import LOOK_AGAIN, WAITS, WAITS_FOR_CHANNEL, HandOver, HandOvers
 from warehouse_pipelines.sequences.replies import Replies
 from warehouse_pipelines.sequences.senders import Message
 from warehouse_pipelines.sequences.settings import SequenceSettings
@@ -125,6 +125,7 @@ class Worker:
         with self._enrollments.transaction():
             self._enrollments.withdraw()
             self._result.counts["enrolled"], self._result.counts["not enrolled"] = self._enrollments.fill(limit)
+        self._settle_left(limit)
         for _ in range(limit):
             taken = self._take_safely()
             if taken is None:
@@ -132,6 +133,15 @@ class Worker:
             if isinstance(taken, HandOver):
                 taken = self._hand_overs.hand_over(taken)
             self._result.counts[taken] += 1
+
+    def _settle_left(self, limit: int) -> None:
+        """Settle messages whose worker died and whose enrollment has ended, which is never due again."""
+        for _ in range(limit):
+            with self._enrollments.transaction():
+                left = self._enrollments.left()
+                if left is None:
+                    return
+                self._result.counts[self._hand_overs.after_stop(left)] += 1
 
     def _take_safely(self) -> HandOver | str | None:
         """Take one; an enrollment that cannot be worked on, whatever is wrong with it, waits and stops no other."""
@@ -195,7 +205,7 @@ class Worker:
         channel, now = action["channel"], self._clock()
         if channel in self._hand_overs.without:
             self._result.problems[self._hand_overs.without[channel]] = None
-            return self._hand_overs.later(due, LOOK_AGAIN, "waiting for settings")
+            return self._hand_overs.later(due, LOOK_AGAIN, WAITS_FOR_CHANNEL)
         if channel in hours.RINGS:
             zones = hours.zones_of(lead["timezone"], lead["postal_code"], lead["phone"], self._business)
             allowed = hours.next_allowed(now, zones, self._settings.hours)

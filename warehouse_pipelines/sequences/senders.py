@@ -5,13 +5,15 @@ A sender answers in one of five ways, by which the worker knows what it may do n
     returns a reference    it was taken
     VendorUnavailable      it was surely not taken; try again
     BadRecord              this message will never be taken: the address is none
-    other ActionNeeded     none will be taken until a person acts: the login was refused
+    other ActionNeeded     none will be taken for now: the login was refused, the quota of the day is used up
     OutcomeUnknown         it may have been taken: the connection ended before the answer
 
 Decided:
 
 - SMTP confirms a message by the answer to its last line. Whatever breaks off after DATA began is ``OutcomeUnknown``.
   ``Message-ID`` is made of the key of the step, the same for each attempt, so a receiver can tell a repetition.
+- A refusal is about the message, unless what the server says is about who sends: an enhanced status (RFC 3463) of 5.4.5
+  or 5.7, a relay that is denied, a limit of sending. What says neither is found by its repetition (``hand_over``).
 - Text messages go to one address that you give, of your provider or of a small program before it, because each
   provider's API is another. docs/sequences.md has the request and the answer. A 5xx other than 503 is
   ``OutcomeUnknown``: a service may fail after it sent.
@@ -41,6 +43,7 @@ from warehouse_pipelines.errors import (
     CredentialRefused,
     NotConfigured,
     OutcomeUnknown,
+    RequestRefused,
     VendorUnavailable,
     masked,
 )
@@ -51,6 +54,23 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _ADDRESS = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{{2,}}")
 _LONGEST_LOCAL, _LONGEST = 64, 254
+
+_ENHANCED = re.compile(r"\s*([45])\.(\d{1,3})\.(\d{1,3})\b")
+_OF_RECIPIENT = ("1", "2")
+"""Subjects of an enhanced status that are about the recipient: its address, its mailbox."""
+_POLICY = "7"
+_POLICY_OF_RECIPIENT = ("2", "17", "18")
+"""Details of a status of policy that are about the recipient: a mailing list, an address that changed hands."""
+_OF_SENDER = re.compile(
+    r"\brelay(?:ing)?(?: access)? (?:denied|is|not|prohibited|refused|rejected)\b"
+    r"|\b(?:unable to|(?:permitted|allowed|authorized) to|cannot|can't|no) relay\b|authenticat"
+    r"|\bsend(?:ing|er)?\W+(?:limit|quota|rate)|\b(?:daily|hourly|rate)\b.{0,30}\b(?:limit|quota)"
+    r"|too many (?:messages|mails|e-?mails)",
+    re.IGNORECASE,
+)
+_ENDS = 421
+"""What a server answers that ends its service."""
+_OF_TEXT = re.compile(r"spam|unsolicited|content|virus|malware|phish|suspicious", re.IGNORECASE)
 
 
 def is_address(text: str) -> bool:
@@ -64,6 +84,31 @@ LINES = policy.SMTP.clone(cte_type="7bit")
 
 WIRE = LINES.clone(max_line_length=998)
 """The same for headers: a link that was cut at 78 characters would be encoded, and be none to most mail programs."""
+
+
+class PutOff(VendorUnavailable):
+    """The service puts this message off, as who greylists does; that says nothing of others."""
+
+
+class MessageRefused(BadRecord):
+    """The service refuses this message; ``code`` is its answer where that may be one about all messages, else empty."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def is_about_sender(code: int, text: str) -> bool:
+    """Whether what a mail server answers instead of taking a message is about who sends, and so about every message."""
+    enhanced = _ENHANCED.match(text)
+    if enhanced and enhanced[2] in _OF_RECIPIENT:
+        return False
+    if enhanced and code >= 500 and enhanced[1] == "5":
+        if (enhanced[2], enhanced[3]) == ("4", "5"):
+            return True
+        if enhanced[2] == _POLICY:
+            return enhanced[3] not in _POLICY_OF_RECIPIENT and not _OF_TEXT.search(text)
+    return _OF_SENDER.search(text) is not None
 
 
 @dataclass(frozen=True)
@@ -207,12 +252,22 @@ class Smtp:
     def _judge(step: str, code: int, said: bytes | str) -> None:
         if code < 400:
             return
-        if code < 500:
-            raise VendorUnavailable(f"the mail server puts {step} off: {code}")
         text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+        answer = f"{code} {masked(text, 120)}"
+        if is_about_sender(code, text):
+            raise RequestRefused(f"The mail server takes no e-mail of this sender for now: {answer}")
+        enhanced = _ENHANCED.match(text)
+        if code < 500 or (enhanced and enhanced[1] == "4"):
+            of_server = code == _ENDS or (enhanced and enhanced[2] not in (*_OF_RECIPIENT, _POLICY))
+            raise (VendorUnavailable if of_server else PutOff)(f"the mail server puts {step} off: {code}")
         if step == "MAIL":
-            raise NotConfigured(f"The mail server refuses SMTP_FROM: {code} {masked(text, 120)}")
-        raise BadRecord(f"the mail server refuses {step}: {code} {masked(text, 120)}")
+            raise NotConfigured(f"The mail server refuses SMTP_FROM: {answer}")
+        raise MessageRefused(
+            f"the mail server refuses {step}: {answer}",
+            code=""
+            if enhanced and enhanced[2] in _OF_RECIPIENT
+            else f"{code} {enhanced[0] if enhanced else ''}".strip(),
+        )
 
 
 class TextMessages:
@@ -238,10 +293,12 @@ class TextMessages:
             raise VendorUnavailable(f"the text message service answers {status}")
         if status in (401, 403):
             raise CredentialRefused(f"The text message service answers {status} to SMS_TOKEN and SMS_SIGNING_KEY.")
+        if status == 402:
+            raise RequestRefused("The text message service answers 402: it takes no message until it is paid.")
         if status in (404, 405):
             raise NotConfigured(f"SMS_URL answers {status}: it is no text message service.")
         if 400 <= status < 500:
-            raise BadRecord(f"the text message service refuses the message: {status}")
+            raise MessageRefused(f"the text message service refuses the message: {status}", code=str(status))
         raise OutcomeUnknown(f"the text message service answers {status}")
 
     def look_up(self, key: str) -> str | None:

@@ -56,6 +56,19 @@ def test_what_is_open_is_listed_without_names_and_decided(rows: SequenceRows) ->
     assert warehouse("messages") == warehouse("outbox") == "There are none.\n"
 
 
+def test_many_that_are_parked_for_one_reason_are_decided_at_once(rows: SequenceRows) -> None:
+    parked = [rows.enrolled({**EMAIL, "body": "{{ lead.division }}"}) for _ in range(2)]
+    warehouse("run", code=3)
+    assert "one message, or --all and --problem" in warehouse("settle", "--all", "skip", code=2)
+    assert "one message, or --all" in warehouse(
+        "settle", str(rows.message(parked[0])["id"]), "--problem", "x", "skip", code=2
+    )
+    assert "the outcome is one of" in warehouse("settle", str(rows.message(parked[0])["id"]), code=2)
+    assert "not a valid UUID" in warehouse("settle", "x", "skip", code=2)
+    assert warehouse("settle", "--all", "--problem", "refused", "skip") == "No parked message has this problem.\n"
+    assert warehouse("settle", "--all", "--problem", "A value is missing", "skip") == "Enrollments: 2 active.\n"
+
+
 def test_without_a_key_it_says_what_to_set(rows: SequenceRows, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WAREHOUSE_UNSUBSCRIBE_KEY")
     assert "WAREHOUSE_UNSUBSCRIBE_KEY" in warehouse("run", code=2)

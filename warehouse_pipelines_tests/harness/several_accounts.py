@@ -33,6 +33,7 @@ from warehouse_pipelines.unified import feed, marts
 from warehouse_pipelines.unified.erasing import erasure
 from warehouse_pipelines.unified.erasing.subject import persons
 from warehouse_pipelines.unified.identity import resolve
+from warehouse_pipelines_tests.harness.feed_database import FeedDatabase
 from warehouse_pipelines_tests.harness.serving import serving
 from warehouse_pipelines_tests.harness.visitors import program
 
@@ -140,6 +141,24 @@ class Run:
         except WarehouseError as error:
             return f"{type(error).__name__}: {error}"
 
+    def sell(self) -> None:
+        """Sell to who is in both portals: what both tell of one visit, and something else in each."""
+        fed = FeedDatabase(self.url)
+        visit = {"genius_appointment_id": 9, "start_time": "2026-09-28T10:00:00Z"}
+        for schema, contact, amounts in zip(
+            ("", "hubspot_west."), self.found["both"], ((10_000, 5_000), (9_000, 8_000)), strict=True
+        ):
+            fed.source(f"{schema}hubspot_pipeline_stage", id="won", is_closed=True, probability="1.0")
+            fed.source(f"{schema}hubspot_appointment", id="h9", hscontact_id=contact, **visit)
+            link = {"appointment_id": "h9", "deal_id": "d0", "association_type_id": 1}
+            fed.source(f"{schema}hubspot_appointment_to_deal_association", **link)
+            for number, amount in enumerate(amounts):
+                given = {"dealstage": "won", "closedate": f"2026-10-0{1 + number}T15:00:00Z", "amount": amount}
+                fed.source(f"{schema}hubspot_deal", id=f"d{number}", **given)
+                link = {"contact_id": contact, "deal_id": f"d{number}", "association_type_id": 3}
+                fed.source(f"{schema}hubspot_contact_to_deal_association", **link)
+        fed.close()
+
     def unify(self) -> None:
         """Resolve, feed and compute the marts."""
         with warehouse.session(self.url) as session:
@@ -158,6 +177,8 @@ class Run:
             "SELECT count(DISTINCT person_id) FROM identity.member WHERE source_key = %s AND source_table IN"
             " ('hubspot_contact', 'hubspot_west.hubspot_contact')", self.found["both"][0],
         )  # fmt: skip
+        self.found["sales"] = self.ask("SELECT amount::int, records FROM marts.sale ORDER BY amount")
+        self.found["worth"] = self.one("SELECT value_usd::int FROM crm.leads WHERE email = %s", BOTH["email"])
         self.found["listed"] = self.one("SELECT count(*) FROM crm.dnc_list WHERE phone = %s", LISTED)
         self.found["calls"] = self.one("SELECT count(*) FROM accounts.callrail_call WHERE NOT archived")
         self.found["calls_in_mart"] = self.one("SELECT sum(calls + outbound)::int FROM marts.call_performance")
@@ -291,6 +312,7 @@ def main() -> None:
         run.found["verified"] = verify(url)
         run.load()
         run.refuse()
+        run.sell()
         run.unify()
         run.write_back()
         run.try_out()

@@ -152,6 +152,8 @@ def test_an_emptied_account_is_loaded_from_another_portal_without_what_the_forme
         assert emptied.output.startswith("Emptied: hubspot."), emptied.output
         assert it.rows() == {}
         assert it.query(leads) == []
+        kept = it.query("SELECT consent FROM crm.leads WHERE last_name = 'Oldportal'")
+        assert [["revoked_at" in one for one in row["consent"]] for row in kept if row["consent"]] == [[True, True]]
         assert it.query("SELECT FROM reverse_etl.receipt UNION ALL SELECT FROM identity.decision") == []
         it.simulator.edit("contacts", key, {"lastname": "Newportal", "lead_is_express_consent": None})
         it.simulator.edit("contacts", other, {"lastname": "Newportal", "lead_is_dnc": None})

@@ -128,6 +128,30 @@ def test_story_3_5_a_service_that_can_be_asked_sends_exactly_once_whatever_is_ki
     assert rows.message(enrollment)["status"] == "sent"
 
 
+@pytest.mark.parametrize(
+    ("step", "point", "became"), [(EMAIL, "sent", "uncertain"), (SMS, "sent", "sent"), (SMS, "begun", "withheld")]
+)
+def test_a_message_that_a_dead_worker_left_is_settled_though_the_person_opted_out_meanwhile(
+    rows: SequenceRows, mail: MailServer, texts: TextService, step: dict[str, str], point: str, became: str
+) -> None:
+    enrollment = rows.enrolled(step, step)
+    kill(rows, point, mail, texts)
+    left = len(mail.received) + len(texts.sent)
+    rows.rows(
+        "UPDATE crm.lead_sequence_enrollments SET status = 'stopped', stop_reason = 'dnc', next_run_at = NULL,"
+        " completed_at = now()"
+    )
+    assert rows.run(live(mail, texts)).counts == {}, "the worker may be alive"
+    rows.rows("UPDATE crm.sequence_message SET handed_over_at = handed_over_at - interval '1 hour'")
+    assert rows.run(live(mail, texts)).counts == {became: 1}
+    assert rows.run(live(mail, texts)).counts == {}
+    assert len(mail.received) + len(texts.sent) == left
+    message = rows.message(enrollment)
+    assert message["status"] == became
+    if became == "uncertain":
+        assert messages.settle(looking(rows.url), message["organization_id"], message["id"], "done") == "stopped"
+
+
 def test_an_erasure_while_a_message_is_handed_over_leaves_nothing(
     rows: SequenceRows, mail: MailServer, texts: TextService
 ) -> None:
@@ -140,4 +164,6 @@ def test_an_erasure_while_a_message_is_handed_over_leaves_nothing(
     assert (message["status"], message["recipient"], message["body"]) == ("sending", None, None)
     rows.make_due()
     assert rows.run(live(mail, texts)).counts == {}
+    rows.rows("UPDATE crm.sequence_message SET handed_over_at = handed_over_at - interval '1 hour'")
+    assert rows.run(live(mail, texts)).counts == {"withheld": 1}
     assert "planted" not in str(rows.rows("SELECT * FROM crm.sequence_message WHERE organization_id = %s", A))

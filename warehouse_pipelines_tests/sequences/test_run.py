@@ -5,7 +5,7 @@ import logging
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -14,7 +14,7 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import NotConfigured, WrongUse
 from warehouse_pipelines.loading import retention
 from warehouse_pipelines.sequences import messages, rendering, run
-from warehouse_pipelines.sequences.hand_over import WAITS
+from warehouse_pipelines.sequences.hand_over import IN_A_ROW, WAITS
 from warehouse_pipelines.sequences.settings import SequenceSettings
 from warehouse_pipelines_tests.harness.crm_database import CONSENT, A, B
 from warehouse_pipelines_tests.harness.mail_server import MailServer, TextService
@@ -29,6 +29,7 @@ pytestmark = pytest.mark.on_oldest(
     "test_sequence_skips_dnc",
     "test_story_3_5_who_opts_out_while_the_message_is_written_does_not_get_it",
     "test_a_parked_step_is_mended_and_handed_over_again_or_left_out",
+    "test_the_same_refusal_of_several_in_a_row_stops_the_channel_and_the_parked_are_decided_at_once",
     "test_a_call_is_left_to_a_person_and_withdrawn_from_who_must_not_be_called",
     "test_an_enrollment_that_another_worker_has_is_passed_by",
     "test_a_sequence_that_is_switched_off_waits",
@@ -349,7 +350,7 @@ def test_a_refused_login_stops_the_channel_and_no_enrollment(
     enrollments = [rows.enrolled(SMS) for _ in range(3)]
     rows.enrolled(EMAIL)
     result = rows.run(live(mail, texts))
-    assert result.counts == {"waiting for settings": 3, "sent": 1}
+    assert result.counts == {"waiting for the channel": 3, "sent": 1}
     assert len(texts.requests) == 1
     assert any("SMS_TOKEN" in problem for problem in result.problems)
     texts.status = 202
@@ -358,10 +359,63 @@ def test_a_refused_login_stops_the_channel_and_no_enrollment(
     assert {rows.enrollment(one)["status"] for one in enrollments} == {"completed"}
 
 
+def test_what_concerns_every_message_stops_the_channel_and_parks_none(
+    rows: SequenceRows, mail: MailServer, texts: TextService
+) -> None:
+    """However long it lasts; and the message that was answered so stays behind the others."""
+    mail.answers, texts.status = {"RCPT": "550 5.4.5 Daily user sending limit exceeded."}, 402
+    first, second = (rows.enrolled(EMAIL) for _ in range(2))
+    rows.enrolled(SMS)
+    for _ in range(len(WAITS) + 2):
+        assert rows.run(live(mail, texts)).counts == {"waiting for the channel": 3}
+        assert [rows.enrollment(one)["status"] for one in (first, second)] == ["active"] * 2
+        assert rows.waits(first) > rows.waits(second)
+        rows.make_due()
+        rows.rows(
+            "UPDATE crm.lead_sequence_enrollments SET next_run_at = next_run_at - interval '1 s' WHERE id = %s", first
+        )
+    mail.answers, texts.status = {}, 202
+    assert rows.run(live(mail, texts)).counts == {"sent": 3}
+
+
+def test_the_same_refusal_of_several_in_a_row_stops_the_channel_and_the_parked_are_decided_at_once(
+    rows: SequenceRows, mail: MailServer
+) -> None:
+    organization = UUID(A)
+    for _ in range(IN_A_ROW + 2):
+        rows.enrolled(EMAIL)
+    mail.answers = {"RCPT": "550 rejected"}
+    result = rows.run(live(mail))
+    assert result.counts == {"parked": IN_A_ROW - 1, "waiting for the channel": 3}
+    assert any(f"{IN_A_ROW} times in a row" in one for one in result.problems)
+    mail.answers = {}
+    session = looking(rows.url)
+    assert messages.settle_parked(session, organization, "something else", "again") == {}
+    assert messages.settle_parked(session, organization, "RCPT: 550 Rejected", "again") == {"active": IN_A_ROW - 1}
+    rows.make_due()
+    assert rows.run(live(mail)).counts == {"sent": IN_A_ROW + 2}
+
+
+def test_addresses_that_are_none_stop_no_channel(rows: SequenceRows, mail: MailServer) -> None:
+    for _ in range(IN_A_ROW + 1):
+        rows.enrolled(EMAIL)
+    mail.answers = {"RCPT": "550 5.1.1 no such user"}
+    assert rows.run(live(mail)).counts == {"parked": IN_A_ROW + 1}
+
+
+def test_a_server_that_is_away_stops_the_channel_and_counts_no_attempt_of_the_others(
+    rows: SequenceRows, mail: MailServer
+) -> None:
+    for _ in range(IN_A_ROW + 2):
+        rows.enrolled(EMAIL)
+    counts = rows.run(live(mail, smtp_port=1)).counts
+    assert counts == {"not taken, tried again": IN_A_ROW - 1, "waiting for the channel": 3}
+
+
 def test_a_channel_without_settings_waits_and_says_what_is_missing(rows: SequenceRows, mail: MailServer) -> None:
     rows.enrolled(SMS)
     result = rows.run(live(mail))
-    assert result.counts == {"waiting for settings": 1}
+    assert result.counts == {"waiting for the channel": 1}
     assert "SMS_URL" in next(iter(result.problems))
 
 

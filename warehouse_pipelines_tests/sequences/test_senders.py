@@ -12,6 +12,7 @@ from warehouse_pipelines.errors import (
     CredentialRefused,
     NotConfigured,
     OutcomeUnknown,
+    RequestRefused,
     VendorUnavailable,
 )
 from warehouse_pipelines.sequences.senders import Message, Smtp, TextMessages, senders
@@ -64,6 +65,15 @@ def test_an_e_mail_comes_as_it_was_written_whatever_its_letters(mail: MailServer
         ({"DATA": "554 no"}, BadRecord),
         ({"END": "451 later"}, VendorUnavailable),
         ({"END": "554 spam"}, BadRecord),
+        ({"RCPT": "550 4.2.1 try again"}, VendorUnavailable),
+        ({"RCPT": "550 5.1.1 no relay.example.com"}, BadRecord),
+        ({"RCPT": "552 5.2.2 over the daily quota of the mailbox"}, BadRecord),
+        ({"RCPT": "554 5.7.17 the mailbox has a new owner"}, BadRecord),
+        ({"END": "554 5.7.1 this is spam"}, BadRecord),
+        ({"RCPT": "550 5.4.5 Daily user sending limit exceeded."}, RequestRefused),
+        ({"RCPT": "450 4.7.1 sending rate exceeded"}, RequestRefused),
+        ({"RCPT": "554 Relay access denied"}, RequestRefused),
+        ({"END": "550 5.7.60 this client may not send as this sender"}, RequestRefused),
     ],
 )
 def test_what_the_server_refuses_was_not_sent(
@@ -128,8 +138,9 @@ def test_a_text_message_is_asked_for_as_the_page_says(texts: TextService) -> Non
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        (400, BadRecord), (422, BadRecord), (401, CredentialRefused), (403, CredentialRefused), (404, NotConfigured),
-        (429, VendorUnavailable), (503, VendorUnavailable), (500, OutcomeUnknown), (302, OutcomeUnknown),
+        (400, BadRecord), (422, BadRecord), (402, RequestRefused), (401, CredentialRefused), (403, CredentialRefused),
+        (404, NotConfigured), (429, VendorUnavailable), (503, VendorUnavailable), (500, OutcomeUnknown),
+        (302, OutcomeUnknown),
     ],
 )  # fmt: skip
 def test_what_a_text_message_service_answers_is_sorted(texts: TextService, status: int, error: type[Exception]) -> None:

@@ -83,8 +83,8 @@ def run(session: "Session", *, full: bool = False) -> Summary:
                 consent.compute(session, one)
                 summary.add(leads.write(session, one, full=summary.full))
             with _timed(summary, "consent"):
-                summary.add(consent.write(session, one))
-                summary.counts["conflicts"] = summary.counts.get("conflicts", 0) + consent.find_conflicts(session, one)
+                summary.add(consent.write(session, one, organization))
+                summary.add({"conflicts": consent.find_conflicts(session, one, organization)})
             with _timed(summary, "scores"):
                 # What the others said did not change; that scores grow old is the nightly run's.
                 people = None if summary.full else _people(session)

@@ -1,7 +1,8 @@
 """Which of what the sources say is of a sale that was called off: the rule of ``marts.sale``, before there are marts.
 
-Asked are the people of whom a job was called off, and who lives with them. Their jobs, won deals and visits are read as
-the timeline reads them, and are grouped by the SQL of the mart, so a lead is not won of a sale that is none there.
+Asked are the people of whom a job was called off, or whom two accounts of one CRM sold something, and who lives with
+them. Their jobs, won deals and visits are read as the timeline reads them, and are grouped by the SQL of the mart. So a
+lead is not won of a sale that is none there, and what two accounts tell of counts once, as there.
 """
 
 from typing import TYPE_CHECKING

@@ -7,6 +7,8 @@ Decided:
 - A consent counts from the time that the source gives for it, or when the feed saw the flag set again. Where there is
   none, any opt-out and any consent taken back ends it: that a record is newer, or was edited, does not say that the
   person agreed since.
+- A consent that a CRM tells of holds in the organization that the CRM feeds, and ends in that of before when another
+  one is set. An opt-out, and what was taken back, stay there too.
 - An opt-out holds for all numbers of the person, whichever CRM has them, for the channels that it names. A flag about
   calls is one about text messages too. Numbers that are the business's or its reps' now are not listed: of a person who
   has no other, the lead is.
@@ -77,6 +79,8 @@ def read(session: "Session", organization: UUID, *, full: bool) -> None:
     _read_stops(session, organization, full=full)
     marks.read(session, organization, full=full)
     session.execute(query("feed_consent_kept"))
+    if full:
+        session.execute(query("feed_consent_moved"), given)
     own.find(session)
 
 
@@ -155,9 +159,12 @@ def compute(session: "Session", organization: UUID) -> None:
     run_script(session, query("feed_facts"), {"organization": organization})
 
 
-def write(session: "Session", organization: UUID) -> dict[str, int]:
-    """Write the do-not-call list and the consent of the organization's leads; return the rows of each."""
-    given = {"organization": organization}
+def write(session: "Session", organization: UUID, default: UUID) -> dict[str, int]:
+    """Write the do-not-call list and the consent of the organization's leads; return the rows of each.
+
+    ``default`` is the organization of CRMs without a row in ``crm.feed_source``.
+    """
+    given = {"organization": organization, "default": default}
     session.execute("DROP TABLE IF EXISTS feed_live, feed_number, feed_wish, feed_whose, feed_evidence, feed_entry")
     listed = run_script(session, query("feed_dnc"), given)
     entered = session.execute(query("feed_dnc_entered"), given).fetchone()
@@ -167,15 +174,18 @@ def write(session: "Session", organization: UUID) -> dict[str, int]:
     }
 
 
-def find_conflicts(session: "Session", organization: UUID) -> int:
-    """Write ``marts.dnc_conflicts`` of the organization: calls and messages of ours after the listing; return them."""
+def find_conflicts(session: "Session", organization: UUID, default: UUID) -> int:
+    """Write ``marts.dnc_conflicts``: calls and messages of the organization after its listing; return how many.
+
+    ``default`` is the organization of CRMs without a row in ``crm.feed_source``.
+    """
     session.execute("DROP TABLE IF EXISTS feed_contacted, feed_conflict")
     session.execute(
         "CREATE TEMP TABLE feed_contacted (channel text, source_table text, source_key text, phone text,"
         " contacted_at timestamptz) ON COMMIT DROP"
     )
     for row in CONTACTED:
-        session.execute(_contacts(row), {"organization": organization})
+        session.execute(_contacts(row), {"organization": organization, "default": default})
     run_script(session, query("feed_conflicts"), {"organization": organization})
     found = session.execute(
         "SELECT count(*) AS n FROM marts.dnc_conflicts WHERE organization_id = %s", [organization]
@@ -184,7 +194,7 @@ def find_conflicts(session: "Session", organization: UUID) -> int:
 
 
 def _contacts(row: Contacted) -> sql.Composed:
-    """Return what puts contacts with listed numbers into ``feed_contacted``."""
+    """Return what puts the organization's contacts with its listed numbers into ``feed_contacted``."""
     number = columns.e164("t", row.table, row.phone)
     at: sql.Composable = columns.one("t", row.table, row.at)
     source: sql.Composable = sql.SQL("")
@@ -206,8 +216,10 @@ def _contacts(row: Contacted) -> sql.Composed:
         INSERT INTO feed_contacted
         SELECT {channel}, {table_name}, {key}, {number}, {at}
         FROM {table} AS t LEFT JOIN crm.feed_source AS f ON f.crm = {crm} {source}
-        WHERE {outbound} AND {at} IS NOT NULL AND {number} IN (
-            SELECT d.phone FROM crm.dnc_list AS d WHERE d.organization_id = %(organization)s AND d.phone IS NOT NULL)
+        WHERE {outbound} AND {at} IS NOT NULL AND coalesce(f.organization_id, %(default)s) = %(organization)s
+            AND {number} IN (
+                SELECT d.phone FROM crm.dnc_list AS d
+                WHERE d.organization_id = %(organization)s AND d.phone IS NOT NULL)
         """
     ).format(
         channel=sql.Literal(row.channel),

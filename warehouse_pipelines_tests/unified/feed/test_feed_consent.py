@@ -18,10 +18,13 @@ pytestmark = pytest.mark.on_oldest(
     "test_who_ends_the_entry_of_one_person_does_not_lift_what_another_of_the_number_said",
     "test_a_number_that_was_a_rep_s_or_a_tracker_s_is_listed_for_who_has_it_now",
     "test_calls_after_the_listing_are_conflicts",
+    "test_a_consent_goes_with_its_crm_to_another_organization_and_an_opt_out_stays",
     "test_a_consent_without_a_date_does_not_supersede_one_that_was_taken_back",
 )
 
 PHONE, SECOND, OWN, REP = "+12165550101", "+12165550102", "+12165550103", "+12165550104"
+OTHER = "00000000-0000-0000-0000-0000000000bb"
+"""Another organization."""
 
 
 def contact(fed: FeedDatabase, **values: Any) -> tuple[str, str]:
@@ -388,6 +391,75 @@ def test_calls_after_the_listing_are_conflicts(fed: FeedDatabase) -> None:
         fed.source("callrail_call", id=key, customer_phone_number_e164=PHONE, direction=direction, start_time=at)
     fed.feed()
     assert [row["source_key"] for row in fed.all("SELECT * FROM marts.dnc_conflicts")] == ["after"]
+
+
+def test_calls_of_one_organization_are_no_conflict_with_the_list_of_another(fed: FeedDatabase) -> None:
+    fed.person(contact(fed, lead_is_dnc=True), phones=(PHONE,))
+    fed.source(
+        "callrail_call", id="theirs", customer_phone_number_e164=PHONE, direction="outbound", start_time="2026-03-01"
+    )
+    fed.session.execute("INSERT INTO crm.feed_source VALUES ('callrail', %s)", [OTHER])
+    assert fed.feed().counts["conflicts"] == 0
+    assert fed.listed(PHONE, "call")
+    fed.session.execute("UPDATE crm.feed_source SET organization_id = %s", [ORGANIZATION])
+    assert fed.feed().counts["conflicts"] == 1
+
+
+def test_a_consent_goes_with_its_crm_to_another_organization_and_an_opt_out_stays(fed: FeedDatabase) -> None:
+    """Also one of a form, which is no record of the person."""
+    given = {"lead_is_express_consent": True, "lead_express_consent_set_on": "2026-01-10T00:00:00Z"}
+    agreed = fed.person(contact(fed, **given), fed.source("genius_lead", lead_id=4), phones=(PHONE,), first_name="Ada")
+    refused = fed.person(fed.source("hubspot_contact", id="2", lead_is_dnc=True), phones=(SECOND,), first_name="Ben")
+    fed.feed()
+    lead = fed.lead(agreed)
+    form = {
+        "channel": "email",
+        "at": "2026-01-10T00:00:00Z",
+        "source": "hubspot",
+        "text_version": "1",
+        "record": "form 9",
+    }
+    fed.session.execute(
+        "UPDATE crm.leads SET consent = consent || %s::jsonb WHERE id = %s", [json.dumps([form]), lead["id"]]
+    )
+    fed.feed(full=True)
+    assert channels(fed, agreed) == {("call", False), ("sms", False), ("email", False)}
+    fed.session.execute("INSERT INTO crm.feed_source VALUES ('hubspot', %s)", [OTHER])
+    assert fed.feed().full
+    consents = {str(row["organization_id"]): row["consent"] for row in fed.leads("golden_id = %s", agreed)}
+    assert consents[ORGANIZATION] == []
+    assert [one["channel"] for one in consents[OTHER]] == ["call", "sms"]
+    told = {
+        (str(row["organization_id"]), row["says"])
+        for row in fed.all("SELECT organization_id, says FROM crm.consent_fact")
+    }
+    assert told == {(OTHER, "consent"), (OTHER, "opt_out"), (ORGANIZATION, "opt_out")}
+    assert fed.listed(SECOND, "call")
+    assert fed.leads("golden_id = %s AND organization_id = %s", refused, OTHER)
+
+
+def test_an_element_of_a_removed_account_permits_nothing_and_what_it_took_back_ends_others(fed: FeedDatabase) -> None:
+    """Although identity still knows its records, as it does until it is run in full."""
+    person = fed.person(contact(fed, lead_is_express_consent=True), phones=(PHONE,), first_name="Ada")
+    fed.feed()
+    fed.session.execute(
+        "WITH r AS (INSERT INTO identity.record (source_table, source_key, kind, fingerprint)"
+        " VALUES ('hubspot_west.hubspot_contact', '7', 'customer', 'x') RETURNING *)"
+        " INSERT INTO identity.member (record_id, person_id, source_table, source_key)"
+        " SELECT record_id, %s, source_table, source_key FROM r", [person]
+    )  # fmt: skip
+    element = {"at": "2026-05-01T00:00:00Z", "source": "hubspot_west", "text_version": "1",
+               "record": "hubspot_west.hubspot_contact 7"}  # fmt: skip
+    fed.session.execute(
+        "UPDATE crm.leads SET consent = consent || %s::jsonb",
+        [json.dumps([{**element, "channel": "email"}, {**element, "channel": "sms", "revoked_at": element["at"]}])],
+    )
+    fed.session.execute(
+        "INSERT INTO orchestration.account (source, crm, name, removed_at)"
+        " VALUES ('hubspot_west', 'hubspot', 'west', now())"
+    )
+    fed.feed(full=True)
+    assert channels(fed, person) == {("call", False), ("sms", True)}
 
 
 def test_consent_is_not_replaced_by_silence(fed: FeedDatabase) -> None:

@@ -47,7 +47,7 @@ def fill(connection: "psycopg.Connection[Any]", rows: int, accounts: int) -> Non
         parts = (f"SELECT 'a{number}'::text AS account, * FROM a{number}.{table}" for number in range(accounts))
         make.append(f"CREATE VIEW everywhere.{table} AS {' UNION ALL '.join(parts)}")
     for statement in (*make, "ANALYZE"):
-        connection.execute(statement.encode())
+        connection.execute(statement)
 
 
 def asked(layout: str, rows: int) -> dict[str, str]:
@@ -83,7 +83,7 @@ def run(rows: int, accounts: int, rounds: int) -> dict[str, Any]:
             for layout in OF:
                 for what, statement in asked(layout, rows).items():
                     before, began = measure.postgres_seconds(server), time.perf_counter()
-                    row = connection.execute(statement.encode())
+                    row = connection.execute(statement)
                     answer = row.fetchone() if row.description else None
                     took = measure.postgres_seconds(server) - before, time.perf_counter() - began
                     found.setdefault(what, {}).setdefault(layout, []).append((*took, answer))

@@ -78,7 +78,7 @@ def fill(session: "warehouse.Session", leads: int) -> None:
     with session.transaction():
         session.execute("SET LOCAL session_replication_role = replica")
         for statement in FILL.split(";\n"):
-            session.execute(statement.encode(), {"leads": leads} if "%(" in statement else {})
+            session.execute(statement, {"leads": leads} if "%(" in statement else {})
     session.execute("ANALYZE")
 
 

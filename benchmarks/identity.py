@@ -68,7 +68,7 @@ def put_all(session: "warehouse.Session", some: Iterator[Record]) -> int:
         " AND indexdef LIKE '%USING gin%'"
     ).fetchall()
     for row in found:
-        session.execute(f"DROP INDEX identity.{row['indexname']}".encode())
+        session.execute(f"DROP INDEX identity.{row['indexname']}")
     count = put(session, some)
     for row in found:
         session.execute(row["indexdef"].encode())
@@ -82,7 +82,7 @@ def forget(session: "warehouse.Session") -> None:
         " AND tablename NOT IN ('weight', 'weight_version', 'survivorship', 'source_trust')"
     ).fetchone()
     assert tables is not None
-    session.execute(f"TRUNCATE {tables['names']} CASCADE".encode())
+    session.execute(f"TRUNCATE {tables['names']} CASCADE")
 
 
 def resolved(

@@ -118,7 +118,7 @@ UPDATE identity.member SET since = now(), person_id = (SELECT min(p.person_id::t
 def run_script(session: "warehouse.Session", script: str, given: dict[str, int]) -> None:
     """Run the statements of a script."""
     for statement in script.split(";\n"):
-        session.execute(statement.encode(), given)
+        session.execute(statement, given)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

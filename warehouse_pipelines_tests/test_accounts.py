@@ -218,7 +218,7 @@ def unknown(database_url: str) -> Iterator["psycopg.Connection[Any]"]:
     with psycopg.connect(database_url, autocommit=True) as connection:
         for crm, name, table in (("hubspot", "west", "hubspot_contact"), ("callrail", "north", "callrail_call")):
             source = f"{crm}_{name}"
-            connection.execute(f"CREATE SCHEMA {source}; CREATE TABLE {source}.{table} (id text)".encode())
+            connection.execute(f"CREATE SCHEMA {source}; CREATE TABLE {source}.{table} (id text)")
             connection.execute(
                 "INSERT INTO orchestration.account (source, crm, name) VALUES (%s, %s, %s)", [source, crm, name]
             )

@@ -210,7 +210,7 @@ def empty(name: str, yes: bool) -> None:
             _require_ended(session, [name])
             _take_consents(session, values)
             for statement in DELETED_WHEN_EMPTIED:
-                session.execute(statement.encode(), values)
+                session.execute(statement, values)
         resolve.run(session, full=True)
         feed.run(session, full=True)
         with _patient(session), session.transaction():
@@ -218,7 +218,7 @@ def empty(name: str, yes: bool) -> None:
             _require_ended(session, [name])
             _require_empty(session, source)
             for statement in FORGOTTEN_WHEN_EMPTIED:
-                session.execute(statement.encode(), values)
+                session.execute(statement, values)
     click.echo(
         f"Emptied: {name}. Set the right credential and run `warehouse sync {name} all`, then `warehouse identity "
         "run`, `warehouse feed` and `warehouse marts --full`."
@@ -295,7 +295,7 @@ def _take_consents(session: "Session", values: Mapping[str, Any]) -> None:
     session.execute("SELECT set_config('app.triggered_by', 'import', true)")
     with as_role(session, "crm_definer"):
         for statement in (query("account_consent"), query("account_consent_lent")):
-            session.execute(statement.encode(), values)
+            session.execute(statement, values)
 
 
 @contextmanager

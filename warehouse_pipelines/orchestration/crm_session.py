@@ -63,7 +63,7 @@ class Crm:
     def organizations(self) -> list[Any]:
         """Return the id of every organization that has leads, a do-not-call list, a ledger or settings."""
         with self.role("crm_definer") as connection:
-            return [row["organization_id"] for row in connection.execute(f"{ORGANIZATIONS} ORDER BY 1".encode())]
+            return [row["organization_id"] for row in connection.execute(f"{ORGANIZATIONS} ORDER BY 1")]
 
     def each(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """Run a query for every organization, below its policies, and return all rows with their organization."""
@@ -74,6 +74,6 @@ class Crm:
                 with connection.transaction():
                     connection.execute("SET TRANSACTION READ ONLY")
                     act_for(connection, organization)
-                    found = connection.execute(query.encode(), parameters)
+                    found = connection.execute(query, parameters)
                     rows += ({"organization_id": str(organization), **row} for row in found)
         return rows

@@ -200,7 +200,7 @@ def newer_plan(session: "Session", plan: Plan) -> int | None:
 
 def _plans(session: "Session", which: str, given: str | int) -> list[Plan]:
     """Return plans with their items counted. ``which`` is the end of the statement, with one parameter."""
-    found = session.execute(f"{query('outbound_plans')} {which}".encode(), [given]).fetchall()
+    found = session.execute(f"{query('outbound_plans')} {which}", [given]).fetchall()
     names = ("plan_id", "target", "undoes", "status", "rows", "unchanged", "kept", "last_erasure", "problem", "why")
     made = []
     for row in found:

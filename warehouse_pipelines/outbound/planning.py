@@ -55,7 +55,7 @@ def make(session: "Session", target: Target, partner: Partner, *, by: str) -> in
 
 def rows_of(session: "Session", target: Target) -> Sequence[Row]:
     """Return what the query of a target says now."""
-    return session.execute(target.source.encode(), {"organization": settings().crm_organization_id}).fetchall()
+    return session.execute(target.source, {"organization": settings().crm_organization_id}).fetchall()
 
 
 @dataclass

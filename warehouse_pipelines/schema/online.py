@@ -257,7 +257,7 @@ def patiently(session: "Session | None", doing: str, work: Callable[[], Result],
     began, pause, logged = time.monotonic(), 0.2, False
     while True:
         if session is not None:
-            session.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'".encode())
+            session.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
         try:
             return work()
         except (errors.LockNotAvailable, errors.DeadlockDetected) as error:

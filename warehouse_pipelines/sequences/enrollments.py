@@ -31,10 +31,10 @@ class Enrollments:
         return acting(self.session, self.organization, "sequence", lock_timeout="5s")
 
     def _run(self, statement: str, **given: Any) -> int:
-        return self.session.execute(statement.encode(), {"organization": self.organization, **given}).rowcount
+        return self.session.execute(statement, {"organization": self.organization, **given}).rowcount
 
     def _row(self, statement: str, **given: Any) -> dict[str, Any] | None:
-        return self.session.execute(statement.encode(), {"organization": self.organization, **given}).fetchone()
+        return self.session.execute(statement, {"organization": self.organization, **given}).fetchone()
 
     def fill(self, limit: int) -> tuple[int, int]:
         """Enroll leads of segments; return how many were, and how many could not be."""

@@ -83,7 +83,7 @@ def remove(session: "Session", name: str) -> None:
 def _change(session: "Session", name: str, what: str, value: str | None = None) -> None:
     with session.transaction():
         row = session.execute(
-            f"UPDATE access.user_account SET {what}, updated_at = now() WHERE name = %(name)s RETURNING id".encode(),  # noqa: S608
+            f"UPDATE access.user_account SET {what}, updated_at = now() WHERE name = %(name)s RETURNING id",  # noqa: S608
             {"name": name, "value": value},
         ).fetchone()
         if row is None:

@@ -160,7 +160,7 @@ async def identify(request: Request) -> Visitor | None:
 
 async def _ask(request: Request, statement: str, parameters: dict[str, Any]) -> dict[str, Any] | None:
     async with request.app.state.pool.session() as session:
-        cursor = await session.execute(statement.encode(), parameters)
+        cursor = await session.execute(statement, parameters)
         row: dict[str, Any] | None = await cursor.fetchone()
         return row
 

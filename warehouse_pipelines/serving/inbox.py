@@ -141,7 +141,7 @@ class Inbox:
                 async with asyncio.timeout(LONGEST_SECONDS):
                     if self._session is None or self._session.closed:
                         self._session = await warehouse.connect_async(self._url, application_name="warehouse-serve")
-                    cursor = await self._session.execute(statement.encode(), parameters)
+                    cursor = await self._session.execute(statement, parameters)
                     return await cursor.fetchall()
             except (psycopg.DataError, psycopg.IntegrityError) as error:
                 raise Unstorable(type(error).__name__) from error

@@ -85,7 +85,7 @@ class Metrics:
             async with asyncio.timeout(LONGEST_SECONDS), self._pool.session() as session:
                 cursor = session.cursor(row_factory=tuple_row)
                 entities, runs, webhooks, [state] = [
-                    await (await cursor.execute(statement.encode())).fetchall() for statement in statements
+                    await (await cursor.execute(statement)).fetchall() for statement in statements
                 ]
         except (DatabaseUnavailable, psycopg.Error, TimeoutError) as error:
             log.warning("the warehouse could not be asked for metrics: %s", type(error).__name__)

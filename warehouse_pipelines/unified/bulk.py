@@ -84,12 +84,12 @@ def bare(session: "Session", table: str, *, rows: int) -> Iterator[None]:
     whoever else reads the table waits. Who writes the table in several such blocks puts one around them all.
     """
     again: list[str] = []
-    there = session.execute(f"SELECT count(*) AS rows FROM {table}".encode()).fetchone() if rows >= MANY else None  # noqa: S608
+    there = session.execute(f"SELECT count(*) AS rows FROM {table}").fetchone() if rows >= MANY else None  # noqa: S608
     if there and rows > there["rows"] / 2:
         found = session.execute(query("identity_bare"), {"table": table}).fetchall()
         for one in found:
-            session.execute(one["dropped"].encode())
+            session.execute(one["dropped"])
         again = [one["made"] for one in found]
     yield
     for statement in again:
-        session.execute(statement.encode())
+        session.execute(statement)

@@ -20,7 +20,7 @@ def organizations(session: "Session") -> list[Any]:
     """Return the ids of all organizations."""
     there = " UNION ".join(f"SELECT organization_id AS id FROM crm.{table}" for table in TABLES)  # noqa: S608
     with as_role(session, "crm_definer"):
-        return [row["id"] for row in session.execute(f"{there} ORDER BY 1".encode()).fetchall()]
+        return [row["id"] for row in session.execute(f"{there} ORDER BY 1").fetchall()]
 
 
 def every_organization(session: "Session", table: DatabaseTable) -> Iterator[None]:

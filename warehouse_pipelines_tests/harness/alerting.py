@@ -104,7 +104,7 @@ class Alerting:
         with warehouse.session(self.url) as session:
             session.execute("UPDATE orchestration.alert_rule SET enabled = name = ANY(%s), every = '0'", [list(rules)])
             for column, value in columns.items():
-                session.execute(f"UPDATE orchestration.alert_rule SET {column} = %s WHERE enabled".encode(), [value])
+                session.execute(f"UPDATE orchestration.alert_rule SET {column} = %s WHERE enabled", [value])
         return self
 
 

@@ -61,7 +61,7 @@ def session(
     with contextlib.ExitStack() as closing:
         connection = closing.enter_context(contextlib.closing(_borrowed(url)))
         if role:
-            connection.execute(f"SET LOCAL ROLE {role}".encode())
+            connection.execute(f"SET LOCAL ROLE {role}")
         connection.execute(
             "SELECT set_config('app.organization_id', %s, true), set_config('app.user_id', %s, true),"
             " set_config('app.client_ip', '192.0.2.7', true)",
@@ -122,7 +122,7 @@ def login(
     """A login of its own in ``role``, member of the organizations; yields its URL. Without a user: that of a pooler."""
     name = f"tenant_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(url, autocommit=True) as administrator:
-        administrator.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x' IN ROLE {role}".encode())
+        administrator.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x' IN ROLE {role}")
         for organization in organizations:
             administrator.execute(
                 "INSERT INTO crm.organization_member (login, organization_id, user_id, is_pooler)"
@@ -133,8 +133,8 @@ def login(
             yield psycopg.conninfo.make_conninfo(url, user=name, password="x")
         finally:
             administrator.execute("DELETE FROM crm.organization_member WHERE login = %s", [name])
-            administrator.execute(f"DROP OWNED BY {name}".encode())
-            administrator.execute(f"DROP ROLE {name}".encode())
+            administrator.execute(f"DROP OWNED BY {name}")
+            administrator.execute(f"DROP ROLE {name}")
 
 
 def add(connection: Connection, table: str, **values: Any) -> Any:
@@ -142,7 +142,7 @@ def add(connection: Connection, table: str, **values: Any) -> Any:
     row = {"organization_id": A, **ROWS[table], **values}
     columns, places = ", ".join(row), ", ".join(f"%({name})s" for name in row)
     key = "key" if table == "system_config" else "id"
-    found = connection.execute(f"INSERT INTO crm.{table} ({columns}) VALUES ({places}) RETURNING {key}".encode(), row)
+    found = connection.execute(f"INSERT INTO crm.{table} ({columns}) VALUES ({places}) RETURNING {key}", row)
     return found.fetchone()[0]  # type: ignore[index]
 
 

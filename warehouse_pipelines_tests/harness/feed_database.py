@@ -150,7 +150,7 @@ class FeedDatabase:
 
     def leads(self, condition: str = "true", *parameters: Any) -> list[Row]:
         return self.session.execute(
-            f"SELECT * FROM crm.leads WHERE {condition} ORDER BY created_at, id".encode(), list(parameters) or None
+            f"SELECT * FROM crm.leads WHERE {condition} ORDER BY created_at, id", list(parameters) or None
         ).fetchall()
 
     def edit(self, lead: uuid.UUID, **values: Any) -> None:

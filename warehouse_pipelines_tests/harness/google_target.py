@@ -37,7 +37,7 @@ class GoogleTarget:
 
     def query(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
         with warehouse.session(self.url) as session:
-            done = session.execute(statement.encode(), values)
+            done = session.execute(statement, values)
             return [dict(row) for row in done.fetchall()] if done.description else []
 
     def sync(self, source: Source = gcalendar.GCALENDAR, entity: Entity = gcalendar.EVENTS, **how: Any) -> Result:

@@ -64,6 +64,6 @@ def edge(session: "Session", a: int, b: int, *, score: float = 1, relation: str 
 
 def row_of(session: "Session", table: str, key: str, value: object) -> Mapping[str, Any]:
     """Return the row of ``identity.<table>`` whose column ``key`` is ``value``."""
-    found = session.execute(f"SELECT * FROM identity.{table} WHERE {key} = %s".encode(), [value]).fetchone()
+    found = session.execute(f"SELECT * FROM identity.{table} WHERE {key} = %s", [value]).fetchone()
     assert found, f"identity.{table} has no row with {key} = {value}"
     return found

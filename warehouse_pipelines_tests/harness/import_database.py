@@ -55,7 +55,7 @@ class ImportDatabase:
             erasure.erase(session, by, value, [], erased_by="test")
 
     def query(self, statement: str, *parameters: Any) -> list[dict[str, Any]]:
-        found = looking(self.url).execute(statement.encode(), parameters or None)
+        found = looking(self.url).execute(statement, parameters or None)
         return found.fetchall() if found.description else []
 
     def leads(self, columns_: str = "first_name, last_name, phone, email") -> list[tuple[Any, ...]]:

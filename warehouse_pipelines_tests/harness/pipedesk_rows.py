@@ -54,7 +54,7 @@ def add(connection: Connection, table: str, **values: Any) -> dict[str, Any]:
     row = {**LEAST.get(table, {}), **values}
     columns, places = ", ".join(f'"{name}"' for name in row), ", ".join(f"%({name})s" for name in row)
     what = f"({columns}) VALUES ({places})" if row else "DEFAULT VALUES"
-    cursor = connection.execute(f"INSERT INTO pipedesk.{table} {what} RETURNING *".encode(), row)
+    cursor = connection.execute(f"INSERT INTO pipedesk.{table} {what} RETURNING *", row)
     assert cursor.description is not None
     return dict(zip([column.name for column in cursor.description], cursor.fetchone() or (), strict=True))
 

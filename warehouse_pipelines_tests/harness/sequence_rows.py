@@ -50,7 +50,7 @@ class SequenceRows:
         self.connection.execute("SELECT set_config('app.organization_id', %s, false)", [A])
 
     def rows(self, statement: str, *given: Any) -> list[dict[str, Any]]:
-        cursor = self.connection.execute(statement.encode(), given or None)
+        cursor = self.connection.execute(statement, given or None)
         return cursor.fetchall() if cursor.description else []
 
     def one(self, statement: str, *given: Any) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Run:
 
     def ask(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         with warehouse.session(self.url) as session:
-            return session.execute(statement.encode(), values).fetchall()
+            return session.execute(statement, values).fetchall()
 
     def one(self, statement: str, *values: Any) -> Any:
         return next(iter(self.ask(statement, *values)[0].values()))

@@ -156,7 +156,7 @@ def texts(fake: FakeSource) -> dict[str, dict[str, Any]]:
     names = ["size", "name", "doc", "at", "archived", "delete_reason"]
     shown = ", ".join(f"'{name}', t.{name}::text" for name in names)
     with psycopg.connect(fake.url) as connection:
-        return dict(connection.execute(f"SELECT t.id, jsonb_build_object({shown}) FROM fake_thing AS t".encode()))
+        return dict(connection.execute(f"SELECT t.id, jsonb_build_object({shown}) FROM fake_thing AS t"))
 
 
 def test_taken_back_change_by_change_a_table_is_what_it_was(fake: FakeSource) -> None:

@@ -51,7 +51,7 @@ def erase(url: str, key: str | None = None, *, email: str | None = None, phone: 
         if key:
             listed.append(("record", erased.record_digest(secret, PEOPLE.table, key), PEOPLE.table))
             connection.execute(
-                f"UPDATE {PEOPLE.table} SET name = NULL, phone = NULL, raw_data = %s WHERE id = %s".encode(),
+                f"UPDATE {PEOPLE.table} SET name = NULL, phone = NULL, raw_data = %s WHERE id = %s",
                 [ERASED_RECORD, key],
             )
         if email:
@@ -190,18 +190,18 @@ def test_a_loader_with_the_rights_that_the_page_names_loads_and_one_without_does
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public, orchestration TO {name}",
             f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public, orchestration TO {name}",
         ):
-            connection.execute(statement.encode())
+            connection.execute(statement)
     try:
         fake.url = re.sub("//[^@]*@", f"//{name}:x@", owner)
         with pytest.raises(NotConfigured, match=r"SELECT ON identity\.tombstone"):
             fake.sync([person(1), person(2, email=EMAIL)])
         with psycopg.connect(owner, autocommit=True) as connection:
-            connection.execute(f"GRANT USAGE ON SCHEMA identity TO {name}".encode())
-            connection.execute(f"GRANT SELECT ON identity.tombstone, identity.erasure_key TO {name}".encode())
+            connection.execute(f"GRANT USAGE ON SCHEMA identity TO {name}")
+            connection.execute(f"GRANT SELECT ON identity.tombstone, identity.erasure_key TO {name}")
         assert fake.sync([person(1), person(2, email=EMAIL)]).metrics["erased"] == 1
         fake.url = owner
         assert [key for (key,) in fake.rows()] == ["1"]
     finally:
         with psycopg.connect(owner, autocommit=True) as connection:
-            connection.execute(f"DROP OWNED BY {name}".encode())
-            connection.execute(f"DROP ROLE {name}".encode())
+            connection.execute(f"DROP OWNED BY {name}")
+            connection.execute(f"DROP ROLE {name}")

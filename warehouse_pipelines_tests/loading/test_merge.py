@@ -73,7 +73,7 @@ def emptied(fake: FakeSource) -> FakeSource:
 
 def execute(fake: FakeSource, statement: str) -> None:
     with asking(fake.url) as connection:
-        connection.execute(statement.encode())
+        connection.execute(statement)
 
 
 def letters(fake: FakeSource, status: str = "pending") -> list[Any]:

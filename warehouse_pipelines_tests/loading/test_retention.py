@@ -150,7 +150,7 @@ def plant_runs(session: "Session", since: datetime, until: datetime, step: timed
 
 
 def one(session: "Session", statement: str, *values: Any) -> Any:
-    row = session.execute(statement.encode(), values).fetchone()
+    row = session.execute(statement, values).fetchone()
     assert row is not None
     return next(iter(row.values()))
 
@@ -345,7 +345,7 @@ def test_what_is_still_in_use_stays(session: "Session") -> None:
         ),
     ):
         statement = f"INSERT INTO {table} ({columns}) VALUES ({values})"
-        session.execute(statement.encode(), {"at": NOW - timedelta(days=2000), "later": NOW + MONTH})
+        session.execute(statement, {"at": NOW - timedelta(days=2000), "later": NOW + MONTH})
     removed = {found.kind: found.removed for found in retention.run(session, [CALLRAIL], now=NOW)}
     assert removed["push_channels"] == removed["alert_silences"] == removed["alert_events"] == 0
 

@@ -25,7 +25,7 @@ def lent_again(server: Server, lending: Databases, *statements: str) -> bool:
     name = lending.borrow(BARE)
     with psycopg.connect(server.url(name), autocommit=True) as connection:
         for statement in statements:
-            connection.execute(statement.encode())
+            connection.execute(statement)
     lending.give_back(name, BARE)
     return name in lending._free[BARE]
 

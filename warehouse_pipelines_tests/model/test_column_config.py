@@ -418,7 +418,7 @@ def test_a_kind_that_would_lose_a_value_is_refused_with_the_statement_that_keeps
     assert fake.row("1")["visits"] is not None
     statement = str(refused.value).partition("by ")[2].partition(";")[0]
     with psycopg.connect(fake.url) as connection:
-        connection.execute(statement.encode())
+        connection.execute(statement)
     changed(fake, configure, f"[fake.things.add]\nvisits = '{kind}'\n")
     assert fake.row("1")["visits_before"] is not None
     assert fake.row("1")["visits"] is None
@@ -482,7 +482,7 @@ def test_redact_keeps_nobody_from_a_table_that_somebody_reads(fake: FakeSource, 
 
 
 def fetched(connection: "psycopg.Connection[Any]", statement: str) -> Any:
-    row = connection.execute(statement.encode()).fetchone()
+    row = connection.execute(statement).fetchone()
     return row and row[0]
 
 

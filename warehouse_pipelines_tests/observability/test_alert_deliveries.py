@@ -54,7 +54,7 @@ def fail(url: str, entity: str = "contacts") -> None:
 
 def rows(url: str, statement: str) -> list[dict[str, Any]]:
     with warehouse.session(url) as session:
-        return session.execute(statement.encode()).fetchall()
+        return session.execute(statement).fetchall()
 
 
 def test_an_incident_is_sent_when_it_opens_and_when_it_is_over(alerting: Alerting, receiver: Receiver) -> None:

@@ -35,7 +35,7 @@ def ask(database_url: str) -> Ask:
 
 def execute(url: str, statement: str, *parameters: object) -> None:
     with warehouse.session(url) as session:
-        session.execute(statement.encode(), parameters)
+        session.execute(statement, parameters)
 
 
 def test_each_rule_has_its_facts(database_url: str) -> None:

@@ -306,7 +306,7 @@ def operate(
             alerting.at(at + HOUR, warehouse_rules=not silent)
             if round((at - BEGIN) / HOUR) % 24 == 0:
                 for table in ("alert_event", "alert_delivery", "alert_silence", "alert_evaluation"):
-                    row = session.execute(f"SELECT count(*) AS n FROM orchestration.{table}".encode()).fetchone()
+                    row = session.execute(f"SELECT count(*) AS n FROM orchestration.{table}").fetchone()
                     tables[table] = max(tables[table], int(row["n"] if row else 0))
             at += STEP
         return receiver.got

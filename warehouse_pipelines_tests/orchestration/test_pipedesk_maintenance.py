@@ -34,13 +34,13 @@ def archive(name: str) -> int:
 
 
 def keys(connection: psycopg.Connection[dict[str, Any]], table: str, key: str) -> list[str]:
-    return [row["key"] for row in connection.execute(f"SELECT {key} AS key FROM pipedesk.{table} ORDER BY 1".encode())]
+    return [row["key"] for row in connection.execute(f"SELECT {key} AS key FROM pipedesk.{table} ORDER BY 1")]
 
 
 def event(connection: psycopg.Connection[dict[str, Any]], key: str, **values: Any) -> None:
     row = {"google_event_id": key, "status": "cancelled", "sync_hash": 1, **values}
     columns, places = ", ".join(row), ", ".join(f"%({name})s" for name in row)
-    connection.execute(f"INSERT INTO pipedesk.calendar_events ({columns}) VALUES ({places})".encode(), row)
+    connection.execute(f"INSERT INTO pipedesk.calendar_events ({columns}) VALUES ({places})", row)
 
 
 def ago(connection: psycopg.Connection[dict[str, Any]], span: str) -> Any:

@@ -56,7 +56,7 @@ def insert(url: str, **values: Any) -> None:
     row = {"crm_source": "store", "model_name": "gadgets", "mode": "full", "recurrence_type": "interval", **values}
     columns, places = ", ".join(row), ", ".join(f"%({name})s" for name in row)
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"INSERT INTO orchestration.sync_schedule ({columns}) VALUES ({places})".encode(), row)
+        connection.execute(f"INSERT INTO orchestration.sync_schedule ({columns}) VALUES ({places})", row)
 
 
 def stored(url: str, name: str) -> dict[str, Any]:

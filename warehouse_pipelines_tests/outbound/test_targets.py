@@ -271,7 +271,7 @@ def test_who_must_not_be_called_is_told_and_a_hand_set_mark_stays(works: Busines
     assert works.hubspot.record("contacts", listed)["properties"]["genius_do_not_call"] == "true"
     works.hubspot.edit("contacts", other, {"genius_do_not_call": "true"})
     works.contact(0), works.contact(1)
-    works.database.session.execute(f"UPDATE crm.dnc_list SET {ending}".encode())
+    works.database.session.execute(f"UPDATE crm.dnc_list SET {ending}")
     done = works.apply(targets.DO_NOT_CALL)
     assert done.statuses == {"written": 1}
     assert works.hubspot.record("contacts", listed)["properties"]["genius_do_not_call"] == "false"
@@ -325,7 +325,7 @@ def test_a_plan_writes_no_mark_that_the_list_no_longer_says(works: Business) -> 
     for target in both:
         with run.connected(works.url, target) as at_work:
             plans.append((target, at_work.plan("a test")))
-    works.database.session.execute(f"{end} WHERE ended_at IS NULL".encode())
+    works.database.session.execute(f"{end} WHERE ended_at IS NULL")
     works.list_number(numbers[0])
     for target, plan in plans:
         with run.connected(works.url, target) as at_work:

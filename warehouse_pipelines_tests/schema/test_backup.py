@@ -126,7 +126,7 @@ def test_what_is_damaged_or_not_empty_is_refused(
     with pytest.raises(WrongUse, match=r"manifest\.json"):
         backup.restore(folder, empty_url)
     with psycopg.connect(empty_url) as connection:
-        assert connection.execute(query("backup_is_empty").encode()).fetchone() == (None,)
+        assert connection.execute(query("backup_is_empty")).fetchone() == (None,)
 
     with pytest.raises(WrongUse, match="is no warehouse"):
         backup.backup(empty_url, tmp_path / "of nothing")
@@ -248,7 +248,7 @@ def test_a_script_that_is_cut_off_leaves_nothing(
     with pytest.raises(WrongUse, match="pg_restore failed"):
         backup.restore(tmp_path / "backup", empty_url)
     with psycopg.connect(empty_url) as connection:
-        assert connection.execute(query("backup_is_empty").encode()).fetchone() == (None,)
+        assert connection.execute(query("backup_is_empty")).fetchone() == (None,)
 
 
 @pytest.mark.slow("a server of its own")
@@ -271,11 +271,11 @@ def test_restored_into_a_new_cluster_the_role_that_loads_may_do_what_it_could(
     last = "first"
     for user, owner in (("warehouse", "warehouse"), ("administrator", "warehouse_loader")):
         with server.connect("postgres") as connection:
-            connection.execute(f"DROP DATABASE {last} WITH (FORCE)".encode())
+            connection.execute(f"DROP DATABASE {last} WITH (FORCE)")
             for role in OURS:
-                connection.execute(f"DROP ROLE {role}".encode())
+                connection.execute(f"DROP ROLE {role}")
             last = f"by_{user}_of_{owner}"
-            connection.execute(f"CREATE DATABASE {last} OWNER {owner}".encode())
+            connection.execute(f"CREATE DATABASE {last} OWNER {owner}")
         caplog.clear()
 
         restoring = server.url(last) if user == "warehouse" else as_user(user, server.url(last))
@@ -300,7 +300,7 @@ def test_restored_into_a_new_cluster_the_role_that_loads_may_do_what_it_could(
             }
             if user == "warehouse":
                 connection.execute("REVOKE crm_definer FROM warehouse_loader")
-                connection.execute(f"REVOKE TEMPORARY ON DATABASE {last} FROM warehouse_loader".encode())
+                connection.execute(f"REVOKE TEMPORARY ON DATABASE {last} FROM warehouse_loader")
                 assert verify(url) == [
                     f"warehouse_loader lacks a right. As an administrator: {statement}"
                     for statement in (

@@ -279,9 +279,7 @@ def everything(connection: Connection) -> str:
     tables += [row[0] for row in connection.execute(
         "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'crm_archive'::regnamespace AND relkind = 'r'"
     )]  # fmt: skip
-    return "\n".join(
-        str(row[0]) for table in tables for row in connection.execute(f"SELECT t::text FROM {table} AS t".encode())
-    )
+    return "\n".join(str(row[0]) for table in tables for row in connection.execute(f"SELECT t::text FROM {table} AS t"))
 
 
 SUBJECT: dict[str, Any] = {
@@ -403,7 +401,7 @@ def test_only_erasure_sets_erased_at(app: Connection) -> None:
     """Otherwise a client could keep a change out of the log."""
     lead = add(app, "leads", first_name="Ada")
     for role, state in (("crm_app", "42501"), ("crm_owner", "23514")):
-        app.execute(f"SET LOCAL ROLE {role}".encode())
+        app.execute(f"SET LOCAL ROLE {role}")
         assert sqlstate(app, "UPDATE crm.leads SET erased_at = now(), deleted_at = now() WHERE id = %s", lead) == state
     with pytest.raises(psycopg.errors.CheckViolation):
         add(app, "leads", erased_at="2025-01-01", deleted_at="2025-01-01")

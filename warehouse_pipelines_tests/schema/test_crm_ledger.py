@@ -78,7 +78,7 @@ def test_nobody_changes_an_entry(shared_url: str, role: str | None, statement: s
         if rows:
             add(connection, "budget_transactions", account_id=str(uuid.uuid4()))
         if role:
-            connection.execute(f"SET LOCAL ROLE {role}".encode())
+            connection.execute(f"SET LOCAL ROLE {role}")
         assert sqlstate(connection, statement) in {"42501", "P0001"}
 
 
@@ -151,7 +151,7 @@ def test_an_account_of_one_organization_is_free_in_another(shared_url: str) -> N
         with session(shared_url, role=role) as connection:
             add(connection, "budget_transactions", account_id=account, amount_usd=7)
             query = "SELECT entry_no, balance_after_usd FROM crm.budget_transactions WHERE account_id = %s"
-            assert connection.execute(f"{query} AND organization_id = %s".encode(), [account, A]).fetchall() == [(1, 7)]
+            assert connection.execute(f"{query} AND organization_id = %s", [account, A]).fetchall() == [(1, 7)]
 
 
 def test_a_correction_is_a_new_entry(shared_url: str) -> None:

@@ -76,12 +76,12 @@ def test_rls_two_orgs_all_tables(crm_url: str, role: str, table: str) -> None:
                 if not allowed(role, table, verb):
                     assert sqlstate(connection, statement, organization) == "42501"
                     continue
-                own = connection.execute(statement.encode(), [organization])
+                own = connection.execute(statement, [organization])
                 assert (own.fetchone()[0] if verb == "select" else own.rowcount) > 0  # type: ignore[index]
-                foreign = connection.execute(statement.encode(), [other])
+                foreign = connection.execute(statement, [other])
                 assert (foreign.fetchone()[0] if verb == "select" else foreign.rowcount) == 0  # type: ignore[index]
                 if verb == "select":
-                    everything = connection.execute(f"SELECT DISTINCT organization_id FROM crm.{table}".encode())
+                    everything = connection.execute(f"SELECT DISTINCT organization_id FROM crm.{table}")
                     assert [str(row[0]) for row in everything] == [organization]
 
 
@@ -93,7 +93,7 @@ def test_rls_with_check(crm_url: str, role: str, table: str) -> None:
         given = {organization: references(connection, table, organization) for organization in (A, B)}
         connection.commit()
         for organization in (A, B):
-            connection.execute(f"SET LOCAL ROLE {role}".encode())
+            connection.execute(f"SET LOCAL ROLE {role}")
             connection.execute("SELECT set_config('app.organization_id', %s, true)", [A])
             key = {"key": str(uuid.uuid4())} if table == "system_config" else {}
             key |= {"source": str(uuid.uuid4())} if table == "lead_source_costs" else {}
@@ -114,7 +114,7 @@ def test_rls_with_check(crm_url: str, role: str, table: str) -> None:
 def test_without_an_organization_there_are_no_rows(crm_url: str, role: str, table: str) -> None:
     """Nor for a setting that was never made, nor for one that a transaction left behind, which is empty then."""
     with psycopg.connect(crm_url) as connection:
-        connection.execute(f"SET ROLE {role}".encode())
+        connection.execute(f"SET ROLE {role}")
         assert one(connection, f"SELECT count(*) FROM crm.{table}") == 0
         connection.execute("SELECT set_config('app.organization_id', %s, true)", [A])
         assert one(connection, f"SELECT count(*) FROM crm.{table}") > 0
@@ -139,7 +139,7 @@ def test_views_respect_rls(crm_url: str, superuser: Connection, view: str) -> No
                " AND NOT coalesce(reloptions::text LIKE '%security_invoker=true%', false)") == 0  # fmt: skip
     for role in ROLES:
         with session(crm_url, role=role, organization=B) as connection:
-            found = connection.execute(f"SELECT DISTINCT organization_id FROM crm.{view}".encode()).fetchall()
+            found = connection.execute(f"SELECT DISTINCT organization_id FROM crm.{view}").fetchall()
             assert [str(row[0]) for row in found] == [B]
         with session(crm_url, role=role, organization=None) as connection:
             assert one(connection, f"SELECT count(*) FROM crm.{view}") == 0
@@ -175,7 +175,7 @@ def test_the_key_of_erased_numbers_is_hidden(crm_url: str) -> None:
     with psycopg.connect(crm_url) as connection:
         connection.execute("INSERT INTO crm.system_config VALUES (%s, 'dnc.hash_key', '\"00\"')", [A])
         for role in ROLES:
-            connection.execute(f"SET LOCAL ROLE {role}".encode())
+            connection.execute(f"SET LOCAL ROLE {role}")
             connection.execute("SELECT set_config('app.organization_id', %s, true)", [A])
             assert one(connection, "SELECT count(*) FROM crm.system_config WHERE key = 'dnc.hash_key'") == 0
             if role == "crm_app":

@@ -296,7 +296,7 @@ def test_a_wrong_filter_is_refused_with_its_place(app: Connection, f: Any, why: 
         f"INSERT INTO crm.segments (organization_id, name, filter_criteria) VALUES ('{A}', 'x', %s)",
     ):
         with pytest.raises(psycopg.errors.CheckViolation, match=why), app.transaction():
-            app.execute(statement.encode(), [json.dumps(f)])
+            app.execute(statement, [json.dumps(f)])
 
 
 def test_a_segment_is_evaluated_for_its_organization(app: Connection) -> None:
@@ -338,8 +338,8 @@ def test_a_rare_tag_and_a_name_are_found_by_index(crm_url: str) -> None:
             statement = (
                 f"SELECT l.id FROM crm.leads l WHERE organization_id = $1 AND deleted_at IS NULL AND {condition}"
             )
-            connection.execute(f"PREPARE p (uuid, jsonb) AS {statement}".encode())
-            plan = connection.execute(f"EXPLAIN EXECUTE p ('{A}', '{json.dumps(f)}')".encode()).fetchall()
+            connection.execute(f"PREPARE p (uuid, jsonb) AS {statement}")
+            plan = connection.execute(f"EXPLAIN EXECUTE p ('{A}', '{json.dumps(f)}')").fetchall()
             assert index in str(plan)
             connection.execute("DEALLOCATE p")
 

@@ -356,7 +356,7 @@ def test_cascades(owner: Connection) -> None:
 )
 def test_updated_at_follows_each_change(owner: Connection, table: str) -> None:
     add(owner, table, **references(owner, table, A), updated_at="2020-01-01")
-    owner.execute(f"UPDATE crm.{table} SET organization_id = organization_id, updated_at = '2020-01-01'".encode())
+    owner.execute(f"UPDATE crm.{table} SET organization_id = organization_id, updated_at = '2020-01-01'")
     assert one(owner, f"SELECT bool_and(updated_at = now()) FROM crm.{table}") is True
 
 
@@ -421,9 +421,7 @@ def test_archiving_leaves_nothing_old_and_loses_nothing(owner: Connection, zone:
             [schema],
         ).fetchall()
         return sorted(
-            row
-            for (table,) in tables
-            for row in owner.execute(f"SELECT id, created_at FROM {table}".encode()).fetchall()
+            row for (table,) in tables for row in owner.execute(f"SELECT id, created_at FROM {table}").fetchall()
         )
 
     before = rows("crm")
@@ -574,7 +572,7 @@ def up(url: str) -> None:
 
 def down(url: str, *, force: bool = False) -> None:
     with psycopg.connect(url) as connection:
-        connection.execute(f"SET LOCAL warehouse.force_down = {'on' if force else 'off'}".encode())
+        connection.execute(f"SET LOCAL warehouse.force_down = {'on' if force else 'off'}")
         for revision in [*reversed(SINCE), "0005_crm_tenants"]:
             connection.execute((VERSIONS / f"{revision}_down.sql").read_bytes())
         connection.execute("SET LOCAL warehouse.keep_roles = off")
@@ -675,7 +673,7 @@ def test_a_cluster_of_its_own(server: Server) -> None:
     with server.connect("postgres") as connection:
         connection.execute("CREATE ROLE migrator LOGIN CREATEROLE PASSWORD 'm'")
         for number in range(4):
-            connection.execute(f"CREATE DATABASE d{number} OWNER migrator".encode())
+            connection.execute(f"CREATE DATABASE d{number} OWNER migrator")
     first, *others = [re.sub("//[^@]*@", "//migrator:m@", server.url(f"d{number}")) for number in range(4)]
     failed: list[BaseException] = []
 

@@ -99,7 +99,7 @@ def of_the_victim(url: str) -> dict[str, list[Any]]:
     with psycopg.connect(url) as connection:
         return {
             table: connection.execute(
-                f"SELECT t::text FROM crm.{table} AS t WHERE organization_id = %s ORDER BY 1".encode(), [B]
+                f"SELECT t::text FROM crm.{table} AS t WHERE organization_id = %s ORDER BY 1", [B]
             ).fetchall()
             for table in TABLES
         }
@@ -110,7 +110,7 @@ def attempt(connection: Connection, *statements: str) -> list[str]:
     states = []
     for statement in statements:
         try:
-            connection.execute(statement.encode())
+            connection.execute(statement)
             connection.commit()
             states.append("done")
         except psycopg.Error as error:
@@ -547,13 +547,11 @@ def test_no_condition_of_the_callers_goes_before_the_policy(
     """What it let through could be felt for: by an error of the policy, its executions, the rows that it removed."""
     with acting(url_of_a_reader) as connection:
         for kind in setting.split(","):
-            connection.execute(f"SET enable_{kind} = off".encode())
+            connection.execute(f"SET enable_{kind} = off")
         seen = []
         for value in (of_the_victim, of_nobody):
             query = f"SELECT 1 FROM crm.{table} WHERE {condition.format(value)}"
-            plan = connection.execute(
-                f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) {query}".encode()
-            )
+            plan = connection.execute(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) {query}")
             # How many deleted rows an index has is nobody's secret, and changes between two looks.
             lines = [str(row[0]).replace(value, "?") for row in plan]
             seen.append([line for line in lines if "Heap Fetches" not in line])
@@ -565,7 +563,7 @@ def test_no_condition_of_the_callers_goes_before_the_policy(
         assert seen[0] == seen[1]
         for wrong in ("x", "00000000-0000-0000-0000-0000000000zz"):
             connection.execute("SELECT set_config('app.organization_id', %s, false)", [wrong])
-            assert connection.execute(f"SELECT 1 FROM crm.{table} WHERE {condition.format(of_the_victim)}".encode()
+            assert connection.execute(f"SELECT 1 FROM crm.{table} WHERE {condition.format(of_the_victim)}"
                                       ).fetchall() == []  # fmt: skip
 
 
@@ -642,10 +640,10 @@ def test_the_schema_public_is_for_those_who_have_something_there(empty_url: str)
     """With USAGE any login locks a table that it may not read: CREATE RULE waits for the lock before it asks."""
     with psycopg.connect(empty_url, autocommit=True) as connection:
         name = f"reader_{psycopg.conninfo.conninfo_to_dict(empty_url)['dbname']}"
-        connection.execute(f"CREATE ROLE {name}".encode())
+        connection.execute(f"CREATE ROLE {name}")
         try:
             connection.execute("CREATE TABLE public.numbers (n int, m int)")
-            connection.execute(f"GRANT SELECT (n) ON public.numbers TO {name}".encode())
+            connection.execute(f"GRANT SELECT (n) ON public.numbers TO {name}")
             migrate(empty_url)
             usage = "SELECT has_schema_privilege(%s, 'public', 'USAGE')"
             assert [one(connection, usage, role) for role in ("public", "crm_app", "crm_read", name)] == [
@@ -663,5 +661,5 @@ def test_the_schema_public_is_for_those_who_have_something_there(empty_url: str)
             migrate(empty_url)
             assert one(connection, usage, "public") is True
         finally:
-            connection.execute(f"DROP OWNED BY {name}".encode())
-            connection.execute(f"DROP ROLE {name}".encode())
+            connection.execute(f"DROP OWNED BY {name}")
+            connection.execute(f"DROP ROLE {name}")

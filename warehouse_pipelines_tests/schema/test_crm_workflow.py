@@ -311,7 +311,7 @@ def test_a_lead_without_a_phone_is_written_to_and_not_called(app: Connection, se
 def test_a_sequence_stops_when_the_lead_is_out(app: Connection, sequence: Any, change: str, reason: str) -> None:
     lead = add(app, "leads", phone="+12065550147", consent=CONSENT)
     enrollment = enroll(app, lead, sequence)
-    app.execute(f"UPDATE crm.leads SET {change} WHERE id = %s".encode(), [lead])
+    app.execute(f"UPDATE crm.leads SET {change} WHERE id = %s", [lead])
     assert (advance(app, enrollment)[0], advance(app, enrollment)[4]) == ("stopped", reason)
 
 
@@ -540,5 +540,5 @@ def test_no_step_is_handed_out_on_an_older_view_of_the_list(shared_url: str, iso
         enrollment = one(connection, "SELECT crm.enroll_lead(%s, %s)", lead, sequence)
         assert one(connection, "SELECT state FROM crm.advance_enrollment(%s)", enrollment) == "run"
     with psycopg.connect(shared_url) as connection:
-        connection.execute(f"SET TRANSACTION ISOLATION LEVEL {isolation}".encode())
+        connection.execute(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
         assert sqlstate(connection, "SELECT * FROM crm.advance_enrollment(%s)", enrollment) == "25000"

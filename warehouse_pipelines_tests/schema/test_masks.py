@@ -126,7 +126,7 @@ def test_what_a_masked_login_reads_and_an_erasure_leaves_of_columns_of_our_own(
         insert = f"INSERT INTO hubspot_contact (id, email, phone, phone_e164, comments, raw_data, {own})"
         for key, address, number in (("1", "jo@x.example", "+19375550199"), ("2", "al@x.example", None)):
             connection.execute(
-                f"{insert} VALUES (%s, %s, %s, %s, 'called', '{{}}', '1961-02-03', 700, 9375550199, 'D1', 3)".encode(),
+                f"{insert} VALUES (%s, %s, %s, %s, 'called', '{{}}', '1961-02-03', 700, 9375550199, 'D1', 3)",
                 [key, address, number, number],
             )
         connection.execute("INSERT INTO salesrabbit_lead (id, geburtstag, raw_data) VALUES ('1', '1961-02-03', '{}')")

@@ -45,7 +45,7 @@ def test_head_is_what_the_entities_declare(database_url: str) -> None:
 def test_a_database_that_is_not_in_utf8_is_refused(test_server: Server, encoding: str) -> None:
     name = f"test_{encoding.lower()}_{uuid.uuid4().hex[:12]}"
     with test_server.connect("postgres") as connection:
-        connection.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0".encode())
+        connection.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
     for refused in (migrate, lambda url: migration_plan.plan_on(url, url)):
         with pytest.raises(WrongUse, match=rf"^The database {name} is in {encoding}, .* ENCODING 'UTF8' "):
             refused(test_server.url(name))
@@ -345,8 +345,8 @@ def test_a_column_of_another_type_is_refused(database_url: str) -> None:
 @pytest.mark.slow("a schema that is migrated again")
 def test_a_table_s_comment_follows_its_row(database_url: str, comment: str) -> None:
     with psycopg.connect(database_url) as connection:
-        connection.execute(f"COMMENT ON TABLE callrail_tag IS {comment}".encode())
-        connection.execute(f"COMMENT ON COLUMN callrail_tag.color IS {comment}".encode())
+        connection.execute(f"COMMENT ON TABLE callrail_tag IS {comment}")
+        connection.execute(f"COMMENT ON COLUMN callrail_tag.color IS {comment}")
     assert migrate(database_url) == ["comments of 1 column"]
     tag = next(entity for entity in ENTITIES if entity.table == "callrail_tag")
     with psycopg.connect(database_url) as connection:
@@ -584,7 +584,7 @@ def test_every_table_has_the_columns_that_its_users_rely_on(checked: psycopg.Con
 
 @pytest.mark.parametrize("promise", TRUE)
 def test_the_schema_keeps_its_promises(checked: psycopg.Connection[Any], promise: str) -> None:
-    assert checked.execute(f"SELECT {TRUE[promise]}".encode()).fetchone() == (True,)
+    assert checked.execute(f"SELECT {TRUE[promise]}").fetchone() == (True,)
 
 
 HISTORY_ROW = {"crm_source": "hubspot", "sync_type": "contacts", "start_time": "now", "end_time": "now"}
@@ -653,7 +653,7 @@ def test_impossible_rows_are_refused(checked: psycopg.Connection[Any], case: str
     with checked.transaction(force_rollback=True):
         try:
             with checked.transaction():
-                checked.execute(statement.encode(), list(row.values()))
+                checked.execute(statement, list(row.values()))
         except psycopg.Error as error:
             state = error.sqlstate or "?"
     assert state == expected

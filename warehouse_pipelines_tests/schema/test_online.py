@@ -53,7 +53,7 @@ class Doing(threading.Thread):
 def load_going_on(url: str, table: str = "callrail_tag") -> Iterator[psycopg.Connection]:
     """A transaction that has written a row, as a load of minutes has."""
     with psycopg.connect(url) as connection:
-        connection.execute(f"INSERT INTO {table} (id, raw_data) VALUES ('load', '{{}}')".encode())
+        connection.execute(f"INSERT INTO {table} (id, raw_data) VALUES ('load', '{{}}')")
         yield connection
 
 
@@ -87,7 +87,7 @@ def waits(url: str, statement: str) -> Callable[[], bool]:
 
 def rows(url: str, statement: str) -> list[Any]:
     with psycopg.connect(url) as connection:
-        return connection.execute(statement.encode()).fetchall()
+        return connection.execute(statement).fetchall()
 
 
 INDEX = online.Index("idx_test", "public.callrail_tag", "(tag_level)")
@@ -415,8 +415,8 @@ def test_a_large_table_is_rewritten_only_when_that_is_asked_for(
         ).fetchone()
         assert row is not None
         table, column = row
-        connection.execute(f"ALTER TABLE {table} DROP COLUMN {column} CASCADE".encode())
-        connection.execute(f"UPDATE pg_class SET reltuples = 2000000 WHERE oid = '{table}'::regclass".encode())
+        connection.execute(f"ALTER TABLE {table} DROP COLUMN {column} CASCADE")
+        connection.execute(f"UPDATE pg_class SET reltuples = 2000000 WHERE oid = '{table}'::regclass")
     with pytest.raises(WrongUse, match=f"Adding the column {table}.{column} rewrites a table of about 2,000,000 rows"):
         migrate(database_url)
     assert f"column {table}.{column}" in migrate(database_url, rewrite=True)

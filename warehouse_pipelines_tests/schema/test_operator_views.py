@@ -146,7 +146,7 @@ def test_whoever_asks_for_the_last_good_run_finds_the_same(
     last = begun if good else begun - timedelta(days=3)
     assert (quality(session)["last_good_run_at"], quality(session)["stale"]) == (last, not good)
     with psycopg.connect(database_url) as plain:
-        [fresh] = [row[5] for row in plain.execute(queries.query("metrics_entities").encode()) if row[:2] == CONTACTS]
+        [fresh] = [row[5] for row in plain.execute(queries.query("metrics_entities")) if row[:2] == CONTACTS]
     assert fresh == last.timestamp()
     with warehouse.session(database_url) as borrowed:
         circumstances = Circumstances(begun + timedelta(hours=1), ["hubspot"], "America/New_York")

@@ -25,7 +25,7 @@ def connection(shared_url: str) -> Iterator[Connection]:
 
 
 def row(connection: Connection, table: str, key: str = A, column: str = "id") -> dict[str, Any]:
-    cursor = connection.execute(f"SELECT * FROM pipedesk.{table} WHERE {column}::text = %s".encode(), [key])
+    cursor = connection.execute(f"SELECT * FROM pipedesk.{table} WHERE {column}::text = %s", [key])
     assert cursor.description is not None
     return dict(zip([found.name for found in cursor.description], cursor.fetchone() or (), strict=True))
 
@@ -41,7 +41,7 @@ def lead(connection: Connection, **values: Any) -> None:
 
 
 def change(connection: Connection, what: str, table: str = "leads", key: str = A) -> None:
-    connection.execute(f"UPDATE pipedesk.{table} SET {what} WHERE id = %s".encode(), [key])
+    connection.execute(f"UPDATE pipedesk.{table} SET {what} WHERE id = %s", [key])
 
 
 TRACKED = {
@@ -124,9 +124,9 @@ def test_updated_at_moves_on_raw_sql(connection: Connection, table: str) -> None
     add(connection, table)
     for what in (TIMED[table], TIMED[table]):
         before = one(connection, f"SELECT updated_at FROM pipedesk.{table}")
-        connection.execute(f"UPDATE pipedesk.{table} SET {what}".encode())
+        connection.execute(f"UPDATE pipedesk.{table} SET {what}")
         assert one(connection, f"SELECT updated_at FROM pipedesk.{table}") > before
-    connection.execute(f"UPDATE pipedesk.{table} SET updated_at = '{LONG_AGO}'".encode())
+    connection.execute(f"UPDATE pipedesk.{table} SET updated_at = '{LONG_AGO}'")
     assert str(one(connection, f"SELECT updated_at FROM pipedesk.{table}"))[:4] == "2020"
 
 
@@ -147,7 +147,7 @@ def test_identity_feed_and_marts_see_an_edit_of_an_owned_row(connection: Connect
     """They look for rows by sync_updated_at, which only a load would move else."""
     with_references(connection)
     add(connection, table, sync_updated_at=LONG_AGO)
-    connection.execute(f"UPDATE pipedesk.{table} SET raw_data = raw_data".encode())
+    connection.execute(f"UPDATE pipedesk.{table} SET raw_data = raw_data")
     assert one(connection, f"SELECT bool_and(sync_updated_at = now()) FROM pipedesk.{table}"
                f" WHERE sync_updated_at <> '{LONG_AGO}' HAVING count(*) > 0") is True  # fmt: skip
 
@@ -160,7 +160,7 @@ def test_nobody_but_the_sync_changes_a_mirrored_row(connection: Connection, tabl
     with_references(connection)
     with connection.transaction(force_rollback=True):
         connection.execute("SET LOCAL session_replication_role = replica")
-        connection.execute(f"DELETE FROM pipedesk.{table}".encode())
+        connection.execute(f"DELETE FROM pipedesk.{table}")
         add(connection, table, sync_hash=1)
         change = f"UPDATE pipedesk.{table} SET raw_data = '{{\"a\": 1}}'"
         assert sqlstate(connection, change) == ACCEPTED
@@ -363,7 +363,7 @@ def test_a_deletion_by_sql_is_marked_and_in_the_log(connection: Connection) -> N
 def test_the_audit_log_is_only_added_to(connection: Connection, statement: str) -> None:
     """Nobody changes it; an erasure empties a reason, and deletes nothing."""
     for role in ("origin", "replica"):
-        connection.execute(f"SET LOCAL session_replication_role = {role}".encode())
+        connection.execute(f"SET LOCAL session_replication_role = {role}")
         assert sqlstate(connection, statement % "pipedesk.audit_logs") == REFUSED
     connection.execute("SET LOCAL warehouse.erasing = 'on'")
     wanted = ACCEPTED if statement.startswith("UPDATE") else REFUSED

@@ -59,7 +59,7 @@ def touched(connection: Connection, statement: str, *values: object) -> bool:
     """Whether a statement is allowed and reaches a row; it is undone."""
     try:
         with connection.transaction(force_rollback=True):
-            return connection.execute(statement.encode(), values or None).rowcount > 0
+            return connection.execute(statement, values or None).rowcount > 0
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.NoDataFound):
         return False
 
@@ -72,7 +72,7 @@ def test_rbac_matrix(connection: Connection, mode: str, role: str) -> None:
     for table in (*RECORDS, "lead_contacts", "lead_tags", "tags", "users", "user_roles", "lead_statuses",
                   "lead_origins", "drive_files", "google_drive_folders", "drive_structure_templates"):  # fmt: skip
         if table != "lead_origins":
-            found = connection.execute(f"SELECT count(*) > 0 FROM pipedesk.{table}".encode()).fetchone()
+            found = connection.execute(f"SELECT count(*) > 0 FROM pipedesk.{table}").fetchone()
             assert found == ("read" in may,), table
     for table in RECORDS:
         name = {"leads": "legal_name", "master_deals": "client_name"}.get(table, "name")
@@ -218,5 +218,5 @@ def test_what_is_missing_of_the_schema_is_named(database_url: str) -> None:
     assert verify(database_url) == []
     with psycopg.connect(database_url) as connection:
         for statement in DRIFT:
-            connection.execute(statement.encode())
+            connection.execute(statement)
     assert sorted(verify(database_url, ("pipedesk",))) == sorted(DRIFT.values())

@@ -326,7 +326,7 @@ def test_the_log_of_changes_is_only_added_to(connection: Connection, statement: 
     """Nobody updates, deletes or truncates it, nor does a session that mirrors."""
     add(connection, "drive_change_logs")
     for role in ("origin", "replica"):
-        connection.execute(f"SET LOCAL session_replication_role = {role}".encode())
+        connection.execute(f"SET LOCAL session_replication_role = {role}")
         assert sqlstate(connection, statement % "pipedesk.drive_change_logs") == "42501"
 
 
@@ -550,7 +550,7 @@ def test_primary_contact_fallback(connection: Connection) -> None:
         return one(connection, "SELECT name || ' ' || is_flagged FROM pipedesk.primary_contacts WHERE lead_id = %s", A)
 
     def change(contact: str, what: str) -> None:
-        connection.execute(f"UPDATE pipedesk.lead_contacts SET {what} WHERE contact_id = %s".encode(), [contact])
+        connection.execute(f"UPDATE pipedesk.lead_contacts SET {what} WHERE contact_id = %s", [contact])
 
     assert primary() == "b false"
     change(A, "is_primary = true")
@@ -628,7 +628,7 @@ def test_the_sync_token_of_each_calendar_is_shown(database_url: str, monkeypatch
 @pytest.mark.parametrize("role", ["origin", "replica"])
 def test_a_token_that_is_the_same_touches_no_row(connection: Connection, role: str) -> None:
     """Whether the session mirrors or not."""
-    connection.execute(f"SET LOCAL session_replication_role = {role}".encode())
+    connection.execute(f"SET LOCAL session_replication_role = {role}")
     for token, touched in (("t", True), ("t", False), ("u", True)):
         connection.execute("UPDATE pipedesk.calendar_sync_states SET updated_at = '2020-01-01'")
         connection.execute("INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time)"

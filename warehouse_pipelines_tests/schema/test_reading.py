@@ -444,7 +444,7 @@ def test_who_may_not_make_roles_is_told_what_an_administrator_does(
     server.start()
     with server.connect("postgres") as connection:
         for role in ("crm_owner", "crm_definer", "crm_app", "crm_read"):
-            connection.execute(f"CREATE ROLE {role}".encode())
+            connection.execute(f"CREATE ROLE {role}")
         connection.execute("ALTER ROLE crm_app SET search_path = crm, public")
         connection.execute("ALTER ROLE crm_read SET search_path = crm, public")
         connection.execute("CREATE ROLE migrator LOGIN PASSWORD 'm' IN ROLE crm_owner, crm_definer")
@@ -455,7 +455,7 @@ def test_who_may_not_make_roles_is_told_what_an_administrator_does(
     assert migrate(url) == []
     with server.connect("postgres") as connection:
         for role in ("warehouse_masking", "warehouse_read", "warehouse_read_masked"):
-            connection.execute(f"CREATE ROLE {role}".encode())
+            connection.execute(f"CREATE ROLE {role}")
         connection.execute("GRANT warehouse_read TO warehouse_masking")
         connection.execute("GRANT warehouse_masking, warehouse_read_masked TO migrator")
     caplog.clear()

@@ -60,7 +60,7 @@ def made(client: httpx.Client, **fields: Any) -> dict[str, Any]:
 
 def rows(serve: Serving, statement: str, *given: Any) -> list[dict[str, Any]]:
     with warehouse.session(serve.url) as session:
-        return session.execute(statement.encode(), given or None).fetchall()
+        return session.execute(statement, given or None).fetchall()
 
 
 def problem(answer: httpx.Response, status: int) -> dict[str, Any]:

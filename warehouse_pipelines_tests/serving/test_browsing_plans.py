@@ -164,13 +164,13 @@ def accounts(url: str) -> str:
     with warehouse.session(url) as found:
         found.execute("CREATE SCHEMA callrail_north")
         for entity in sources[-1].entities:
-            found.execute(f"CREATE TABLE {entity.table} (LIKE public.{entity.table_name} INCLUDING ALL)".encode())
+            found.execute(f"CREATE TABLE {entity.table} (LIKE public.{entity.table_name} INCLUDING ALL)")
         for table, rows in (("callrail_tag", 3_000), ("callrail_north.callrail_tag", 2_000)):
             insert = (
                 f"INSERT INTO {table} (id, name, raw_data) SELECT n, 'x', '{{}}' FROM generate_series(1, {rows}) AS n"
             )
             found.execute(insert.encode())
-            found.execute(f"VACUUM ANALYZE {table}".encode())
+            found.execute(f"VACUUM ANALYZE {table}")
     with engine(url).begin() as connection:
         account_views.align(connection, sources)
         reading.align(connection, [one for source in sources for one in source.entities], sql_folder() / "views")

@@ -69,7 +69,7 @@ def test_every_question_is_answered_for_every_role(viewer: httpx.Client, operato
 def test_charts_and_ranges_are_of_columns_that_there_are(serve: Serving) -> None:
     with warehouse.session(serve.url) as found:
         for name, chart in CHARTS.items():
-            cursor = found.execute(f"SELECT * FROM answers.{name} LIMIT 0".encode())
+            cursor = found.execute(f"SELECT * FROM answers.{name} LIMIT 0")
             columns = {column.name for column in cursor.description or ()}
             assert {chart.across, *sum(chart.measured, ())} <= columns, name
     for name, (mart, _, _) in DATED.items():

@@ -133,7 +133,7 @@ def test_sessions_end_unused_and_at_their_end(serve: Serving, browser: Browser) 
     for change in ("last_seen_at = now() - interval '9 hours'", "expires_at = now() - interval '1 second'"):
         browser.login(name)
         assert browser.get("/").status_code == 200
-        looking(serve.url).execute(f"UPDATE access.session SET {change}".encode())
+        looking(serve.url).execute(f"UPDATE access.session SET {change}")
         assert browser.get("/").status_code == 303
 
 
@@ -149,7 +149,7 @@ def test_tokens_hold_as_long_and_for_as_much_as_they_say(serve: Serving) -> None
     kept = looking(serve.url).execute("SELECT * FROM access.api_token").fetchall()
     assert token not in str(kept)
     for change in ("expires_at = now()", "expires_at = now() + interval '1 day', revoked_at = now()"):
-        looking(serve.url).execute(f"UPDATE access.api_token SET {change}".encode())
+        looking(serve.url).execute(f"UPDATE access.api_token SET {change}")
         assert serve.client.get("/api/crms", headers={"Authorization": f"Bearer {token}"}).status_code == 401
     with warehouse.session(serve.url) as session, pytest.raises(WrongUse, match=r"does not have: leads\.write"):
         accounts.add_token(session, name, "too much", ["leads.write"], accounts.LONGEST)

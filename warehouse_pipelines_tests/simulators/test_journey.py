@@ -104,7 +104,7 @@ def loaded(shared_url: str) -> Iterator[Warehouse]:
 
 
 def one(warehouse: Warehouse, statement: str) -> dict[str, object]:
-    row = warehouse.execute(statement.encode()).fetchone()
+    row = warehouse.execute(statement).fetchone()
     assert row is not None
     return row
 
@@ -315,7 +315,7 @@ def test_ids_of_another_crm_are_those_of_the_same_person(loaded: Warehouse) -> N
         if not {table, other} <= known or key != ENTITIES[other].keys[0]:
             continue
         rows = loaded.execute(
-            f"SELECT t.{mine} AS one, o.{key} AS other FROM {table} t JOIN {other} o ON o.{key} = t.{column}".encode()
+            f"SELECT t.{mine} AS one, o.{key} AS other FROM {table} t JOIN {other} o ON o.{key} = t.{column}"
         ).fetchall()
         assert len(rows) > 20, name
         pairs = [(owner[table, str(row["one"])], owner[other, str(row["other"])]) for row in rows]

@@ -51,7 +51,7 @@ def client(vendor: PipeDesk, *, plain: bool = False) -> psycopg.Connection:
 
 def ask(vendor: PipeDesk, statement: str, *, plain: bool = False) -> list[Any]:
     with client(vendor, plain=plain) as connection:
-        return connection.execute(statement.encode()).fetchall()
+        return connection.execute(statement).fetchall()
 
 
 def refused(vendor: PipeDesk, statement: str, *, plain: bool = False) -> str | None:

@@ -139,7 +139,7 @@ def ask(session: "Session", rule: Rule, circumstances: Circumstances) -> list[Fa
     else than subjects.
     """
     statement = rule.statement or alert_query(rule.name)
-    rows = session.execute(statement.encode(), circumstances.parameters(rule)).fetchall()
+    rows = session.execute(statement, circumstances.parameters(rule)).fetchall()
     if len(rows) > MOST_SUBJECTS:
         raise ValueError(f"it names {len(rows):,} subjects, more than {MOST_SUBJECTS:,}")
     faults = [_fault(row) for row in rows]

@@ -26,7 +26,7 @@ routes = guard.router("/api", in_schema=True)
 
 
 async def _shown(session: "Session", statement: str, key: str) -> dict[str, Any]:
-    row = await (await session.execute(statement.encode(), {"id": key})).fetchone()
+    row = await (await session.execute(statement, {"id": key})).fetchone()
     if row is None:
         raise Refusal(404, "There is no such row any more.")
     return row
@@ -34,7 +34,7 @@ async def _shown(session: "Session", statement: str, key: str) -> dict[str, Any]
 
 async def _made(session: "Session", statement: str, given: Mapping[str, Any]) -> str:
     """Run a statement that returns one row and return its id."""
-    [row] = await (await session.execute(statement.encode(), given)).fetchall()
+    [row] = await (await session.execute(statement, given)).fetchall()
     return str(row["id"])
 
 
@@ -46,7 +46,7 @@ async def add_to_dnc(request: Request, entry: NewDncEntry) -> Response:
     async def write(session: "Session") -> str:
         given = {**entry.model_dump(), "organization": visitor(request).organization_id}
         made = await _made(session, query("api_add_dnc"), given)
-        await session.execute(query("api_add_dnc_person").encode(), {"id": made})
+        await session.execute(query("api_add_dnc_person"), {"id": made})
         return made
 
     async def show(session: "Session", made: str) -> Response:
@@ -99,7 +99,7 @@ async def put_template(request: Request, template: MessageTemplate) -> Response:
     who = visitor(request)
     given = {**template.model_dump(), "organization": who.organization_id}
     async with request.app.state.pool.acting(CRM_APP, who) as session:
-        cursor = await session.execute(query("api_put_template").encode(), given)
+        cursor = await session.execute(query("api_put_template"), given)
         return reply(await cursor.fetchone())
 
 

@@ -187,7 +187,7 @@ class Catalogue:
         if kept is None or time.monotonic() - at >= KEPT_SECONDS:
             async with self._pool.session() as session:
                 given = {"role": READ, "masked_role": READ_MASKED}
-                rows = await (await session.execute(query("browse_tables").encode(), given)).fetchall()
+                rows = await (await session.execute(query("browse_tables"), given)).fetchall()
             kept = [row for row in rows if row["masked"] or clear]
             self._list[clear] = (time.monotonic(), kept)
         return kept
@@ -204,7 +204,7 @@ class Catalogue:
             "shown": sql.Identifier(*shown).as_string(),
         }  # fmt: skip
         async with self._pool.session() as session:
-            rows = await (await session.execute(query("browse_columns").encode(), given)).fetchall()
+            rows = await (await session.execute(query("browse_columns"), given)).fetchall()
         if not rows:
             raise Refusal(404, "There is no such table to read.")
         first, columns = rows[0], [_column(row) for row in rows]

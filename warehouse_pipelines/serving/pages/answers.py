@@ -86,7 +86,7 @@ async def show_answer(
     if clear:
         await request.app.state.pool.note_clear_view(visitor(request), f"answers.{name}", "list")
     async with request.app.state.pool.reading(visitor(request), clear=clear) as session:
-        cursor = await session.execute(statement.encode())
+        cursor = await session.execute(statement)
         rows = await cursor.fetchall()
         names = tuple(column.name for column in cursor.description or ())
     found = Found(names, tuple(rows))

@@ -94,7 +94,7 @@ def _field(request: Request, name: str) -> str:
 async def _decide(request: Request, person: UUID, decide: "Callable[[Session], Any]") -> Response:
     def work() -> None:
         with warehouse.session(request.app.state.url) as session:
-            session.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'".encode())
+            session.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'")
             decide(session)
 
     try:

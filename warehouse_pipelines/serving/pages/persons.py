@@ -139,7 +139,7 @@ def _named_so(word: str) -> dict[str, Any]:
 
 
 async def _all(session: Any, statement: str, given: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = await (await session.execute(statement.encode(), given)).fetchall()
+    found: list[dict[str, Any]] = await (await session.execute(statement, given)).fetchall()
     return found
 
 
@@ -256,7 +256,7 @@ async def explain_person(
 
     def ask() -> str:
         with warehouse.session(request.app.state.url) as session:
-            session.execute(f"SET statement_timeout = {EXPLAIN_MILLISECONDS}".encode())
+            session.execute(f"SET statement_timeout = {EXPLAIN_MILLISECONDS}")
             return explain.explain(session, str(person), other)
 
     try:

@@ -70,12 +70,12 @@ async def show_row(
         beside = await _beside(session, entity, row, clear=clear) if entity else []
     async with pool.session(who, reads=True) as session:
         asked = {"table": label, "key": " ".join(given), "most": CHANGES}
-        person = await (await session.execute(query("browse_person_of").encode(), asked)).fetchone()
-        changes = await (await session.execute(query("browse_changes").encode(), asked)).fetchall()
+        person = await (await session.execute(query("browse_person_of"), asked)).fetchone()
+        changes = await (await session.execute(query("browse_changes"), asked)).fetchall()
     if person is not None:
         async with pool.reading(who, clear=clear) as session:
             statement = as_seen("SELECT display_name FROM identity.person WHERE person_id = %s", clear=clear)
-            called = await (await session.execute(statement.encode(), [person["person_id"]])).fetchone()
+            called = await (await session.execute(statement, [person["person_id"]])).fetchone()
         person["name"] = (called or {}).get("display_name") or "a person without a name"
     links = dict(_links(table, entity, row, clear))
     values = [(one, cell(one, row[one.name], zone, LONGEST), links.get(one.name)) for one in table.columns]

@@ -129,7 +129,7 @@ async def list_runs(request: Request) -> Response:
 
 async def _rows(session: "Session", name: str, values: dict[str, Any]) -> list[dict[str, Any]]:
     statement = {"pages_runs": query("pages_runs"), "pages_run_sums": query("pages_run_sums")}[name]
-    return await (await session.execute(statement.encode(), values)).fetchall()
+    return await (await session.execute(statement, values)).fetchall()
 
 
 @routes.post("/runs")

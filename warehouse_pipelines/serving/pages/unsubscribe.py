@@ -51,8 +51,8 @@ async def unsubscribe(request: Request, link_id: str) -> Response:
         })  # fmt: skip
         found = await session.execute("SELECT FROM crm.leads WHERE id = %s", [link.lead_id])
         if found.rowcount:
-            await session.execute(query("sequence_opt_out").encode(), given)
-            await session.execute(query("sequence_stop").encode(), given)
+            await session.execute(query("sequence_opt_out"), given)
+            await session.execute(query("sequence_stop"), given)
     return _page(request, link, stopped=channels)
 
 

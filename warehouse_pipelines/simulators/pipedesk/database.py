@@ -80,7 +80,7 @@ class PipeDeskDatabase(DatabaseSimulator):
         with self._cluster.server.connect(database) as connection:
             if connection.execute("SELECT FROM pg_roles WHERE rolname = 'pipedesk_readers'").fetchone() is None:
                 connection.execute("CREATE ROLE pipedesk_readers NOLOGIN")
-            connection.execute(schema.encode())
+            connection.execute(schema)
             connection.execute("SET session_replication_role = replica")
             for table, rows in Rows(self.population, self.settings.contacts, now).tables():
                 names: list[str] = []

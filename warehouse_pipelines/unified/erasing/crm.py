@@ -22,7 +22,7 @@ def leads(session: "Session", whom: Subject) -> list[dict[str, Any]]:
         "leads": list(whom.records.get(ENTERED.table, ())),
     }  # fmt: skip
     with as_role(session, "crm_definer"):
-        return session.execute(query("erasing_leads").encode(), given).fetchall()
+        return session.execute(query("erasing_leads"), given).fetchall()
 
 
 def erase(session: "Session", whom: Subject, rows: Rows) -> list[Part]:
@@ -67,5 +67,5 @@ def _listing(session: "Session", whom: Subject) -> list[Any]:
 
 def _as_owner(session: "Session", statement: str, value: Any) -> dict[str, Any]:
     with as_role(session, "crm_owner"):
-        row = session.execute(statement.encode(), [value]).fetchone()
+        row = session.execute(statement, [value]).fetchone()
     return row or {}

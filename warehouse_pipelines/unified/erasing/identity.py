@@ -29,7 +29,7 @@ def erase(session: "Session", whom: Subject, rows: Rows) -> list[Part]:
 
     def delete(table: str, condition: str, values: Any) -> None:
         statement = f"DELETE FROM identity.{table} WHERE {condition}"  # noqa: S608
-        done[table] = done.get(table, 0) + session.execute(statement.encode(), values).rowcount
+        done[table] = done.get(table, 0) + session.execute(statement, values).rowcount
 
     ids = list(whom.person_ids)
     homes = session.execute(

@@ -99,7 +99,7 @@ def persons(session: "Session", by: By, value: str) -> list[dict[str, Any]]:
         WHERE {conditions[by]} ORDER BY p.created_at, p.person_id
     """  # noqa: S608
     box = gmail_box(given) if by == "email" else None
-    return session.execute(statement.encode(), {"v": given, "keys": _keys(box) if box else []}).fetchall()
+    return session.execute(statement, {"v": given, "keys": _keys(box) if box else []}).fetchall()
 
 
 def _keys(mailbox: str) -> list[str]:

@@ -69,5 +69,5 @@ def write(session: "Session", organization: UUID, *, full: bool = False) -> dict
 
 
 def _count(session: "Session", counting: str) -> int:
-    row = session.execute(counting.encode()).fetchone()
+    row = session.execute(counting).fetchone()
     return int(row["n"]) if row else 0

@@ -84,7 +84,7 @@ def _add_changed(session: "Session", name: str, signals: list[Signal]) -> None:
         of = signal.of or signal.table
         key = scope.value(signal.key) if signal.key else columns.key("t", signal.table)
         if changed_tags := TAG_TABLES.get(signal.tags, {}).get(name):
-            session.execute(changed_tags.encode(), {"of": of, "since": since})
+            session.execute(changed_tags, {"of": of, "since": since})
             continue
         aliases = ["t"] if signal.table == name else []
         aliases += [join.name for join in signal.joins if join.table == name]

@@ -89,7 +89,7 @@ def refresh(session: "Session", record_ids: Collection[int] | None = None) -> in
         session.execute("DELETE FROM identity.left_household")
         session.execute("DELETE FROM identity.left_property")
         for name in reversed(TABLES):
-            session.execute(f"DROP TABLE pg_temp.{name}".encode())
+            session.execute(f"DROP TABLE pg_temp.{name}")
     return moved
 
 
@@ -97,12 +97,12 @@ def _find_scope(session: "Session", record_ids: Collection[int]) -> None:
     """Fill household_scope with the persons that may be in a household with a changed one, in whole households."""
     session.execute("ANALYZE identity.left_household")
     changed = query("households_changed_persons")
-    session.execute(f"INSERT INTO household_scope {changed}".encode(), {"records": list(record_ids)})
+    session.execute(f"INSERT INTO household_scope {changed}", {"records": list(record_ids)})
     generation = 0
     while True:
         bulk.analyze(session, "household_scope")
         reached = session.execute(
-            f"INSERT INTO household_scope {query('households_reached')}".encode(), {"generation": generation}
+            f"INSERT INTO household_scope {query('households_reached')}", {"generation": generation}
         ).rowcount
         if not reached:
             return
@@ -161,6 +161,6 @@ def _root(parents: "array[int]", no: int) -> int:
 
 
 def _insert(session: "Session", table: str, select: str, parameters: Mapping[str, object] | None = None) -> int:
-    written = session.execute(f"INSERT INTO {table} {select}".encode(), parameters).rowcount
+    written = session.execute(f"INSERT INTO {table} {select}", parameters).rowcount
     bulk.analyze(session, table)
     return written

@@ -309,7 +309,7 @@ def _write_merged(session: "Session", population: Population, assigned: Assigned
 def _copy(session: "Session", statement: str, lines: Iterable[str]) -> None:
     """Write lines by COPY, many at a time."""
     left = iter(lines)
-    with session.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+    with session.cursor() as cursor, cursor.copy(statement) as copy:
         while block := "".join(islice(left, 4096)):
             copy.write(block)
 

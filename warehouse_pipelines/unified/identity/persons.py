@@ -88,12 +88,12 @@ def refresh(
             bulk.fill(session, "person_asked", ((one,) for one in set(person_ids)))
             bulk.analyze(session, "person_asked")
             sharing = {"keys": list(keys_before), "most": MOST_SHARING}
-            session.execute(f"INSERT INTO person_asked {query('persons_sharing')}".encode(), sharing)
+            session.execute(f"INSERT INTO person_asked {query('persons_sharing')}", sharing)
         bulk.analyze(session, "person_asked")
         _rank(session, everybody=person_ids is None)
         written = _write(session, everybody=person_ids is None)
         for name in reversed(_TABLES):
-            session.execute(f"DROP TABLE pg_temp.{name}".encode())
+            session.execute(f"DROP TABLE pg_temp.{name}")
     return written
 
 
@@ -126,5 +126,5 @@ def _write(session: "Session", *, everybody: bool) -> int:
 
 
 def _insert(session: "Session", table: str, select: str, parameters: Mapping[str, object] | None = None) -> None:
-    session.execute(f"INSERT INTO {table} {select}".encode(), parameters)
+    session.execute(f"INSERT INTO {table} {select}", parameters)
     bulk.analyze(session, table, _SAMPLED.get(table, ""))

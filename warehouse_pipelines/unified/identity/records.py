@@ -389,4 +389,4 @@ class _Rebuilt:
     def __exit__(self, *failed: object) -> None:
         if failed[0] is None:
             for definition in self._made:
-                self._session.execute(definition.encode())
+                self._session.execute(definition)

@@ -88,21 +88,19 @@ def refresh(
             bulk.fill(session, "touch_before", held_before)
             bulk.analyze(session, "touch_before")
             asked = query("touches_asked")
-            session.execute(
-                f"INSERT INTO touch_asked {asked}".encode(), {"records": records, "keys": list(keys_before)}
-            )
+            session.execute(f"INSERT INTO touch_asked {asked}", {"records": records, "keys": list(keys_before)})
         bulk.analyze(session, "touch_asked")
         holding = query("touches_holding_all") if everything else query("touches_holding")
-        session.execute(f"INSERT INTO touch_holding {holding}".encode())
+        session.execute(f"INSERT INTO touch_holding {holding}")
         bulk.analyze(session, "touch_holding")
-        session.execute(f"INSERT INTO touch_holder {query('touches_holders')}".encode(), {"most": MOST_SHARING})
+        session.execute(f"INSERT INTO touch_holder {query('touches_holders')}", {"most": MOST_SHARING})
         bulk.analyze(session, "touch_holder")
         made = session.execute(
-            f"INSERT INTO touch_made {query('touches_made')}".encode(), {"lead": LEAD, "most": MOST_SHARING}
+            f"INSERT INTO touch_made {query('touches_made')}", {"lead": LEAD, "most": MOST_SHARING}
         ).rowcount
         bulk.analyze(session, "touch_made")
         with bulk.bare(session, "identity.touch", rows=made):
             written = session.execute(query("touches_write")).rowcount
         for name in reversed(_TABLES):
-            session.execute(f"DROP TABLE pg_temp.{name}".encode())
+            session.execute(f"DROP TABLE pg_temp.{name}")
     return written

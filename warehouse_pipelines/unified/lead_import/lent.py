@@ -51,7 +51,7 @@ class Lent:
 def lent(session: "Session", given: dict[str, Any], leads: Sequence[str]) -> dict[str, Lent]:
     """Return, by lead, what it lent to the live one that it became part of, and that is not a source's."""
     wanted = given | {"leads": list(leads), "fields": [*ALONE, *LISTS]}
-    rows = session.execute(query("lead_import_lent").encode(), wanted).fetchall() if leads else []
+    rows = session.execute(query("lead_import_lent"), wanted).fetchall() if leads else []
     return {row["lead_id"]: _lent(row) for row in rows}
 
 

@@ -163,7 +163,7 @@ def _begin(session: "Session", file: LeadFile, mapping: ColumnMap, options: Opti
     }  # fmt: skip
     given = {"organization_id": options.organization_id, "hash": file.hash, "sheet": file.about.sheet}
     with acting(session, options.organization_id, "import"):
-        for found in session.execute(query("lead_import_start").encode(), given).fetchall():
+        for found in session.execute(query("lead_import_start"), given).fetchall():
             if found["mapping"] == chosen:
                 store.read_again(session, options.organization_id, found["id"])
                 return found
@@ -269,7 +269,7 @@ class _Import:
             "crowd": CROWD + 1,
         }
         with as_role(self.session, "crm_definer"):
-            found = self.session.execute(query("lead_import_known").encode(), given).fetchall()
+            found = self.session.execute(query("lead_import_known"), given).fetchall()
             made = {}
             if found:
                 ids = [row["id"] for row in found]
@@ -283,7 +283,7 @@ class _Import:
                     "first_names": list({(row.first_name or "").lower() for row in rows}),
                     "last_names": list({(row.last_name or "").lower() for row in rows}),
                 }
-                more = self.session.execute(query("lead_import_namesakes").encode(), given).fetchall()
+                more = self.session.execute(query("lead_import_namesakes"), given).fetchall()
                 _add(leads, [row for row in more if row["id"] not in leads.by_id], {})
         return leads
 

@@ -103,7 +103,7 @@ def listed_keys(session: "Session", organization_id: UUID, rows: Sequence[LeadRo
         "phones": list({phone for row in rows for phone in row.phones}),
         "emails": list({email for row in rows for email in row.emails}),
     }
-    return frozenset(row["listed"] for row in session.execute(query("lead_import_listed").encode(), given))
+    return frozenset(row["listed"] for row in session.execute(query("lead_import_listed"), given))
 
 
 def rows_that_made(session: "Session", organization_id: UUID, import_id: str, ids: Sequence[str]) -> dict[str, int]:
@@ -119,13 +119,13 @@ def rows_that_made(session: "Session", organization_id: UUID, import_id: str, id
 def insert_leads(session: "Session", organization_id: UUID, leads: Sequence[dict[str, Any]]) -> None:
     """Add new leads."""
     if leads:
-        session.execute(INSERT.encode(), [organization_id, as_json(leads)])
+        session.execute(INSERT, [organization_id, as_json(leads)])
 
 
 def update_leads(session: "Session", organization_id: UUID, leads: Sequence[dict[str, Any]]) -> None:
     """Write changed leads."""
     if leads:
-        session.execute(UPDATE.encode(), [as_json(leads), organization_id])
+        session.execute(UPDATE, [as_json(leads), organization_id])
 
 
 def forbid(session: "Session", organization_id: UUID, import_id: str, outcomes: Sequence[Outcome]) -> None:
@@ -156,7 +156,7 @@ def _forbid(session: "Session", organization_id: UUID, statement: str, entries: 
     unique = {as_json(entry | {"evidence": ""}): entry for entry in reversed(entries)}
     if unique:
         given = {"organization_id": organization_id, "rows": as_json(list(unique.values()))}
-        session.execute(statement.encode(), given)
+        session.execute(statement, given)
 
 
 def write_rows(
@@ -171,7 +171,7 @@ def write_rows(
             for one in outcomes
         ]  # fmt: skip
         changed = list({one.lead_id for one in outcomes if one.outcome in ("created", "updated")})
-        session.execute(ROWS.encode(), given | {"rows": as_json(rows), "changed": changed})
+        session.execute(ROWS, given | {"rows": as_json(rows), "changed": changed})
     counts = {
         name: sum(one.outcome == name for one in outcomes) for name in ("created", "updated", "duplicate", "refused")
     }

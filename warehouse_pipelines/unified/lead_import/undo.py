@@ -215,7 +215,7 @@ class _Undoing:
         return frozenset(row["phone"] for row in found)
 
     def _run(self, statement: str, **more: Any) -> "Cursor[dict[str, Any]]":
-        return self.session.execute(statement.encode(), self.given | more)
+        return self.session.execute(statement, self.given | more)
 
 
 def _some(leads: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -60,7 +60,7 @@ def counts(session: "Session", tables: Iterable[str], *, tombstones: bool = Fals
         found["tombstones"] = str(row["it"]) if row else ""
     for table in tables:
         if table in COUNTS:
-            row = session.execute(COUNTS[table].encode()).fetchone()
+            row = session.execute(COUNTS[table]).fetchone()
             found[table] = str(row["it"]) if row else ""
     return found
 

@@ -125,7 +125,7 @@ def _make(session: "Session", mart: Mart, *, full: bool) -> None:
         parts = {"{leads}": lifecycle.leads("mart_record").as_string()}
     elif mart.scope == "pairs":
         parts = related.parts(full=full)
-    session.execute(f"CREATE TEMP TABLE mart_made ON COMMIT DROP AS {statement(mart, parts)}".encode())
+    session.execute(f"CREATE TEMP TABLE mart_made ON COMMIT DROP AS {statement(mart, parts)}")
 
 
 def as_declared(select: str, reads: Iterable[str]) -> str:

@@ -85,7 +85,7 @@ def find(session: "Session", declared: Callable[[str], str], since: Any, *, full
         session.execute(
             "DELETE FROM mart_group WHERE (relation, via) IN (SELECT relation, via FROM marts.crowded_group)"
         )
-    session.execute(f"INSERT INTO mart_member {declared(grouped(limited=not full))}".encode())
+    session.execute(f"INSERT INTO mart_member {declared(grouped(limited=not full))}")
     bulk.analyze(session, "mart_member")
     run_script(session, query("marts_related_after"), {})
     bulk.analyze(session, "mart_pair")

@@ -56,7 +56,7 @@ def find(session: "Session", mart: Mart, *, full: bool) -> bool:
 def make(session: "Session", mart: Mart, select: str) -> None:
     """Fill ``mart_sum`` with what ``select`` finds of ``mart_counted``, and ``mart_made`` with the rows after that."""
     session.execute("DROP TABLE IF EXISTS pg_temp.mart_sum")
-    session.execute(f"CREATE TEMP TABLE mart_sum ON COMMIT DROP AS {select}".encode())
+    session.execute(f"CREATE TEMP TABLE mart_sum ON COMMIT DROP AS {select}")
     bulk.analyze(session, "mart_sum")
     values = [name for name in columns(session, "mart_sum") if name not in mart.keys]
     session.execute(

@@ -270,7 +270,7 @@ def plant_logs(connection: Connection, people: int) -> None:
         "INSERT INTO crm.segments (organization_id, name, filter_criteria) SELECT organization_id, first_name,"
         " jsonb_build_object('field', 'email', 'op', 'eq', 'value', email) FROM crm.leads",
     ):
-        connection.execute(statement.encode(), given)
+        connection.execute(statement, given)
 
 
 def dump(connection: Connection) -> dict[str, dict[str, str]]:

@@ -47,7 +47,7 @@ def test_why_a_row_was_deleted_is_erased(database_url: str, text: str) -> None:
             ("pipedesk.leads", A, USER, None),
         ]  # fmt: skip
         for table in ("contacts", "leads"):
-            cursor = connection.execute(f"SELECT * FROM pipedesk.{table} WHERE id = %s".encode(), [A])
+            cursor = connection.execute(f"SELECT * FROM pipedesk.{table} WHERE id = %s", [A])
             assert cursor.description is not None
             row = dict(zip([column.name for column in cursor.description], cursor.fetchone() or (), strict=True))
             assert (row["archived"], row["delete_reason"], row["sync_hash"]) == (True, None, None)

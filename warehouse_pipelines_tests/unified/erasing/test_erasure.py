@@ -371,7 +371,7 @@ def test_numbers_are_erased_and_kept_out_however_they_are_written_and_wherever_t
 
 def _rows(url: str, statement: str) -> list[tuple[Any, ...]]:
     with asking(url) as connection:
-        return connection.execute(statement.encode()).fetchall()
+        return connection.execute(statement).fetchall()
 
 
 def test_erasure_finds_a_lead_by_a_further_number_or_address(crm: ImportDatabase) -> None:

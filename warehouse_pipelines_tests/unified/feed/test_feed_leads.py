@@ -296,13 +296,13 @@ def test_a_transaction_whose_beginning_is_hidden_holds_the_positions(
 ) -> None:
     """A user without pg_read_all_stats does not see since when others' transactions run, but sees that they do."""
     role = f"plain_{uuid.uuid4().hex[:12]}"
-    fed.session.execute(f"CREATE ROLE {role}".encode())
+    fed.session.execute(f"CREATE ROLE {role}")
     with warehouse.connect(fed.url) as application:
         application.execute("BEGIN; SELECT pg_current_xact_id()")
-        fed.session.execute(f"SET ROLE {role}".encode())
+        fed.session.execute(f"SET ROLE {role}")
         seen = fed.one(query("feed_until"))
         fed.session.execute("RESET ROLE")
-        fed.session.execute(f"DROP ROLE {role}".encode())
+        fed.session.execute(f"DROP ROLE {role}")
         application.execute("ROLLBACK")
     assert seen == {"read_until": None}
     hidden = "SELECT NULL::timestamptz AS read_until"

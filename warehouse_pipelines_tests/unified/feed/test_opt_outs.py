@@ -36,8 +36,8 @@ def opt_out(fed: FeedDatabase, lead: UUID, channels: Sequence[str] = CHANNELS) -
     with fed.session.transaction():
         fed.session.execute("SET LOCAL ROLE crm_app")
         fed.session.execute("SELECT set_config('app.organization_id', %s, true)", [ORGANIZATION])
-        fed.session.execute(query("sequence_opt_out").encode(), given)
-        fed.session.execute(query("sequence_stop").encode(), given)
+        fed.session.execute(query("sequence_opt_out"), given)
+        fed.session.execute(query("sequence_stop"), given)
 
 
 def blocked(fed: FeedDatabase, person: UUID) -> dict[str, str | None]:

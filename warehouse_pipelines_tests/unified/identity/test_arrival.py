@@ -134,7 +134,7 @@ def test_batches_end_where_one_run_ends(
         columns = ", ".join(name for name in row if name != "decision_id")
         places = ", ".join(["%s"] * (len(row) - 1))
         session.execute(
-            f"INSERT INTO identity.decision ({columns}) VALUES ({places})".encode(),
+            f"INSERT INTO identity.decision ({columns}) VALUES ({places})",
             [value for name, value in row.items() if name != "decision_id"],
         )
     put(session, order)

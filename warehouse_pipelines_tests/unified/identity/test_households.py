@@ -67,7 +67,7 @@ def test_no_household_is_compared_with_each(session: Session) -> None:
         INSERT INTO identity.household (household_id, person_count) SELECT household_id, 1 FROM household_person
         """)
     session.execute("ANALYZE identity.household")
-    plan = session.execute(f"EXPLAIN {queries.query('households_made')}".encode()).fetchall()
+    plan = session.execute(f"EXPLAIN {queries.query('households_made')}").fetchall()
     lines = [line for row in plan for line in row.values()]
     assert [line for line in lines if "Hash" in line or "Merge" in line]
     assert not [line for line in lines if "Join Filter" in line]
@@ -199,9 +199,9 @@ def test_only_what_changed_is_written(database_url: str) -> None:
             (_, a), (_, b) = one(session, "1", **ANNA, **OAK, phones=[PHONE]), one(session, "2", **BEN, **OAK)
             assert refresh(session, a, b) == 2
         tables = ("person", "household", "property")
-        before = [session.execute(f"SELECT * FROM identity.{table} ORDER BY 1".encode()).fetchall() for table in tables]
+        before = [session.execute(f"SELECT * FROM identity.{table} ORDER BY 1").fetchall() for table in tables]
         assert households.refresh(session) == households.refresh(session, [a, b]) == 0
-        after = [session.execute(f"SELECT * FROM identity.{table} ORDER BY 1".encode()).fetchall() for table in tables]
+        after = [session.execute(f"SELECT * FROM identity.{table} ORDER BY 1").fetchall() for table in tables]
         assert after == before
         assert before[0][0]["created_at"] > day("2020-01-01")
 

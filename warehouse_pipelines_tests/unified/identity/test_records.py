@@ -369,13 +369,13 @@ def test_a_transaction_whose_beginning_is_hidden_holds_the_position(
 ) -> None:
     """A user without pg_read_all_stats does not see since when others' transactions run, but sees that they do."""
     role = f"plain_{uuid.uuid4().hex[:12]}"
-    session.execute(f"CREATE ROLE {role}".encode())
+    session.execute(f"CREATE ROLE {role}")
     with warehouse.connect(database_url) as loader:
         loader.execute("BEGIN; SELECT pg_current_xact_id()")
-        session.execute(f"SET ROLE {role}".encode())
+        session.execute(f"SET ROLE {role}")
         seen = session.execute(query("identity_read_until")).fetchone()
         session.execute("RESET ROLE")
-        session.execute(f"DROP ROLE {role}".encode())
+        session.execute(f"DROP ROLE {role}")
         loader.execute("ROLLBACK")
     assert seen is not None
     assert seen["hidden"] >= 1
@@ -608,5 +608,5 @@ def test_what_was_loaded_lately_is_found_by_an_index(session: "Session") -> None
     session.execute("SET enable_seqscan = off")
     tables = {table for row in PEOPLE for table in (row.table, *(join.table for join in row.joins))}
     for table in sorted(tables):
-        plan = session.execute(f"EXPLAIN SELECT FROM {table} WHERE sync_updated_at >= now()".encode()).fetchall()
+        plan = session.execute(f"EXPLAIN SELECT FROM {table} WHERE sync_updated_at >= now()").fetchall()
         assert any("Bitmap Index Scan on idx_" in line["QUERY PLAN"] for line in plan), table

@@ -79,7 +79,7 @@ def test_story_3_4_nobody_on_a_do_not_call_list_is_recommended(fed: FeedDatabase
     for entry in entries:
         given = {"organization_id": ORGANIZATION, "reason": "opt_out", **entry}
         fed.session.execute(
-            f"INSERT INTO crm.dnc_list ({', '.join(given)}) VALUES ({', '.join(f'%({n})s' for n in given)})".encode(),
+            f"INSERT INTO crm.dnc_list ({', '.join(given)}) VALUES ({', '.join(f'%({n})s' for n in given)})",
             given,
         )
     found = recommended(fed)

@@ -256,7 +256,7 @@ def test_only_the_months_that_changed_are_counted_again(fed: FeedDatabase) -> No
     settle(fed.session)
     for table, column in (("marts.touched_month", "touched_at"), ("callrail_call", "sync_updated_at"),
                           ("callrail_tracker", "sync_updated_at")):  # fmt: skip
-        fed.session.execute(f"UPDATE {table} SET {column} = '2020-01-01'".encode())
+        fed.session.execute(f"UPDATE {table} SET {column} = '2020-01-01'")
     call(fed, "1", "2026-02-10T12:00:00Z")
     call(fed, "3", "2026-03-10T12:00:00Z", archived=True)
     fed.session.execute("UPDATE marts.call_performance SET tracker = 'not read' WHERE month = '2026-04-01'")
@@ -293,7 +293,7 @@ def test_months_are_noted_of_all_that_a_mart_of_months_reads(fed: FeedDatabase) 
             assert not table.startswith("crm."), mart.name
             if table.startswith("marts."):
                 assert BY_NAME[table.removeprefix("marts.")].scope == "persons", mart.name
-                fed.session.execute(f"SELECT month FROM {table}".encode())
+                fed.session.execute(f"SELECT month FROM {table}")
 
 
 @pytest.mark.slow("other causes of a change in a mart")

@@ -273,7 +273,7 @@ def test_nothing_but_what_changed_is_computed(fed: FeedDatabase) -> None:
         "relationships": "UPDATE marts.relationships SET reason = 'not read' WHERE reason <> %s",
     }
     for statement in marked.values():
-        fed.session.execute(statement.encode(), [str(last)])
+        fed.session.execute(statement, [str(last)])
     before = {name: rows(fed.session, name) for name in marked}
     assert all(before.values())
     fed.source("hubspot_contact", id=str(last), lead_cost="9.99", createdate="2026-02-10T12:00:00Z")
@@ -482,7 +482,7 @@ def west(fed: FeedDatabase, monkeypatch: pytest.MonkeyPatch) -> str:
     ]
     fed.session.execute("CREATE SCHEMA hubspot_west")
     for entity in made:
-        fed.session.execute(f"CREATE TABLE {entity.table} (LIKE public.{entity.table_name} INCLUDING ALL)".encode())
+        fed.session.execute(f"CREATE TABLE {entity.table} (LIKE public.{entity.table_name} INCLUDING ALL)")
     entities = {**columns.entities(), **{entity.table: entity for entity in made}}
     monkeypatch.setattr(columns, "entities", lambda: entities)
     monkeypatch.setattr(accounts, "SOURCES", sources)

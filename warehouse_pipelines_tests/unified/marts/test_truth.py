@@ -186,7 +186,7 @@ def test_the_indexes_of_a_mart_are_there_after_its_first_rows(
             marts.run(session)
             assert session.execute(oid).fetchone() == old, "nobody is waited for"
         for table in ("activity_timeline", "position", "touched_person", "touched_month"):
-            session.execute(f"TRUNCATE marts.{table}".encode())
+            session.execute(f"TRUNCATE marts.{table}")
         marts.run(session)
         first = session.execute(oid).fetchone()
         assert first != old

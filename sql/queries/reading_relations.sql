@@ -3,7 +3,7 @@
 SELECT n.nspname AS schema, c.relname AS name, c.relkind::text AS kind, obj_description(c.oid, 'pg_class') AS comment,
     array_agg(a.attname::text ORDER BY a.attnum) AS columns,
     array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum) AS types,
-    coalesce(array_agg(a.attname::text) FILTER (WHERE a.attnum = ANY (i.indkey)), '{}') AS keys,
+    coalesce(array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attnum = ANY (i.indkey)), '{}') AS keys,
     coalesce(array_agg(a.attname::text ORDER BY a.attnum)
              FILTER (WHERE NOT has_column_privilege(:reader, c.oid, a.attnum, 'SELECT')), '{}') AS unreadable
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace

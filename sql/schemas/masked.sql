@@ -50,7 +50,7 @@ RETURN CASE WHEN value IS NOT NULL THEN '{"masked": true}'::jsonb END;
 CREATE OR REPLACE FUNCTION masked.run(value jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN regexp_replace(
     (CASE WHEN jsonb_exists(value, 'state') THEN value || '{"state": {"masked": true}}' ELSE value END)::text,
-    '(?:\\.|[^\s"@\\])+@(?:\\.|[^\s"@\\])+', '[masked]', 'g')::jsonb;
+    '(?:\\\S|[^\s"@\\])+@(?:\\\S|[^\s"@\\])+', '[masked]', 'g')::jsonb;
 
 -- A word of a short list, such as a status; an e-mail address among them is masked all the same.
 CREATE OR REPLACE FUNCTION masked.word(value text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE

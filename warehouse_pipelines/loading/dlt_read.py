@@ -155,7 +155,7 @@ class _Pass:
         self.not_archived: set[str] = after.not_archived if after else set()
         self._met: set[int] = after._met if after else set()
         self._came_twice: bool = after._came_twice if after else False
-        self._deletions: list[pa.Table] = []
+        self._deletions: list[pa.Table] = after._deletions if after else []
 
     def _read_again(self, other: Entity) -> Iterator[pa.Table]:
         """Read everything of another entity, for what ``fetch`` asks of its records."""

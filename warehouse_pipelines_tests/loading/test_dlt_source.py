@@ -367,6 +367,22 @@ class TestWithoutAWarehouse:
         assert it.rows().keys() == it.driver.keys(it.entity)
         assert it.rows()[files[0],]["name"] == f"renamed {files[0]}"
 
+    @pytest.mark.slow("other vendors and options of a pipeline of dlt's")
+    def test_hard_delete_removes_what_a_delta_told_before_it_became_a_read_of_everything(
+        self, piped: Callable[..., Piped], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(resource, "CHUNK", 2)
+        it = piped("pipedesk.drive_files")
+        it.run(hard_delete=True)
+        files = it.simulator.file_ids(folders=False)
+        it.simulator.trash_file(files[1])
+        for file in files[2:6]:
+            it.simulator.edit_file(file, name=f"renamed {file}")
+        it.simulator.remove_file(files[8])
+        it.driver.corrupt(it.entity, "missing_id")  # so nothing is replaced
+        it.run(hard_delete=True, batch_size=2)
+        assert (files[1],) not in it.rows()
+
     def test_a_resource_may_have_another_name(self, piped: Callable[..., Piped]) -> None:
         it = piped("hubspot_division")
         it.pipeline.run(dlt_source("hubspot").resources["divisions"].with_name("branches")).raise_on_failed_jobs()

@@ -271,7 +271,7 @@ def test_of_a_run_neither_its_state_nor_an_address_is_seen(url: str, masked: Con
     """Google's sync tokens stand there by the calendar, which is called by its owner's e-mail address."""
     configuration = {
         "mode": "full", "cursor": None, "state": {"crew-a@x.example": "0:0"},
-        "vendor": {"calendar": "\\\nada@x.example"},
+        "vendor": {"calendar": "\\\nada@x.example", "account_unknown": "C:\\ ada@x.example"},
     }  # fmt: skip
     with psycopg.connect(url) as connection:
         [(run,)] = connection.execute(

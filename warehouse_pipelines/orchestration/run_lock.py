@@ -347,7 +347,7 @@ class _Executor(InProcessExecutor):
             except Exception as error:  # the steps will say it better
                 log.warning("run %s holds no lock, or is not divided: %s", run.run_id, type(error).__name__)
             if len(parts) > 1:
-                yield from side_by_side(plan_context, execution_plan, parts, url)
+                yield from side_by_side(plan_context, execution_plan, parts, lambda own: waiting(own, url))
             else:
                 yield from super().execute(plan_context, execution_plan)
 

@@ -22,7 +22,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, cast
 
@@ -49,7 +50,6 @@ from warehouse_pipelines.loading.run_parts import run_parts
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.assets import step_key
 from warehouse_pipelines.orchestration.dagster_storage import keep_connections
-from warehouse_pipelines.orchestration.run_lock import waiting
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import PlanOrchestrationContext
@@ -57,6 +57,9 @@ if TYPE_CHECKING:
 
 Parts = Sequence[Sequence[str]]
 """The steps of each part."""
+
+Waiting = Callable[[dg.DagsterInstance], AbstractContextManager[object]]
+"""How a process waits for slots of the pool (``run_lock.waiting``)."""
 
 
 def parts_of(run: dg.DagsterRun, steps: Sequence[str], sources: Sequence[Source], url: str) -> Parts:
@@ -79,15 +82,15 @@ class _Part(ChildProcessCommand):
     """What the process of a part does."""
 
     def __init__(
-        self, context: "PlanOrchestrationContext", plan: "ExecutionPlan", steps: Sequence[str], url: str
+        self, context: "PlanOrchestrationContext", plan: "ExecutionPlan", steps: Sequence[str], waiting: Waiting
     ) -> None:
-        self._context, self._plan, self._steps, self._url = context, plan, steps, url
+        self._context, self._plan, self._steps, self._waiting = context, plan, steps, waiting
 
     def execute(self) -> Iterator[dg.DagsterEvent]:
         """Yield the events of the part, which are stored already."""
         threading.Thread(target=_end_with_parent, daemon=True).start()
         context = self._context
-        with dg.DagsterInstance.from_ref(context.instance.get_ref()) as instance, waiting(instance, self._url):
+        with dg.DagsterInstance.from_ref(context.instance.get_ref()) as instance, self._waiting(instance):
             keep_connections(instance)
             plan = create_execution_plan(
                 job=context.job,
@@ -118,12 +121,12 @@ class _Child:
     """The process of a part, as its parent sees it."""
 
     def __init__(
-        self, context: "PlanOrchestrationContext", plan: "ExecutionPlan", steps: Sequence[str], url: str
+        self, context: "PlanOrchestrationContext", plan: "ExecutionPlan", steps: Sequence[str], waiting: Waiting
     ) -> None:
         forks = multiprocessing.get_context("fork")
         self.error: SerializableErrorInfo | None = None
         self._context, self._plan, self._steps = context, plan, steps
-        self._told = execute_child_process_command(forks, _Part(context, plan, steps, url))
+        self._told = execute_child_process_command(forks, _Part(context, plan, steps, waiting))
         self._process: BaseProcess = next(self._told)  # type: ignore[assignment]  # it is the first that is told
 
     def events(self) -> Iterator[dg.DagsterEvent | None]:
@@ -164,9 +167,9 @@ class _Child:
 
 
 def side_by_side(
-    context: "PlanOrchestrationContext", plan: "ExecutionPlan", parts: Parts, url: str
+    context: "PlanOrchestrationContext", plan: "ExecutionPlan", parts: Parts, waiting: Waiting
 ) -> Iterator[dg.DagsterEvent]:
-    """Execute the steps of each part in a process of its own, and yield their events.
+    """Execute the steps of each part in a process of its own, and yield their events; each waits for slots as given.
 
     Raises ``DagsterExecutionInterruptedError`` after an interrupt, when all have stopped, and
     ``DagsterSubprocessError`` when a process ended before its part.
@@ -180,7 +183,7 @@ def side_by_side(
     stopped = False
     try:
         for part in parts:
-            children.append(_Child(context, plan, part, url))
+            children.append(_Child(context, plan, part, waiting))
         running = [child.events() for child in children]
         while running:
             if pop_captured_interrupt():

@@ -19,7 +19,8 @@ Decided:
   its process died before it had the lock. So it is when it was created so long ago and never submitted: whoever created
   it, the webserver or the daemon, died between the two. Otherwise it is left alone.
 
-``executor`` is Dagster's in-process executor, doing this for the runs of the daemon and the UI. The command line holds
+``executor`` is Dagster's in-process executor, doing this for the runs of the daemon and the UI, and ``side_by_side``
+where a run has several parts. The command line holds
 the lock itself (``commands.runner``), where a run also gives up waiting and is cancelled by an interrupt.
 """
 
@@ -27,7 +28,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from dagster._core.execution.context.system import PlanOrchestrationContext
     from dagster._core.execution.plan.plan import ExecutionPlan
 
+    from warehouse_pipelines.model.source import Source
     from warehouse_pipelines.warehouse import Session
 
 log = logging.getLogger("warehouse")
@@ -326,9 +328,9 @@ def waiting(instance: dg.DagsterInstance, url: str, longest: float | None = None
 
 
 class _Executor(InProcessExecutor):
-    def __init__(self, url: Callable[[], str], retries: Any) -> None:
+    def __init__(self, url: Callable[[], str], sources: "Sequence[Source]", retries: Any) -> None:
         super().__init__(retries)
-        self._url = url
+        self._url, self._sources = url, sources
 
     def execute(
         self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
@@ -337,16 +339,24 @@ class _Executor(InProcessExecutor):
         if run.run_id in _held:
             yield from _of_a_command(instance, run, super().execute(plan_context, execution_plan))
             return
+        from warehouse_pipelines.orchestration.side_by_side import parts_of, side_by_side
+
         keep_connections(instance)
         with contextlib.ExitStack() as stack:
+            parts: Sequence[Sequence[str]] = []
+            url = ""
             try:
                 url = self._url()
                 # Held until the process ends: Dagster says that the run has ended only after this generator.
                 instance.add_run_tags(run.run_id, RunLock(url, run.run_id).hold())
                 stack.enter_context(waiting(instance, url))
+                parts = parts_of(run, execution_plan.step_keys_to_execute, self._sources, url)
             except Exception as error:  # the steps will say it better
-                log.warning("run %s holds no lock: %s", run.run_id, type(error).__name__)
-            yield from super().execute(plan_context, execution_plan)
+                log.warning("run %s holds no lock, or is not divided: %s", run.run_id, type(error).__name__)
+            if len(parts) > 1:
+                yield from side_by_side(plan_context, execution_plan, parts, lambda own: waiting(own, url))
+            else:
+                yield from super().execute(plan_context, execution_plan)
 
 
 def _of_a_command(
@@ -360,14 +370,17 @@ def _of_a_command(
         raise
 
 
-def executor(url: Callable[[], str]) -> dg.ExecutorDefinition:
-    """Return the executor of every job: all steps in the process of the run, which holds the lock of the run."""
+def executor(url: Callable[[], str], sources: "Sequence[Source]" = ()) -> dg.ExecutorDefinition:
+    """Return the executor of every job: all steps in the process of the run, which holds the lock of the run.
+
+    A run of the daemon or the UI that syncs many entities of one of the ``sources`` does so in several processes.
+    """
 
     def in_process(context: dg.InitExecutorContext) -> _Executor:
         from dagster._core.execution.retries import RetryMode
 
         config: Any = context.executor_config
-        return _Executor(url, RetryMode.from_config(config["retries"]))
+        return _Executor(url, sources, RetryMode.from_config(config["retries"]))
 
     schema: Any = dg.in_process_executor.config_schema
     return dg.ExecutorDefinition("in_process", config_schema=schema, executor_creation_fn=in_process)

@@ -219,7 +219,8 @@ class Worker:
         file.touch()
         self._stop = FORKS.Event()
         arguments = (run_id, environment, str(file), self._stop)
-        self._process: Any = FORKS.Process(target=_worker, args=arguments, daemon=True)
+        # No daemon of multiprocessing, which may start no process: the run may have several.
+        self._process: Any = FORKS.Process(target=_worker, args=arguments)
         self._process.start()
 
     @property
@@ -230,6 +231,11 @@ class Worker:
     def interrupt(self) -> None:
         """Ask it to stop as the code server does: once."""
         self._stop.set()
+
+    def kill(self) -> None:
+        """Kill it as ``kill -9`` does."""
+        os.kill(self._process.pid, signal.SIGKILL)
+        self.ended()
 
     def ended(self, seconds: float = PATIENCE) -> None:
         """Wait for its end."""

@@ -2,7 +2,8 @@
 
 One that waits for an answer is in ``test_ui_runs``.
 
-The run is executed as Dagster's code server does it, in a process of its own that gets one interrupt and no second.
+The run is executed as Dagster's code server does it, in a process of its own that gets one interrupt and no second. It
+has three parts, each in a process (``side_by_side``).
 """
 
 import time
@@ -16,6 +17,7 @@ import psycopg
 import pytest
 
 from warehouse_pipelines.local.postgres import Server
+from warehouse_pipelines.orchestration import run_lock
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness, dagster_harness
 from warehouse_pipelines_tests.harness.subprocesses import Worker, eventually
 
@@ -36,10 +38,12 @@ def shared_harness(
 
 @pytest.fixture
 def harness(shared_harness: DagsterHarness) -> DagsterHarness:
-    """The harness with an empty history and no faults."""
+    """The harness with an empty history, no faults and three slots of the pool."""
     with psycopg.connect(shared_harness.url, autocommit=True) as connection:
         connection.execute("TRUNCATE orchestration.sync_history, orchestration.request_budget, callrail_call CASCADE")
     shared_harness.simulators.control("callrail", "clear_faults")
+    with shared_harness.instance() as instance:
+        instance.event_log_storage.set_concurrency_slots(POOL, 3)
     return shared_harness
 
 
@@ -117,7 +121,7 @@ def merging(harness: DagsterHarness) -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def between_steps(harness: DagsterHarness) -> Iterator[Callable[[], bool]]:
-    harness.simulators.control("callrail", "set_fault", kind="slow", seconds=0.5)
+    harness.simulators.control("callrail", "set_fault", kind="slow", seconds=1)
     yield lambda: query(harness, "SELECT count(*) >= 2 FROM orchestration.sync_history WHERE status = 'success'")[0][0]
 
 
@@ -156,14 +160,30 @@ def test_a_run_stops_when_it_is_asked_to(
     elif moment is waiting_for_a_slot:
         assert statuses == []
     elif moment is between_steps:
-        assert {status for status, _ in statuses[:-1]} == {"success"}
+        assert {status for status, _ in statuses} == {"success", "cancelled"}
         assert len(statuses) < 8, "it did not go on to the end"
     else:
-        assert statuses[-1][0] == "cancelled", statuses
-        assert statuses[-1][1].startswith("cancelled after ")
+        messages = [message for status, message in statuses if status == "cancelled"]
+        assert messages, statuses
+        assert all(message.startswith("cancelled after ") for message in messages)
         assert query(harness, "SELECT count(*) FROM callrail_call") == [(0,)]
         sessions = "SELECT FROM pg_stat_activity WHERE application_name = 'warehouse-loader'"
         eventually(lambda: query(harness, sessions) == [], "its sessions end")
+
+
+def test_the_parts_of_a_run_end_with_its_process(harness: DagsterHarness) -> None:
+    harness.simulators.control("callrail", "set_fault", kind="slow", seconds=600)
+    going = "SELECT count(*) FROM orchestration.sync_history WHERE status = 'running'"
+    with harness.instance() as instance:
+        run_id = created(instance)
+        worker = Worker(run_id, harness.environment, harness.home / f"worker-{run_id}.log")
+        eventually(lambda: query(harness, going) == [(3,)], "three parts read at a time", 120, pause=0.1)
+        worker.kill()
+        sessions = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        eventually(lambda: query(harness, sessions) == [], "no process of the run is left", 20)
+        harness.simulators.control("callrail", "clear_faults")
+        assert run_lock.close_dead_runs(instance, harness.url) == [run_id]
+    assert query(harness, going) == [(0,)]
 
 
 def created(instance: dg.DagsterInstance) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from warehouse_pipelines_tests.harness.browser import ask
 from warehouse_pipelines_tests.harness.dagster_harness import DagsterHarness
 from warehouse_pipelines_tests.harness.subprocesses import Command, eventually
 from warehouse_pipelines_tests.orchestration.conftest import TAGS, UI
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow("Chromium, and Dagster's processes"), pytest.mark.timeout(900)]
+
+
+TERMINATE = "mutation terminate($run: String!) { terminateRun(runId: $run) { __typename } }"
 
 
 def history(harness: DagsterHarness) -> list[str]:
@@ -97,3 +101,21 @@ def test_a_run_of_a_command_is_seen_wherever_one_of_the_ui_is(ui: UI, page: "Pag
     expect(page.get_by_text(TAGS).first).to_be_visible()
     page.goto(f"{address}/assets/callrail_tag?view=events")
     expect(page.get_by_text(short).first).to_be_visible()
+
+
+def test_a_run_of_a_whole_crm_reads_side_by_side_until_it_is_terminated(ui: UI) -> None:
+    harness = ui.harness
+    running = "SELECT count(*) FROM orchestration.sync_history WHERE status = 'running'"
+    harness.simulators.control("callrail", "set_fault", kind="slow", seconds=600)
+
+    def at_a_time() -> int:
+        with psycopg.connect(harness.url) as connection:
+            return int(connection.execute(running).fetchall()[0][0])
+
+    run_id = ui.launch("sync_callrail_all")
+    eventually(lambda: at_a_time() == 3, "three parts read at a time", 240, pause=0.1)
+    assert ask(ui.address, TERMINATE, run=run_id)["terminateRun"]["__typename"] == "TerminateRunSuccess"
+    ui.wait(run_id, "CANCELED")
+    assert at_a_time() == 0
+    harness.simulators.control("callrail", "clear_faults")
+    ui.wait(ui.launch("sync_callrail_all"), "SUCCESS")

@@ -14,5 +14,5 @@ FROM source AS s LEFT JOIN orchestration.account AS a ON a.source = s.name
             AND h.configuration ->> 'dry_run' = 'false'
         ORDER BY h.id DESC LIMIT 1
     ) AS last
-WHERE last.account IS NOT NULL AND last.start_time >= coalesce(a.created_at, '-infinity')
+WHERE last.account IS NOT NULL AND last.start_time >= coalesce(a.account_since, '-infinity')
 ORDER BY s.name, last.start_time

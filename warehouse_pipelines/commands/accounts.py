@@ -57,15 +57,24 @@ DELETED_WHEN_EMPTIED = (
 Who opted out remains so by number, and who was erased by address and number.
 """
 
+READ_ANEW = (
+    "INSERT INTO orchestration.account (source, crm, name, created_at, account_since)"
+    " VALUES (%(account)s, %(crm)s, %(name)s, clock_timestamp(), NULL)"
+    " ON CONFLICT (source) DO UPDATE SET created_at = clock_timestamp()"
+)
+"""Done with the rows: whoever syncs from then on reads everything, of the former account as long as that is known."""
+
 FORGOTTEN_WHEN_EMPTIED = (
     "DELETE FROM identity.former_member WHERE source_table = ANY (%(tables)s)",
-    "INSERT INTO orchestration.account AS a (source, crm, name) VALUES (%(account)s, %(crm)s, %(name)s)"
-    " ON CONFLICT (source) DO UPDATE SET created_at = now()",
+    "UPDATE orchestration.account SET (created_at, account_since) = (SELECT t, t FROM clock_timestamp() AS t)"
+    " WHERE source = %(account)s",
 )
 """Done once identity and the feed know the rows no more. From then on another account may be loaded."""
 
 PATIENCE = "10s"
 """How long a removal waits for who uses the tables."""
+
+NOTHING = "Nothing was removed."
 
 
 @click.group()
@@ -157,7 +166,7 @@ def remove(given: tuple[str, ...], yes: bool) -> None:
     url = database_url()
     with warehouse.session(url) as session:
         _require_removable(session, names)
-        _require_ended(session, names)
+        _require_ended(session, names, NOTHING)
         listed = ", ".join(names)
         if not yes:
             click.confirm(f"Delete all tables of {listed} and the dead letters, for good?", abort=True)
@@ -184,7 +193,9 @@ def empty(name: str, yes: bool) -> None:
     """
     from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.outbound.targets import TARGETS
+    from warehouse_pipelines.schema.declared_accounts import require_declared
     from warehouse_pipelines.unified import feed
+    from warehouse_pipelines.unified.erasing.erasure import RUNS
     from warehouse_pipelines.unified.identity import resolve
 
     source = sources().get(name)
@@ -198,27 +209,37 @@ def empty(name: str, yes: bool) -> None:
         "tables": [entity.table for entity in source.entities],
         "targets": [target.name for target in TARGETS if target.crm == name],
     }
-    with warehouse.session(database_url()) as session, ExitStack() as targets:
-        _require_ended(session, [name])
+    half = f"The rows of {name} are removed, and it is not emptied yet: repeat `warehouse accounts empty {name}`."
+    url = database_url()
+    _require_migrated(url)
+    with warehouse.session(url) as session, ExitStack() as targets:
+        require_declared(session)
+        _require_ended(session, [name], NOTHING)
         for target in values["targets"]:
             if not targets.enter_context(warehouse.try_lock(session, f"warehouse:outbound:{target}")):
-                raise Stop(f"A run writes to {target}; stop it first. Nothing was removed.")
+                raise Stop(f"A run writes to {target}; stop it first. {NOTHING}")
         if not yes:
             click.confirm(f"Delete all rows of {name} and what is known of their people, for good?", abort=True)
-        with _patient(session), session.transaction():
+        with _told(NOTHING), _patient(session), session.transaction():
+            for run in RUNS:  # which read several of the tables in one transaction
+                session.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [run])
             session.execute(_of_all("TRUNCATE {}", source))
-            _require_ended(session, [name])
+            _require_ended(session, [name], NOTHING)
             _take_consents(session, values)
             for statement in DELETED_WHEN_EMPTIED:
                 session.execute(statement, values)
-        resolve.run(session, full=True)
-        feed.run(session, full=True)
-        with _patient(session), session.transaction():
-            session.execute(_of_all("LOCK TABLE {} IN SHARE MODE", source))
-            _require_ended(session, [name])
-            _require_empty(session, source)
-            for statement in FORGOTTEN_WHEN_EMPTIED:
-                session.execute(statement, values)
+            _require_none_begins(session, source, NOTHING)
+            session.execute(READ_ANEW, values)
+        with _told(half):
+            resolve.run(session, full=True)
+            feed.run(session, full=True)
+            with _patient(session), session.transaction():
+                session.execute(_of_all("LOCK TABLE {} IN SHARE MODE", source))
+                _require_ended(session, [name], half)
+                _require_empty(session, source)
+                _require_none_begins(session, source, half)
+                for statement in FORGOTTEN_WHEN_EMPTIED:
+                    session.execute(statement, values)
     click.echo(
         f"Emptied: {name}. Set the right credential and run `warehouse sync {name} all`, then `warehouse identity "
         "run`, `warehouse feed` and `warehouse marts --full`."
@@ -231,6 +252,30 @@ def _of_all(statement: LiteralString, source: "Source") -> "sql.Composed":
 
     names = [sql.Identifier(entity.schema, entity.table_name) for entity in source.entities]
     return sql.SQL(statement).format(sql.SQL(", ").join(names))
+
+
+def _require_migrated(url: str) -> None:
+    """Refuse a database that this program would not come to the end with. Raises ``WrongUse`` for a newer one."""
+    from warehouse_pipelines.schema.migrate import engine, pending
+
+    with engine(url).connect() as connection:
+        if pending(connection):
+            raise Stop(f"The database is not migrated; run `warehouse migrate`. {NOTHING}")
+
+
+def _require_none_begins(session: "Session", source: "Source", left: str) -> None:
+    """Let no run of the source begin until the transaction ends; refuse where one has, and may have read its cursor.
+
+    To be called right before the end: a run takes a lock from who holds it for long.
+    """
+    from warehouse_pipelines.loading import entity_lock
+
+    begun = session.execute(
+        "SELECT FROM unnest(%s::text[]) AS k WHERE NOT pg_try_advisory_xact_lock(hashtextextended(k, 0))",
+        [[entity_lock.key(source.name, entity.name) for entity in source.entities]],
+    ).fetchall()
+    if begun:
+        raise Stop(f"Runs are not ended: {len(begun)} of {source.name}; stop them first. {left}")
 
 
 def _require_empty(session: "Session", source: "Source") -> None:
@@ -261,7 +306,8 @@ def _require_removable(session: "Session", names: list[str]) -> None:
         )
 
 
-def _require_ended(session: "Session", names: list[str]) -> None:
+def _require_ended(session: "Session", names: list[str], left: str) -> None:
+    """Refuse while runs of these accounts are under way; ``left`` says what was removed so far."""
     running = session.execute(
         "SELECT crm_source, count(*) AS n FROM orchestration.sync_history"
         " WHERE crm_source = ANY(%s) AND status = 'running' GROUP BY 1 ORDER BY 1",
@@ -269,17 +315,17 @@ def _require_ended(session: "Session", names: list[str]) -> None:
     ).fetchall()
     if running:
         counts = ", ".join(f"{row['n']} of {row['crm_source']}" for row in running)
-        raise Stop(f"Runs are not ended: {counts}; stop them first. Nothing was removed.")
+        raise Stop(f"Runs are not ended: {counts}; stop them first. {left}")
 
 
 def _delete(session: "Session", names: list[str]) -> None:
     """Delete all, or nothing where a run begins meanwhile: its tables are locked when runs are asked for again."""
     from psycopg import sql
 
-    with _patient(session), session.transaction():
+    with _told(NOTHING), _patient(session), session.transaction():
         for name in names:
             session.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
-        _require_ended(session, names)
+        _require_ended(session, names, NOTHING)
         for name in names:
             _take_consents(session, {"account": name, "tables": []})
         for statement in DELETED_WITH_ACCOUNT:
@@ -300,15 +346,26 @@ def _take_consents(session: "Session", values: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _patient(session: "Session") -> Iterator[None]:
-    """Wait for locks for so long and no longer; raise ``Stop`` then."""
-    from psycopg import errors
-
+    """Wait for locks for so long and no longer."""
     session.execute("SELECT set_config('lock_timeout', %s, false)", [PATIENCE])
     try:
         yield
-    except errors.LockNotAvailable as error:
-        raise Stop(
-            f"The tables are in use, for longer than {PATIENCE}. Nothing was removed; end what uses them, and repeat."
-        ) from error
     finally:
         session.execute("RESET lock_timeout")
+
+
+@contextmanager
+def _told(left: str) -> Iterator[None]:
+    """Raise ``Stop`` for what others, or the session's user, keep from being done; ``left`` says what was so far."""
+    from psycopg import errors
+
+    try:
+        yield
+    except errors.LockNotAvailable as error:
+        raise Stop(f"The tables are in use, for longer than {PATIENCE}; end what uses them. {left}") from error
+    except errors.DeadlockDetected as error:
+        raise Stop(f"The tables are in use by who waits for this; try again. {left}") from error
+    except errors.InsufficientPrivilege as error:
+        raise Stop(f"{str(error).splitlines()[0]}; this needs the user who migrates. {left}") from error
+    except (errors.UndefinedColumn, errors.UndefinedTable) as error:
+        raise Stop(f"{str(error).splitlines()[0]}; run `warehouse migrate`. {left}") from error

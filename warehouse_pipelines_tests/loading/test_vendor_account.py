@@ -1,13 +1,17 @@
 """Whose account a credential answers for: what is refused, how another one is loaded, and what asking costs."""
 
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner
+from psycopg import errors
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.commands import cli
+from warehouse_pipelines.commands import accounts, cli
 from warehouse_pipelines.errors import RequestRefused, WrongAccount, masked
 from warehouse_pipelines.loading.vendor_account import Known, VendorAccount, require
 from warehouse_pipelines.model.reading import ReadContext
@@ -183,13 +187,104 @@ def test_an_account_that_is_loaded_while_it_is_emptied_does_not_count_as_empty(
         monkeypatch.setattr(resolve, "run", load)
         refused = command("accounts", "empty", "hubspot", "--yes")
         assert (refused.exit_code, "A run loaded hubspot_owner meanwhile." in refused.output) == (1, True)
-        assert it.query("SELECT FROM orchestration.account") == []
+        assert it.query("SELECT account_since FROM orchestration.account") == [{"account_since": None}]
         it.execute("UPDATE orchestration.sync_history SET status = 'running', end_time = NULL")
         rows = it.rows()
         refused = command("accounts", "empty", "hubspot", "--yes")
         assert (refused.exit_code, "2 of hubspot; stop them first" in refused.output) == (1, True)
         assert it.rows() == rows
     assert "There are: " in command("accounts", "empty", "pipedesk", "--yes").output
+
+
+def test_an_account_that_cannot_be_emptied_keeps_its_rows(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "PATIENCE", "100ms")
+    revision = "UPDATE orchestration.alembic_version SET version_num = %s"
+    with source_harness("hubspot_owner", database_url, monkeypatch) as it:
+        it.sync()
+        rows = it.rows()
+
+        def refused() -> str:
+            told = command("accounts", "empty", "hubspot", "--yes")
+            assert (told.exit_code, "Nothing was removed." in told.output, it.rows()) == (1, True, rows), told.output
+            return told.output
+
+        migrated = it.query("SELECT version_num FROM orchestration.alembic_version")[0]["version_num"]
+        it.execute(revision, "0048_touches_of_several_phones")
+        assert "run `warehouse migrate`" in refused()
+        it.execute(revision, migrated)
+        for run_of in ("marts", "identity", "feed"):
+            with warehouse.session(database_url) as other, warehouse.try_lock(other, f"warehouse:{run_of}"):
+                assert "The tables are in use" in refused()
+        with warehouse.session(database_url) as other, warehouse.try_lock(other, "hubspot:companies"):
+            assert "Runs are not ended: 1 of hubspot" in refused()
+        with warehouse.connect(database_url) as other, other.transaction():
+            other.execute("LOCK TABLE orchestration.account IN SHARE MODE")
+            assert "The tables are in use" in refused()
+
+
+def test_an_account_that_is_emptied_by_half_is_read_anew_and_not_of_another_portal(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "PATIENCE", "100ms")
+    with source_harness("hubspot_company", database_url, monkeypatch) as it, warehouse.connect(database_url) as other:
+        it.sync()
+        rows = it.rows()
+
+        def lock(*_: object, **__: object) -> None:
+            other.execute("BEGIN; LOCK TABLE hubspot_contact IN ROW EXCLUSIVE MODE")
+
+        for problem, said in (
+            (errors.DeadlockDetected("deadlock detected"), "in use by who waits"),
+            (errors.InsufficientPrivilege("permission denied"), "permission denied; this needs the user who migrates"),
+            (errors.UndefinedColumn("no such column"), "no such column; run `warehouse migrate`"),
+            (lock, "in use, for longer than 100ms"),
+        ):
+            with monkeypatch.context() as patched:
+                patched.setattr(resolve, "run", Mock(side_effect=problem))
+                told = command("accounts", "empty", "hubspot", "--yes").output
+            assert said in told, told
+            assert "The rows of hubspot are removed" in told, told
+            assert "Nothing was removed" not in told
+            assert it.rows() == {}
+        other.execute("ROLLBACK")
+        it.simulator.configure(token="of another", portal_id=44_440_002)
+        monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "of another")
+        with pytest.raises(WrongAccount, match="the tables of hubspot are of hub-4440001"):
+            it.sync()
+        it.simulator.configure(token="of the first", portal_id=4_440_001)
+        monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "of the first")
+        assert (it.sync().mode, it.rows().keys()) == ("full", rows.keys())
+
+
+def test_a_run_that_ends_while_the_last_locks_are_waited_for_is_of_the_former_account(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with source_harness("hubspot_company", database_url, monkeypatch) as it, warehouse.connect(database_url) as other:
+        it.sync()
+
+        def load() -> None:
+            while not it.query("SELECT FROM pg_locks WHERE NOT granted AND mode = 'ShareLock'"):
+                time.sleep(0.02)
+            it.execute(
+                "INSERT INTO orchestration.sync_history (crm_source, sync_type, endpoint, start_time, end_time, status,"
+                " configuration) SELECT crm_source, sync_type, endpoint, clock_timestamp(), clock_timestamp(), status,"
+                " configuration FROM orchestration.sync_history"
+            )
+            other.execute("ROLLBACK")
+
+        loading = threading.Thread(target=load)
+
+        def lock(*_: object, **__: object) -> None:
+            other.execute("BEGIN; LOCK TABLE hubspot_contact IN ROW EXCLUSIVE MODE")
+            loading.start()
+
+        monkeypatch.setattr(feed, "run", lock)
+        told = command("accounts", "empty", "hubspot", "--yes").output
+        loading.join()
+        assert told.startswith("Emptied: hubspot."), told
+        it.simulator.configure(token="of another", portal_id=44_440_002)
+        monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "of another")
+        assert it.sync().mode == "full"
 
 
 def test_a_row_that_is_absent_where_its_account_is_first_known_is_not_taken_for_erased(

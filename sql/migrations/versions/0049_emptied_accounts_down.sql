@@ -1,5 +1,6 @@
 DELETE FROM orchestration.account WHERE name = '';
 ALTER TABLE orchestration.account
+    DROP COLUMN account_since,
     DROP CONSTRAINT account_is_named_so,
     ADD CONSTRAINT account_is_named_so CHECK (source = crm || '_' || name);
 COMMENT ON TABLE orchestration.account IS

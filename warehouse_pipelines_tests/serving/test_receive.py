@@ -346,27 +346,6 @@ def test_a_lock_on_the_inbox_makes_no_delivery_wait_for_ever(serve: Serving, mon
     assert len(serve.inbox()) == 1
 
 
-CHANNEL, TOKEN = "7f0c2c2e-0000-4000-8000-000000000001", "an invented token"
-
-
-def notify(serve: Serving, number: int = 2, token: str = TOKEN, channel: str = CHANNEL, **more: str) -> int:
-    headers = {
-        "X_Goog_Channel_ID": channel, "X_Goog_Message_Number": str(number), "X_Goog_Resource_ID": "o3hgv",
-        "X_Goog_Resource_State": "update", "X_Goog_Channel_Token": token,
-        "X_Goog_Resource_URI": "https://www.googleapis.com/drive/v3/files/1AbC?alt=json", **more,
-    }  # fmt: skip
-    return serve.post("google", b"", **{name: value for name, value in headers.items() if value})
-
-
-@pytest.fixture
-def channel(serve: Serving) -> None:
-    looking(serve.url).execute(
-        "INSERT INTO pipedesk.drive_webhook_channels (channel_id, resource_id, token_sha256) VALUES (%s, 'o3hgv', %s)",
-        [CHANNEL, hashlib.sha256(TOKEN.encode()).digest()],
-    )
-
-
-@pytest.mark.usefixtures("channel")
 @pytest.mark.parametrize("how", ["close", "fail", "wait"])
 def test_receiving_and_working_off_lock_deliveries_in_one_order(
     database_url: str, monkeypatch: pytest.MonkeyPatch, how: str
@@ -375,7 +354,7 @@ def test_receiving_and_working_off_lock_deliveries_in_one_order(
     keys = ["hubspot:2", "hubspot:1"]
     given = {"ids": ["[]"] * 2, "headers": ["{}"] * 2, "bodies": ["[]"] * 2, "statuses": ["pending"] * 2}
     again = {"sources": ["hubspot"] * 2, "keys": keys, "errors": [""] * 2, **given}
-    monkeypatch.setattr(webhook_inbox, "_change", lambda session, name, more: session.execute(query(name), more))
+    monkeypatch.setattr(webhook_inbox, "_change", lambda session, *how: session.execute(*how))
     with (
         warehouse.session(database_url) as first,
         warehouse.session(database_url) as second,
@@ -430,6 +409,27 @@ def test_a_deadlock_costs_one_more_try(serve: Serving) -> None:
     assert [row["status"] for row in serve.inbox()] == ["done"]
 
 
+CHANNEL, TOKEN = "7f0c2c2e-0000-4000-8000-000000000001", "an invented token"
+
+
+def notify(serve: Serving, number: int = 2, token: str = TOKEN, channel: str = CHANNEL, **more: str) -> int:
+    headers = {
+        "X_Goog_Channel_ID": channel, "X_Goog_Message_Number": str(number), "X_Goog_Resource_ID": "o3hgv",
+        "X_Goog_Resource_State": "update", "X_Goog_Channel_Token": token,
+        "X_Goog_Resource_URI": "https://www.googleapis.com/drive/v3/files/1AbC?alt=json", **more,
+    }  # fmt: skip
+    return serve.post("google", b"", **{name: value for name, value in headers.items() if value})
+
+
+@pytest.fixture
+def channel(serve: Serving) -> None:
+    looking(serve.url).execute(
+        "INSERT INTO pipedesk.drive_webhook_channels (channel_id, resource_id, token_sha256) VALUES (%s, 'o3hgv', %s)",
+        [CHANNEL, hashlib.sha256(TOKEN.encode()).digest()],
+    )
+
+
+@pytest.mark.usefixtures("channel")
 def test_a_notification_needs_the_token_of_its_channel(serve: Serving) -> None:
     assert notify(serve, token="wrong") == 401
     assert notify(serve, token="") == 401

@@ -5,6 +5,7 @@
 -- Equal bytes may tell of another change: a call is a good lead, none, and one again, and CallRail's id is that of the
 -- call. So what was worked off before is due once more, at the price of a read where it was another try; and what failed.
 -- What waits gets the time of the second one, and keeps the rest: a read that began before then does not count for it.
+-- The order of the keys is that in which webhook_close locks.
 WITH given AS (
     SELECT DISTINCT ON (dedupe_key) * FROM unnest(%(sources)s::text[], %(keys)s::text[], %(ids)s::text[], %(headers)s::text[], %(bodies)s::text[],
         %(statuses)s::text[], %(errors)s::text[]) AS g (source, dedupe_key, event_ids, headers, body, status, error)
@@ -15,7 +16,7 @@ WITH given AS (
         (source, dedupe_key, event_ids, headers, body, signature_valid, status, processed_at, error_message)
     SELECT source, dedupe_key, ARRAY(SELECT jsonb_array_elements_text(event_ids::jsonb)), headers::jsonb, body, true,
         status, CASE WHEN status <> 'pending' THEN now() END, nullif(error, '')
-    FROM given
+    FROM given ORDER BY dedupe_key
     ON CONFLICT (dedupe_key) DO UPDATE
         SET status = 'pending', received_at = clock_timestamp(), processed_at = NULL, body = excluded.body,
             headers = excluded.headers,

@@ -148,11 +148,12 @@ def work() -> None:
 
     url, found = database_url(), tuple(sources().values())
     failures: list[str] = []
-    taken = 0
+    taken = closed = 0
     while worked := work_off(found, url=url):
         if not worked.taken:
             break
         taken += worked.taken
+        closed += worked.closed
         failures += worked.failures
         for source, entity, result in worked.reads:
             click.echo(
@@ -161,6 +162,6 @@ def work() -> None:
             )
     if worked is None and not taken:
         raise Stop("Another process works the inbox off; nothing was done here.")
-    click.echo(f"{taken} deliveries were worked off." if taken else "Nothing is due.")
+    click.echo(f"{closed} deliveries were worked off." if taken else "Nothing is due.")
     if failures:
         raise Stop("Tried again later: " + "; ".join(dict.fromkeys(failures)))

@@ -18,6 +18,8 @@ from warehouse_pipelines.errors import masked
 from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
+    from psycopg import Cursor
+
     from warehouse_pipelines.warehouse import Session
 
 MOST_TRIES = 8
@@ -43,7 +45,17 @@ class Due(NamedTuple):
 
 def working(session: "Session", source: str, *, lists: bool = False) -> AbstractContextManager[bool]:
     """Yield whether this session may work off what a source delivered, by key or its ``lists``; another one may be."""
-    return warehouse.try_lock(session, f"webhook_inbox {source}{' lists' if lists else ''}")
+    return warehouse.try_lock(session, _lock(source, lists=lists))
+
+
+def are_lists_read(session: "Session", source: str) -> bool:
+    """Return whether a session reads lists of a source now. It takes no lock, which whoever begins would find taken."""
+    row = session.execute(query("webhook_lists_read"), {"lock": _lock(source, lists=True)}).fetchone()
+    return bool(row and row["are_read"])
+
+
+def _lock(source: str, *, lists: bool) -> str:
+    return f"webhook_inbox {source}{' lists' if lists else ''}"
 
 
 def due(session: "Session", source: str, limit: int) -> list[Due]:
@@ -68,29 +80,45 @@ def is_used(session: "Session") -> bool:
     return bool(row and row["used"])
 
 
-def close(session: "Session", rows: Mapping[int, datetime], status: str) -> None:
-    """Close rows as ``done`` or ``ignored``, which were received at these times; those that came again stay."""
-    session.execute(query("webhook_close"), {"status": status, "ids": list(rows), "received": list(rows.values())})
+def close(session: "Session", rows: Mapping[int, datetime], status: str) -> int:
+    """Close rows as ``done`` or ``ignored``, which were received at these times; those that came again stay.
+
+    Returns how many were closed.
+    """
+    given = {"status": status, "ids": list(rows), "received": list(rows.values())}
+    return _change(session, query("webhook_close"), given).rowcount
 
 
 def fail(session: "Session", messages: Mapping[int, str], *, for_good: bool = False) -> int:
     """Count a failed try of each row, and have it wait; give up after the last one. Returns how many were given up."""
     given = [{"id": key, "message": masked(message, 500) or "unknown"} for key, message in messages.items()]
     how = {"longest": LONGEST_WAIT, "first": FIRST_WAIT, "most": MOST_TRIES, "last": for_good}
-    rows = session.execute(query("webhook_fail"), {**how, "given": json.dumps(given)}).fetchall()
+    rows = _change(session, query("webhook_fail"), {**how, "given": json.dumps(given)}).fetchall()
     return sum(row["status"] == "failed" for row in rows)
 
 
 def wait(session: "Session", ids: Sequence[int], seconds: float, *, reason: str | None = None) -> None:
     """Have rows wait, without a try, for a ``reason`` that they keep."""
-    session.execute(query("webhook_wait"), {"seconds": seconds, "most": 0.0, "reason": reason, "ids": list(ids)})
+    if ids:
+        how = {"seconds": seconds, "most": 0.0, "reason": reason}
+        _change(session, query("webhook_wait"), {**how, "ids": list(ids)})
 
 
 def wait_busy(session: "Session", ids: Sequence[int]) -> None:
     """Have rows wait whose entity is being read, those that came long ago for longer."""
     if ids:
         how = {"seconds": BUSY_SECONDS, "most": LONGEST_BUSY_SECONDS, "reason": None}
-        session.execute(query("webhook_wait"), {**how, "ids": list(ids)})
+        _change(session, query("webhook_wait"), {**how, "ids": list(ids)})
+
+
+def _change(session: "Session", statement: str, parameters: Mapping[str, Any]) -> "Cursor[dict[str, Any]]":
+    """Execute a statement that updates rows, once more after a deadlock with whoever deletes what is old."""
+    import psycopg
+
+    try:
+        return session.execute(statement, parameters)
+    except psycopg.errors.DeadlockDetected:
+        return session.execute(statement, parameters)
 
 
 def refused(session: "Session", hours: int) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ import importlib
 import selectors
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -53,9 +53,9 @@ WATCH_SECONDS = 150.0
 WORKING_SECONDS = 1.0
 """How long it waits while a source is worked off, whose thread may have ended just before something came."""
 
-STUCK_SECONDS = 600.0
-"""After so long in one go the thread of a source is taken for stuck, and the sensor fails: it holds the lock of the
-source. A list may take longer."""
+STUCK_SECONDS, LISTS_STUCK_SECONDS = 600.0, 7_200.0
+"""After so long in one go the thread of a source, or that of its lists, is taken for stuck, and the sensor fails: it
+holds the lock. A list that is read for the first time takes long."""
 
 FEW = 200
 """Deliveries that the sensor works off itself."""
@@ -144,6 +144,8 @@ class Watch:
         self._until = 0.0
         self._began: dict[str, float] = {}
         """When the thread of a source began to work off what it is at."""
+        self._lists_began: dict[Batch, float] = {}
+        """When the lists of a batch were begun."""
         self._elsewhere: dict[str, float] = {}
         """Until when a source is left to another process that is at it."""
         self._done = Done()
@@ -160,18 +162,24 @@ class Watch:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._watch, name="webhook_inbox", daemon=True)
                 self._thread.start()
-            longest = {source: time.monotonic() - began for source, began in self._began.items()}
-            if stuck := [source for source, seconds in longest.items() if seconds > STUCK_SECONDS]:
-                raise TickFailed(
-                    f"deliveries of {', '.join(stuck)} have been worked off for"
-                    f" {max(longest[source] for source in stuck) / 60:.0f} minutes in one go, and nobody else can do it"
-                    " meanwhile; restart the code server if that does not end"
-                )
+            self._fail_if_stuck("deliveries", self._began, STUCK_SECONDS)
+            lists_began = {batch.source: began for batch, began in reversed(self._lists_began.items())}
+            self._fail_if_stuck("lists for deliveries", lists_began, LISTS_STUCK_SECONDS)
             error, self._error = self._error, None
             if error is not None:
                 raise error
             done, self._done = self._done, Done()
         return done
+
+    @staticmethod
+    def _fail_if_stuck(what: str, began: Mapping[str, float], most: float) -> None:
+        longest = {source: time.monotonic() - at for source, at in began.items()}
+        if stuck := [source for source, seconds in longest.items() if seconds > most]:
+            raise TickFailed(
+                f"{what} of {', '.join(stuck)} have been worked off for"
+                f" {max(longest[source] for source in stuck) / 60:.0f} minutes in one go, and nobody else can do it"
+                " meanwhile; restart the code server if that does not end"
+            )
 
     def _watch(self) -> None:
         try:
@@ -205,13 +213,13 @@ class Watch:
     def _start(self, source: str) -> None:
         """Have a source worked off, unless it is."""
         if source not in self._began and self._elsewhere.get(source, 0.0) <= time.monotonic():
-            self._began[source] = time.monotonic()
             threading.Thread(target=self._work_off, args=(source,), name=f"webhooks of {source}", daemon=True).start()
+            self._began[source] = time.monotonic()  # only now: the machine may give no thread
 
     def _work_off(self, source: str) -> None:
-        from warehouse_pipelines.serving.work import work_keys
-
         try:
+            from warehouse_pipelines.serving.work import work_keys
+
             while time.monotonic() < self._until:
                 with self._lock:
                     self._began[source] = time.monotonic()
@@ -222,17 +230,20 @@ class Watch:
                     return
                 if not batch.worked.taken:
                     return
+                self._count(batch)
                 if batch.has_lists:
-                    threading.Thread(
-                        target=self._read_lists, args=(batch,), name=f"lists of {source}", daemon=True
-                    ).start()
-                else:
-                    self._count(batch)
+                    self._start_lists(batch)
         except Exception as error:
             self._end(error)
         finally:
             with self._lock:
                 self._began.pop(source, None)
+
+    def _start_lists(self, batch: "Batch") -> None:
+        with self._lock:
+            name = f"lists of {batch.source}"
+            threading.Thread(target=self._read_lists, args=(batch,), name=name, daemon=True).start()
+            self._lists_began[batch] = time.monotonic()
 
     def _read_lists(self, batch: "Batch") -> None:
         try:
@@ -240,17 +251,22 @@ class Watch:
             self._count(batch)
         except Exception as error:
             self._end(error)
+        finally:
+            with self._lock:
+                self._lists_began.pop(batch, None)
 
     def _count(self, batch: "Batch") -> None:
+        """Count what was done of a batch since the last count."""
+        worked = batch.take_worked()
         with self._lock:
-            self._done.add(Done(batch.worked.taken, dict.fromkeys(batch.worked.failures)))
+            self._done.add(Done(worked.closed, dict.fromkeys(worked.failures)))
 
 
 @dataclass
 class Done:
     """How many deliveries were worked off, why some of them are tried again, and how many are left."""
 
-    taken: int = 0
+    closed: int = 0
     failures: dict[str, None] = field(default_factory=dict)
     left: int = 0
     elsewhere: bool = False
@@ -258,12 +274,12 @@ class Done:
 
     def add(self, other: "Done") -> None:
         """Count what was done beside this."""
-        self.taken += other.taken
+        self.closed += other.closed
         self.failures |= other.failures
 
     def __str__(self) -> str:
         again = f"; tried again later: {'; '.join(self.failures)}" if self.failures else ""
-        return f"worked off {self.taken} deliveries{again}"
+        return f"worked off {self.closed} deliveries{again}"
 
 
 class Listener:
@@ -330,7 +346,7 @@ def work_off(sources: Sequence[Source], url: str) -> Done:
         if worked is None:
             done.elsewhere = True
             break
-        done.taken += worked.taken
+        done.closed += worked.closed
         done.failures |= dict.fromkeys(worked.failures)
     return done
 
@@ -364,6 +380,6 @@ def _look(
     if done.left and not done.elsewhere:
         return dg.RunRequest()
     done.add(before or Done())
-    if done.elsewhere and not done.taken:
+    if done.elsewhere and not done.closed:
         return dg.SkipReason("another process is at it")
-    return dg.SkipReason(str(done) if done.taken else "nothing is due")
+    return dg.SkipReason(str(done) if done.closed or done.failures else "nothing is due")

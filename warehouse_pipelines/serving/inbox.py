@@ -133,7 +133,10 @@ class Inbox:
         return {key for key, waited, _ in kept if not waited}
 
     async def ask(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """Return the rows of a statement. Raises ``InboxAway``, and ``Unstorable`` for values that no row can have."""
+        """Return the rows of a statement, which is sent once more after a deadlock.
+
+        Raises ``InboxAway``, and ``Unstorable`` for values that no row can have.
+        """
         import psycopg
 
         async with self._lock:
@@ -141,7 +144,10 @@ class Inbox:
                 async with asyncio.timeout(LONGEST_SECONDS):
                     if self._session is None or self._session.closed:
                         self._session = await warehouse.connect_async(self._url, application_name="warehouse-serve")
-                    cursor = await self._session.execute(statement, parameters)
+                    try:
+                        cursor = await self._session.execute(statement, parameters)
+                    except psycopg.errors.DeadlockDetected:  # with whoever deletes what is old
+                        cursor = await self._session.execute(statement, parameters)
                     return await cursor.fetchall()
             except (psycopg.DataError, psycopg.IntegrityError) as error:
                 raise Unstorable(type(error).__name__) from error

@@ -5,7 +5,8 @@
 
 Each source has a lock, and its lists have one of their own (``webhook_inbox.working``): records that are named take a
 moment, a list takes minutes, and a vendor that is slow or whose budget is spent keeps nobody else's deliveries waiting.
-Two that work the same off do not do it twice: the second one leaves it.
+Two that work the same off do not do it twice: the second one leaves it. What names a list waits for ``DELTA_SECONDS``
+while lists of its source are read, and its keys are not read again meanwhile (``_keys_read``).
 
 A row is done when everything that it names was read after it was committed. What a vendor cannot be asked for by key is
 read by a delta, at most once in ``DELTA_SECONDS``, or ``WHOLE_SECONDS`` where a delta reads everything; a delta that
@@ -15,11 +16,13 @@ the end: polls go on and find what it named.
 """
 
 import logging
+import traceback
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from warehouse_pipelines import warehouse
@@ -45,6 +48,12 @@ DELTA_SECONDS, WHOLE_SECONDS = 30.0, 600.0
 LONGEST_BUDGET_SECONDS = 3_600.0
 """A row waits no longer for a budget before it asks again."""
 
+MOST_KEYS_READ = 10_000
+"""Rows of which it is remembered that their keys were read; where there are more, all are forgotten."""
+
+_keys_read: dict[tuple[str, int], datetime] = {}
+"""By database and row: the row was received then, its keys were read after that, and it waits for a list."""
+
 
 class Target(NamedTuple):
     """What one read reads: an entity, by key or as a delta."""
@@ -59,9 +68,15 @@ class Worked:
     """What was done: rows by what became of them, and the reads."""
 
     taken: int = 0
+    """Rows that were looked at; some of them may wait, and are taken again."""
     rows: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     reads: list[tuple[Source, Entity, Result]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+
+    @property
+    def closed(self) -> int:
+        """How many rows are worked off: done, ignored or given up."""
+        return sum(self.rows.get(status, 0) for status in ("done", "ignored", "failed"))
 
     def add(self, other: "Worked") -> None:
         """Count what was done beside this."""
@@ -120,8 +135,9 @@ class Batch:
 
     def __init__(self, sources: Sequence[Source], name: str, url: str, run_id: str | None) -> None:
         self._entities = {(source.name, one.name): (source, one) for source in sources for one in source.entities}
-        self._name, self._url, self._run_id, self.worked = name, url, run_id, Worked()
+        self.source, self._url, self._run_id, self.worked = name, url, run_id, Worked()
         self._lists: dict[Target, _Plan] = {}
+        self._unreadable: dict[int, str] = {}
         self._failed: dict[int, str] = {}
         self._busy: set[int] = set()
         self._waiting: dict[int, tuple[float, str | None]] = {}
@@ -132,6 +148,11 @@ class Batch:
         """Whether something is left to be read as a whole."""
         return bool(self._lists)
 
+    def take_worked(self) -> Worked:
+        """Return what was done, and begin to count anew."""
+        worked, self.worked = self.worked, Worked()
+        return worked
+
     @contextmanager
     def _on(self, session: "Session") -> Iterator[None]:
         self._session = session
@@ -139,23 +160,49 @@ class Batch:
         del self._session
 
     def read_keys(self, session: "Session", rows: Sequence[Due]) -> None:
-        """Read by key what the rows name, and close those that name nothing else."""
+        """Read by key what the rows name, and close those that wait for no list or need none read."""
         with self._on(session):
             self.worked.taken = len(rows)
+            again = {row.id: row.received_at for row in rows if self._has_keys_read(row)}
             plans = self._plans(rows)
-            named = {key: at for plan in plans.values() for key, at in plan.rows.items()}
-            ignored = {row.id: row.received_at for row in rows if row.id not in named and row.id not in self._failed}
-            webhook_inbox.close(session, ignored, "ignored")
-            webhook_inbox.fail(session, self._failed, for_good=True)
-            self._count(ignored=len(ignored), failed=len(self._failed))
-            self._failed.clear()
-            self._lists = {target: plan for target, plan in plans.items() if not target.by_key}
-            later = self._later()
-            webhook_inbox.wait_busy(session, list(later))  # nobody takes them again meanwhile
+            named = {key: at for plan in plans.values() for key, at in plan.rows.items()} | again
+            open_ = named.keys() | self._failed.keys() | self._unreadable.keys()
+            ignored = {row.id: row.received_at for row in rows if row.id not in open_}
+            self._count(ignored=webhook_inbox.close(session, ignored, "ignored"))
+            self._count(failed=webhook_inbox.fail(session, self._unreadable, for_good=True))
             for target, plan in plans.items():
                 if target.by_key:
                     self._read(target, plan)
-            self._close({key: at for key, at in named.items() if key not in later})
+            self._remember(plans)
+            self._plan_lists({target: plan for target, plan in plans.items() if not target.by_key})
+            later = self._later()
+            webhook_inbox.wait(session, list(later), DELTA_SECONDS)  # nobody takes them again meanwhile
+            mine = {row.id: row.received_at for row in rows if row.id in open_ and row.id not in self._unreadable}
+            self._close({key: at for key, at in mine.items() if key not in later})
+
+    def _plan_lists(self, plans: Mapping[Target, _Plan]) -> None:
+        """Keep the lists that are to be read now; what names them waits while others of this source are read."""
+        others = bool(plans) and webhook_inbox.are_lists_read(self._session, self.source)
+        for target, plan in plans.items():
+            if others:
+                rows, seconds = self._to_do(*self._entities[target[:2]], target, plan)
+                self._wait(rows, max(seconds, DELTA_SECONDS))
+            elif ready := self._ready(target, plan):
+                self._lists[target] = _Plan(ready)
+
+    def _has_keys_read(self, row: Due) -> bool:
+        return _keys_read.get((self._url, row.id)) == row.received_at
+
+    def _remember(self, plans: Mapping[Target, _Plan]) -> None:
+        """Remember the rows that name a list and whose keys were all read."""
+        lists = {key for target, plan in plans.items() if not target.by_key for key in plan.rows}
+        open_ = self._failed.keys() | self._busy | self._waiting.keys()
+        for target, plan in plans.items():
+            if target.by_key:
+                if len(_keys_read) >= MOST_KEYS_READ:
+                    _keys_read.clear()
+                read = {key: at for key, at in plan.rows.items() if key in lists and key not in open_}
+                _keys_read.update({(self._url, key): at for key, at in read.items()})
 
     def read_lists(self) -> None:
         """Read as a whole what the rows name, and close them; they wait where another one reads lists of this source.
@@ -167,13 +214,13 @@ class Batch:
         with (
             warehouse.session(self._url) as session,
             self._on(session),
-            webhook_inbox.working(session, self._name, lists=True) as mine,
+            webhook_inbox.working(session, self.source, lists=True) as mine,
         ):
             for target, plan in self._lists.items():
                 if mine:
                     self._read(target, plan)
                 else:
-                    self._busy |= plan.rows.keys()
+                    self._wait(plan.rows, DELTA_SECONDS)
             self._close(self._later())
 
     def _later(self) -> dict[int, datetime]:
@@ -191,9 +238,11 @@ class Batch:
         given_up = webhook_inbox.fail(self._session, failed)
         open_ = {*failed, *late, *busy}
         done = {key: at for key, at in rows.items() if key not in open_}
-        webhook_inbox.close(self._session, done, "done")
+        closed = webhook_inbox.close(self._session, done, "done")
+        for key in done:
+            _keys_read.pop((self._url, key), None)
         waiting = len(late) + len(busy)
-        self._count(done=len(done), waiting=waiting, retried=len(failed) - given_up, failed=given_up)
+        self._count(done=closed, waiting=waiting, retried=len(failed) - given_up, failed=given_up)
 
     def _count(self, **counts: int) -> None:
         for name, number in counts.items():
@@ -204,20 +253,31 @@ class Batch:
         """Return what is to be read, in the order in which it was first named."""
         plans: dict[Target, _Plan] = {}
         for row in rows:
-            vendor = VENDORS.get(row.source)
-            try:
-                changes = vendor.read(Delivery(row.headers, row.body.encode())).changes if vendor else ()
-            except UnreadableDelivery as error:
-                self._failed[row.id] = str(error)
-                continue
-            for change in changes:
-                if change.if_read and not self._was_read(change):
+            has_keys_read = self._has_keys_read(row)
+            for change in self._changes(row):
+                target = self._target(change)
+                if (target.by_key and has_keys_read) or (change.if_read and not self._was_read(change)):
                     continue
-                plan = plans.setdefault(self._target(change), _Plan())
+                plan = plans.setdefault(target, _Plan())
                 plan.rows[row.id] = row.received_at
                 if change.key is not None:
                     plan.keys[change.key].append(row.id)
         return {target: plan for target, plan in plans.items() if target[:2] in self._entities}
+
+    def _changes(self, row: Due) -> Sequence[Change]:
+        """Return what a row names; nothing where it cannot be read, which it then keeps as its failure."""
+        vendor = VENDORS.get(row.source)
+        try:
+            return tuple(vendor.read(Delivery(row.headers, row.body.encode())).changes) if vendor else ()
+        except UnreadableDelivery as error:
+            self._unreadable[row.id] = str(error)
+        except Exception as error:  # whose words may be the delivery's
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            at = f"{Path(where.filename).parent.name}/{Path(where.filename).name}:{where.lineno}"
+            message = f"{row.source}: a delivery could not be read: {type(error).__name__} at {at}"
+            self.worked.failures.append(message)
+            self._failed[row.id] = message
+        return ()
 
     def _was_read(self, change: Change) -> bool:
         if (change.crm, change.entity) not in self._entities:
@@ -230,14 +290,8 @@ class Batch:
 
     def _read(self, target: Target, plan: _Plan) -> None:
         source, entity = self._entities[target[:2]]
-        rows, seconds = self._to_do(source, entity, target, plan)
+        rows = self._ready(target, plan)
         if not rows:
-            return
-        if entity_lock.is_held(self._session, source.name, entity.name):
-            self._busy |= set(rows)
-            return
-        if seconds:
-            self._wait(rows, seconds)
             return
         read: set[str] = set()
         try:
@@ -258,6 +312,20 @@ class Batch:
             message = f"{source.name} {entity.name}: {type(error).__name__}: {masked(str(error), 400)}"
             self.worked.failures.append(message)
             self._failed |= dict.fromkeys(rows, message)
+
+    def _ready(self, target: Target, plan: _Plan) -> dict[int, datetime]:
+        """Return the rows for which the target is to be read now; others are read, or wait."""
+        source, entity = self._entities[target[:2]]
+        rows, seconds = self._to_do(source, entity, target, plan)
+        if not rows:
+            return {}
+        if entity_lock.is_held(self._session, source.name, entity.name):
+            self._busy |= set(rows)
+            return {}
+        if seconds:
+            self._wait(rows, seconds)
+            return {}
+        return {row: plan.rows[row] for row in rows}
 
     def _put_off_unread(self, source: Source, entity: Entity, plan: _Plan, result: Result) -> None:
         """Have the rows tried again whose keys were not answered; what was answered is loaded."""

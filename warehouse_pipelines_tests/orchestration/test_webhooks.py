@@ -132,7 +132,7 @@ def test_between_two_looks_a_thread_works_deliveries_off(
     eventually(lambda: statuses(contacts) == ["done"] * 3, "the thread works them off")
     thread = watch._thread
     assert thread is not None
-    eventually(lambda: watch._done.taken == 3, "the thread has counted them")
+    eventually(lambda: watch._done.closed == 3, "the thread has counted them")
     monkeypatch.setattr(webhooks, "WATCH_SECONDS", 0.0)
     assert str(watch.go_on(contacts.url)) == "worked off 3 deliveries"
     thread.join(timeout=20)
@@ -271,7 +271,7 @@ def test_a_source_that_hangs_fails_the_looks_until_it_is_done_and_holds_up_no_ot
     eventually(lambda: not watch._began, "the thread has ended")
     monkeypatch.setattr(webhooks, "WATCH_SECONDS", 0.0)
     thread = watch._thread
-    assert watch.go_on(contacts.url).taken == 2
+    assert watch.go_on(contacts.url).closed == 2
     assert thread is not None
     thread.join(timeout=20)
 
@@ -289,21 +289,82 @@ def test_a_list_that_is_read_holds_up_no_record_of_its_vendor(
 
     monkeypatch.setattr(webhooks, "WATCH_SECONDS", 600.0)
     monkeypatch.setattr(Batch, "read_lists", slowly)
-    pairs = '[{"eventId":1,"subscriptionType":"contact.associationChange","associationType":"CONTACT_TO_DEAL"}]'
-    contacts.execute(
-        "INSERT INTO orchestration.webhook_inbox (source, dedupe_key, body, signature_valid)"
-        " VALUES ('hubspot', 'hubspot:pairs', %s, true)",
-        pairs,
-    )
+    put_pairs(contacts)
     watch = webhooks.Watch([HUBSPOT])
     watch.go_on(contacts.url)
     taken = "SELECT FROM orchestration.webhook_inbox WHERE not_before > received_at + interval '3 s'"
     eventually(lambda: contacts.query(taken), "the list is being read")
     put(contacts)
     eventually(lambda: statuses(contacts) == ["pending", "done"], "the record is read meanwhile")
+    eventually(lambda: watch._done.closed, "the record is counted before the list is read")
+    with monkeypatch.context() as patch:
+        patch.setattr(webhooks, "LISTS_STUCK_SECONDS", 0.0)
+        with pytest.raises(TickFailed, match="lists for deliveries of hubspot have been worked off for 0 minutes"):
+            watch.go_on(contacts.url)
     going_on.set()
     eventually(lambda: statuses(contacts) == ["done", "done"], "the list is read")
-    eventually(lambda: watch._done.taken >= 2, "both were counted")
+    eventually(lambda: watch._done.closed >= 2, "both were counted")
+    eventually(lambda: not watch._lists_began, "the thread of the list has ended")
+    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 0.0)
+    thread = watch._thread
+    watch.go_on(contacts.url)
+    assert thread is not None
+    thread.join(timeout=20)
+
+
+def put_pairs(harness: SourceHarness) -> None:
+    """Put an event into the inbox that names a list."""
+    harness.execute(
+        "INSERT INTO orchestration.webhook_inbox (source, dedupe_key, body, signature_valid)"
+        " VALUES ('hubspot', 'hubspot:pairs', %s, true)",
+        '[{"eventId":1,"subscriptionType":"contact.associationChange","associationType":"CONTACT_TO_DEAL"}]',
+    )
+
+
+def test_while_a_list_is_read_elsewhere_no_thread_is_started_for_it_and_nothing_counts(
+    contacts: SourceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Batch] = []
+    put_pairs(contacts)
+    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 600.0)
+    monkeypatch.setattr(Batch, "read_lists", lambda batch: started.append(batch))  # noqa: PLW0108
+    watch = webhooks.Watch([HUBSPOT])
+    with (
+        warehouse.session(contacts.url) as session,
+        webhook_inbox.working(session, "hubspot", lists=True),
+    ):
+        watch.go_on(contacts.url)
+        waits = "SELECT FROM orchestration.webhook_inbox WHERE not_before > received_at + interval '20 s'"
+        eventually(lambda: contacts.query(waits), "it waits for longer than for a record")
+        eventually(lambda: not watch._began, "the thread of the source has ended")
+    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 0.0)
+    thread = watch._thread
+    assert (started, watch.go_on(contacts.url)) == ([], webhooks.Done())
+    assert thread is not None
+    thread.join(timeout=20)
+
+
+def test_a_source_whose_thread_could_not_be_started_is_started_later(
+    contacts: SourceHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, refused = threading.Thread.start, threading.Event()
+
+    def scarce(thread: threading.Thread) -> None:
+        if thread.name == "webhooks of hubspot" and not refused.is_set():
+            refused.set()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    put(contacts)
+    monkeypatch.setattr(webhooks, "WATCH_SECONDS", 600.0)
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    watch = webhooks.Watch([HUBSPOT])
+    watch.go_on(contacts.url)
+    eventually(lambda: watch._error, "the machine gives no thread")
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        watch.go_on(contacts.url)
+    eventually(lambda: statuses(contacts) == ["done"], "the delivery is worked off")
+    eventually(lambda: not watch._began, "the thread of the source has ended")
     monkeypatch.setattr(webhooks, "WATCH_SECONDS", 0.0)
     thread = watch._thread
     watch.go_on(contacts.url)
@@ -314,7 +375,7 @@ def test_a_list_that_is_read_holds_up_no_record_of_its_vendor(
 def test_what_the_thread_could_not_read_is_logged_whatever_the_look_returns(
     contacts: SourceHarness, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = webhooks.Done(taken=1, failures={"hubspot contacts: no": None})
+    told = webhooks.Done(closed=1, failures={"hubspot contacts: no": None})
     put(contacts)
     with dg.DagsterInstance.ephemeral() as instance:
         create_run_for_test(instance, job_name=webhooks.JOB, status=dg.DagsterRunStatus.STARTED)
@@ -338,7 +399,7 @@ def test_a_vendor_that_cannot_be_read_is_named(contacts: SourceHarness) -> None:
         found = look(contacts.url, instance)
     assert isinstance(found, dg.SkipReason)
     said = str(found.skip_message)
-    assert said.startswith("worked off 1 deliveries; tried again later: hubspot contacts: CredentialRefused")
+    assert said.startswith("worked off 0 deliveries; tried again later: hubspot contacts: CredentialRefused")
     assert statuses(contacts) == ["pending"]
 
 

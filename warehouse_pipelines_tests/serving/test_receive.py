@@ -8,8 +8,9 @@ import json
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from warehouse_pipelines.serving import inbox, limits
 from warehouse_pipelines.serving import server as program
 from warehouse_pipelines_tests.harness.serving import Serving, callrail, contact_event, events, hubspot, serving
 from warehouse_pipelines_tests.harness.source_harness import looking
+from warehouse_pipelines_tests.harness.subprocesses import eventually
 
 pytestmark = pytest.mark.on_oldest(
     "test_503_while_the_inbox_is_away_and_200_when_it_is_back",
@@ -342,6 +344,69 @@ def test_a_lock_on_the_inbox_makes_no_delivery_wait_for_ever(serve: Serving, mon
     monkeypatch.setattr(inbox, "SECONDS", 30.0)
     assert serve.post("hubspot", body, **hubspot(body)) == 200
     assert len(serve.inbox()) == 1
+
+
+@pytest.mark.parametrize("how", ["close", "fail", "wait"])
+def test_receiving_and_working_off_lock_deliveries_in_one_order(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The order of the keys, which is not the one in which they came."""
+    keys = ["hubspot:2", "hubspot:1"]
+    given = {"ids": ["[]"] * 2, "headers": ["{}"] * 2, "bodies": ["[]"] * 2, "statuses": ["pending"] * 2}
+    again = {"sources": ["hubspot"] * 2, "keys": keys, "errors": [""] * 2, **given}
+    monkeypatch.setattr(webhook_inbox, "_change", lambda session, *how: session.execute(*how))
+    with (
+        warehouse.session(database_url) as first,
+        warehouse.session(database_url) as second,
+        warehouse.session(database_url) as third,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        for key in keys:
+            first.execute("INSERT INTO orchestration.webhook_inbox (source, dedupe_key, signature_valid)"
+                          " VALUES ('hubspot', %s, true)", [key])  # fmt: skip
+        rows = webhook_inbox.due(first, "hubspot", 2)
+        with third.transaction():
+            third.execute("SELECT FROM orchestration.webhook_inbox WHERE dedupe_key = %s FOR UPDATE", [keys[1]])
+            asked: list[Future[Any]] = [pool.submit(first.execute, query("webhook_receive"), again)]
+            eventually(lambda: blocked(third) == 1, "the one that receives waits")
+            work: dict[str, Callable[[], Any]] = {
+                "close": lambda: webhook_inbox.close(second, {row.id: row.received_at for row in rows}, "done"),
+                "fail": lambda: webhook_inbox.fail(second, {row.id: "no" for row in rows}),
+                "wait": lambda: webhook_inbox.wait(second, [row.id for row in rows], 1.0),
+            }
+            asked.append(pool.submit(work[how]))
+            eventually(lambda: blocked(third) == 2, "the one that works off waits")
+        for one in asked:
+            one.result(timeout=20)
+        left = first.execute("SELECT status, not_before > received_at AS waits FROM orchestration.webhook_inbox")
+        assert [(row["status"], row["waits"]) for row in left] == [("pending", how != "close")] * 2
+
+
+def blocked(session: Any) -> int:
+    """Return how many sessions of the database wait for a lock."""
+    row = session.execute(
+        "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    ).fetchone()
+    assert row is not None
+    return int(row["n"])
+
+
+def test_a_deadlock_costs_one_more_try(serve: Serving) -> None:
+    """Of whoever receives, and of whoever works off: what is old is deleted in another order."""
+    session = looking(serve.url)
+    session.execute(
+        "CREATE SEQUENCE public.tries; CREATE FUNCTION public.deadlock() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN IF nextval('public.tries') = 1 THEN RAISE USING ERRCODE = 'deadlock_detected'; END IF;"
+        " RETURN new; END $$;"
+        "CREATE TRIGGER deadlock BEFORE INSERT OR UPDATE ON orchestration.webhook_inbox"
+        " FOR EACH ROW EXECUTE FUNCTION public.deadlock()"
+    )
+    body = events(contact_event(101))
+    assert serve.post("hubspot", body, **hubspot(body)) == 200
+    [row] = serve.inbox()
+    session.execute("ALTER SEQUENCE public.tries RESTART")
+    webhook_inbox.close(session, {row["id"]: row["received_at"]}, "done")
+    assert [row["status"] for row in serve.inbox()] == ["done"]
 
 
 CHANNEL, TOKEN = "7f0c2c2e-0000-4000-8000-000000000001", "an invented token"

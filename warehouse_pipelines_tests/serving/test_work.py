@@ -14,7 +14,9 @@ from warehouse_pipelines.loading.options import Result
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
+from warehouse_pipelines.model.webhook import Delivery, Events
 from warehouse_pipelines.serving import work as program
+from warehouse_pipelines.serving.vendors import Vendor
 from warehouse_pipelines.serving.work import Worked, work
 from warehouse_pipelines.simulators.core.wire import answer_json
 from warehouse_pipelines.sources import SOURCES
@@ -210,6 +212,46 @@ def test_two_never_work_at_the_same_time(inbox: Inbox) -> None:
         assert mine
         assert work(SOURCES, url=inbox.url) is None
     assert inbox.work().taken == 1
+
+
+def test_what_waits_for_a_list_has_its_keys_read_once(contacts: SourceHarness, inbox: Inbox) -> None:
+    """However often it is taken while another one reads lists of the source; once more when it comes again."""
+    first, *_ = contacts.simulator.ids("contacts")
+    pair = {"subscriptionType": "contact.associationChange", "associationType": "CONTACT_TO_DEAL"}
+    key = inbox.put(events(contact_event(first), {**contact_event(first), **pair}))
+    again = "UPDATE orchestration.webhook_inbox SET received_at = clock_timestamp()"
+    with warehouse.session(inbox.url) as session, webhook_inbox.working(session, "hubspot", lists=True):
+        for came_again in (True, False, True, False):
+            if came_again:
+                looking(inbox.url).execute(again)
+            worked = inbox.work()
+            assert [entity.name for _, entity, _ in worked.reads] == ["contacts"] * came_again
+            assert (worked.taken, worked.closed, dict(worked.rows)) == (1, 0, {"waiting": 1})
+            assert inbox.row(key)["not_before"] > datetime.now(UTC) + timedelta(seconds=20)
+            inbox.make_due()
+    worked = inbox.work()
+    assert [entity.name for _, entity, _ in worked.reads] == ["contact_to_deal_associations"]
+    assert (worked.closed, inbox.row(key)["status"]) == (1, "done")
+
+
+def test_what_no_reader_expects_is_tried_again_and_holds_up_no_other(
+    contacts: SourceHarness, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *_ = contacts.simulator.ids("contacts")
+    read = Vendor.read
+
+    def reading(vendor: Vendor, delivery: Delivery) -> Events:
+        if b"ann@" in delivery.body:
+            raise KeyError(delivery.body)
+        return read(vendor, delivery)
+
+    monkeypatch.setattr(Vendor, "read", reading)
+    odd, good = inbox.put(b'["ann@example.test"]'), inbox.put(events(contact_event(first)))
+    worked = inbox.work()
+    assert dict(worked.rows) == {"done": 1, "retried": 1}
+    assert (inbox.row(odd)["status"], inbox.row(odd)["attempts"], inbox.row(good)["status"]) == ("pending", 1, "done")
+    assert worked.failures == [inbox.row(odd)["error_message"]]
+    assert "could not be read: KeyError at serving/test_work.py:" in worked.failures[0]
 
 
 def test_a_merge_has_survivor_and_absorbed_read(contacts: SourceHarness, inbox: Inbox) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.errors import ActionNeeded, SyncRunning, WarehouseError, WrongUse
+from warehouse_pipelines.errors import ActionNeeded, SyncRunning, TryAgain, WarehouseError, WrongUse
 from warehouse_pipelines.loading.erased import erasure_held_off
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.outbound import ledger
@@ -92,7 +92,8 @@ def run(
     """Apply a plan and return it as it stands then.
 
     Raises ``WrongUse`` for one that may not be applied, ``SyncRunning`` while another run writes to the same target,
-    ``ActionNeeded`` for one that was stopped, and as the vendor's client does. One that was begun and would write a
+    ``ActionNeeded`` for one that was stopped, ``TryAgain`` for one of which something is left, and as the vendor's
+    client does. One that was begun and would write a
     field that the target has no more is closed first.
     """
     with warehouse.try_lock(session, f"warehouse:outbound:{target.name}") as free:
@@ -114,10 +115,12 @@ def run(
         ledger.set_status(session, plan.plan_id, "applying", by=by)
         try:
             _Applying(session, target, plan, partner, context, allow_archive, url=url, by=by).run()
+            done = ledger.plan(session, str(plan.plan_id))
+            if done.changes:
+                raise TryAgain(f"plan {plan.plan_id}: {done.changes} records are left to be written; apply it again")
         except WarehouseError as error:
             ledger.set_status(session, plan.plan_id, "applying", problem=str(error))
             raise
-        done = ledger.plan(session, str(plan.plan_id))
         complete = not any(done.statuses.get(one) for one in ("partial", "refused", "moved"))
         ledger.set_status(session, plan.plan_id, "applied" if complete else "partial")
         left = any(done.statuses.get(one) for one in ("moved", "withheld"))

@@ -230,7 +230,8 @@ class Delivery:
         }
         if len(stored) == len(item.fields):
             return Outcome("partial", stored, f"written, and {self._target.retired_word} at the vendor")
-        if stored or half or item.action == "create":
+        wrote = any(change.old != change.new for name, change in item.fields.items() if name in stored)
+        if wrote or half or item.action == "create":
             return Outcome("partial", stored, refusal or f"not as it was sent: {others}", half)
         if not item.fields.keys() <= self._kinds.keys():
             return Outcome("partial", stored, f"not read back, because {self._target.name} has no such field: {others}")

@@ -7,12 +7,13 @@ for the budget or because the vendor is busy, is asked about all this once more 
 items ``sending``: the next apply reads back which of them were written, and sends the others. A created record keeps
 the id of its operation, so that one is never made twice.
 
-The first item goes alone. A plan of which three in a row are refused is stopped there, and so is one of which more than
-half of a batch is refused.
+The first item goes alone. A plan of which the first three are refused is stopped there, and so is one of which more
+than half of a batch is refused; where each record is sent by itself, one of which more than half of the last 25 are.
 """
 
 import logging
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -41,6 +42,9 @@ FEW = 20
 """Changes that are never too many."""
 
 CANARIES = 3
+
+JUDGED = 25
+"""How many of the last records tell whether the vendor refuses too much, where each is sent by itself."""
 
 ASKED_SECONDS = 30.0
 """How old an answer of the warehouse may be when a batch is sent by it."""
@@ -158,13 +162,15 @@ class _Applying:
         self.recover()
         self._hold_back_archiving()
         planned = ledger.items(self._session, self._plan.plan_id, ["planned", "sending"])
-        refused = 0
+        one_by_one = self._partner.most == 1
+        refused: deque[bool] = deque(maxlen=JUDGED if one_by_one else CANARIES)
+        allowed = JUDGED // 2 if one_by_one else CANARIES - 1
         for place, batch in enumerate(self._batches(planned)):
             sent = self._send(batch)
             bad = sum(item.status == "refused" for item in sent)
-            if sent and len(batch) == 1 and (place < CANARIES or self._partner.most == 1):
-                refused = refused + bad if bad else 0
-            if refused == CANARIES or (bad > len(batch) / 2 and len(batch) > CANARIES):
+            if sent and (one_by_one or (place < CANARIES and len(batch) == 1)):
+                refused.append(bad > 0)
+            if sum(refused) > allowed or (bad > len(batch) / 2 and len(batch) > CANARIES):
                 reason = next((item.reason for item in sent if item.status == "refused"), "")
                 raise ActionNeeded(f"{self._target.name}: the vendor refuses too much, so writing stopped: {reason}")
 

@@ -217,7 +217,9 @@ class _Applying:
         """Send what of a batch is still as planned, and read it back; return what was sent."""
         refused = self._delivery.send(batch)
         sent = [item for item in batch if item.status == "sending"]
-        self._settle(sent, refused)
+        untouched = [item for item in sent if item.operation in refused and not self._delivery.reached(item)]
+        self._settle(untouched, refused)  # first, because it reads nothing, which may fail
+        self._settle([item for item in sent if item.status == "sending"], refused)
         return sent
 
     def _begin(self, batch: Sequence[Item]) -> list[Item]:

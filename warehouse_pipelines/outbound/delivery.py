@@ -149,6 +149,10 @@ class Delivery:
             self._context.pause(self._target.crm, postponed.seconds)
         return [item for item in items if item.operation in waiting]
 
+    def reached(self, item: Item) -> bool:
+        """Return whether the vendor may have something of an item."""
+        return item.operation in self._reached
+
     def left(self, items: Sequence[Item]) -> list[Item]:
         """Return the items of which the vendor has done nothing, or not all, and that nobody else has changed."""
         there = self.current(items)

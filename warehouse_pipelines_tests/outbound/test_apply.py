@@ -1,7 +1,7 @@
 """What a plan writes, what it leaves alone, and what the vendor may answer meanwhile."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import ActionNeeded, RequestRefused, SyncRunning, TryAgain, VendorUnavailable, WrongUse
 from warehouse_pipelines.loading.hash_and_drop import HASH
 from warehouse_pipelines.outbound.delivery import Delivery
+from warehouse_pipelines.outbound.ledger import Item
 from warehouse_pipelines_tests.harness.portal_target import PortalTarget, portal_target, rows
 
 slow = pytest.mark.slow
@@ -270,6 +271,27 @@ def test_the_rest_of_a_refused_batch_does_not_stay_open_when_the_vendor_gets_bus
         portal.apply(plan)
     assert portal.now(plan).statuses == {"written": 1, "planned": 4}
     portal.hubspot.clear_faults()
+    assert portal.apply(plan).statuses == {"written": 4, "refused": 1}
+
+
+def test_what_was_refused_does_not_stay_open_when_the_rest_cannot_be_read_back(
+    portal: PortalTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    portal.hubspot.configure(refused_values=["bad"])
+    portal.give(*rows(4), *rows(1, 90_051, city="bad"))
+    plan = portal.plan()
+    current = Delivery.current
+
+    def busy(self: Delivery, items: Sequence[Item]) -> Any:
+        if items and len(portal.writes()) == 4:  # the first record, a batch, a half, a record
+            raise VendorUnavailable("busy")
+        return current(self, items)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Delivery, "current", busy)
+        with pytest.raises(VendorUnavailable):
+            portal.apply(plan)
+    assert portal.now(plan).statuses == {"written": 1, "sending": 3, "refused": 1}
     assert portal.apply(plan).statuses == {"written": 4, "refused": 1}
 
 

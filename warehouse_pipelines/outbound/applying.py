@@ -7,19 +7,20 @@ for the budget or because the vendor is busy, is asked about all this once more 
 items ``sending``: the next apply reads back which of them were written, and sends the others. A created record keeps
 the id of its operation, so that one is never made twice.
 
-The first item goes alone. A plan of which three in a row are refused is stopped there, and so is one of which more than
-half of a batch is refused.
+The first item goes alone. A plan of which the first three are refused is stopped there, and so is one of which more
+than half of a batch is refused; where each record is sent by itself, one of which more than half of the last 25 are.
 """
 
 import logging
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.errors import ActionNeeded, SyncRunning, WarehouseError, WrongUse
+from warehouse_pipelines.errors import ActionNeeded, SyncRunning, TryAgain, WarehouseError, WrongUse
 from warehouse_pipelines.loading.erased import erasure_held_off
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.outbound import ledger
@@ -41,6 +42,9 @@ FEW = 20
 """Changes that are never too many."""
 
 CANARIES = 3
+
+JUDGED = 25
+"""How many of the last records tell whether the vendor refuses too much, where each is sent by itself."""
 
 ASKED_SECONDS = 30.0
 """How old an answer of the warehouse may be when a batch is sent by it."""
@@ -92,7 +96,8 @@ def run(
     """Apply a plan and return it as it stands then.
 
     Raises ``WrongUse`` for one that may not be applied, ``SyncRunning`` while another run writes to the same target,
-    ``ActionNeeded`` for one that was stopped, and as the vendor's client does. One that was begun and would write a
+    ``ActionNeeded`` for one that was stopped, ``TryAgain`` for one of which something is left, and as the vendor's
+    client does. One that was begun and would write a
     field that the target has no more is closed first.
     """
     with warehouse.try_lock(session, f"warehouse:outbound:{target.name}") as free:
@@ -114,10 +119,12 @@ def run(
         ledger.set_status(session, plan.plan_id, "applying", by=by)
         try:
             _Applying(session, target, plan, partner, context, allow_archive, url=url, by=by).run()
+            done = ledger.plan(session, str(plan.plan_id))
+            if done.changes:
+                raise TryAgain(f"plan {plan.plan_id}: {done.changes} records are left to be written; apply it again")
         except WarehouseError as error:
             ledger.set_status(session, plan.plan_id, "applying", problem=str(error))
             raise
-        done = ledger.plan(session, str(plan.plan_id))
         complete = not any(done.statuses.get(one) for one in ("partial", "refused", "moved"))
         ledger.set_status(session, plan.plan_id, "applied" if complete else "partial")
         left = any(done.statuses.get(one) for one in ("moved", "withheld"))
@@ -155,13 +162,15 @@ class _Applying:
         self.recover()
         self._hold_back_archiving()
         planned = ledger.items(self._session, self._plan.plan_id, ["planned", "sending"])
-        refused = 0
+        one_by_one = self._partner.most == 1
+        refused: deque[bool] = deque(maxlen=JUDGED if one_by_one else CANARIES)
+        allowed = JUDGED // 2 if one_by_one else CANARIES - 1
         for place, batch in enumerate(self._batches(planned)):
             sent = self._send(batch)
             bad = sum(item.status == "refused" for item in sent)
-            if sent and len(batch) == 1 and (place < CANARIES or self._partner.most == 1):
-                refused = refused + bad if bad else 0
-            if refused == CANARIES or (bad > len(batch) / 2 and len(batch) > CANARIES):
+            if sent and (one_by_one or (place < CANARIES and len(batch) == 1)):
+                refused.append(bad > 0)
+            if sum(refused) > allowed or (bad > len(batch) / 2 and len(batch) > CANARIES):
                 reason = next((item.reason for item in sent if item.status == "refused"), "")
                 raise ActionNeeded(f"{self._target.name}: the vendor refuses too much, so writing stopped: {reason}")
 
@@ -208,7 +217,9 @@ class _Applying:
         """Send what of a batch is still as planned, and read it back; return what was sent."""
         refused = self._delivery.send(batch)
         sent = [item for item in batch if item.status == "sending"]
-        self._settle(sent, refused)
+        untouched = [item for item in sent if item.operation in refused and not self._delivery.reached(item)]
+        self._settle(untouched, refused)  # first, because it reads nothing, which may fail
+        self._settle([item for item in sent if item.status == "sending"], refused)
         return sent
 
     def _begin(self, batch: Sequence[Item]) -> list[Item]:

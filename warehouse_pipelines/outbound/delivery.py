@@ -12,13 +12,20 @@ asked about anew after the wait.
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from warehouse_pipelines.errors import AnswerChanged, OutcomeUnknown, RequestRefused, VendorUnavailable, WritePostponed
+from warehouse_pipelines.errors import (
+    AnswerChanged,
+    OutcomeUnknown,
+    RequestRefused,
+    VendorUnavailable,
+    WarehouseError,
+    WritePostponed,
+)
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.outbound.ledger import Change, Item, Outcome
-from warehouse_pipelines.outbound.partner import Partner, Record
+from warehouse_pipelines.outbound.partner import Partner, Record, Reply
 from warehouse_pipelines.outbound.target import Target
 from warehouse_pipelines.outbound.values import linked, same
-from warehouse_pipelines.sources._http import ATTEMPTS, backoff
+from warehouse_pipelines.sources._http import ATTEMPTS, LONGEST_WAIT, backoff
 
 log = logging.getLogger("warehouse")
 
@@ -27,6 +34,10 @@ ROUNDS = ATTEMPTS
 
 LOOKS = 3
 """How often is looked for a record that the vendor says it wrote and does not show."""
+
+
+class _BatchRefused(Exception):
+    """The vendor refused a batch as a whole, and did nothing of it."""
 
 
 class Delivery:
@@ -40,6 +51,7 @@ class Delivery:
 
         ``put_off`` takes that back from items that wait, as far as the vendor has nothing of them.
         """
+        self._reached: set[str] = set()  # operations of which the vendor may have something
         self._target, self._partner, self._context = target, partner, context
         self._begin, self._put_off = begin, put_off
         self._kinds = {field.name: field.kind for field in target.fields}
@@ -50,16 +62,23 @@ class Delivery:
         """Send items of one action; return what was refused, by operation.
 
         What is not to be sent any more has another status than ``sending`` then. Raises ``VendorUnavailable`` when
-        answers were lost, or the batch put off, again and again, and as ``begin`` does; what was sent then is told by
-        ``outcomes``.
+        answers were lost, or the batch put off, again and again, and as ``begin`` and the vendor's client do; what was
+        sent then is told by ``outcomes``, and the rest is put off.
         """
-        return self._send(items, known_bad=False, message="")
+        self._reached |= {item.operation for item in items if item.status == "sending"}
+        try:
+            return self._send(items, known_bad=False, message="")
+        except WarehouseError:
+            untouched = [item for item in items if item.status == "sending" and item.operation not in self._reached]
+            if untouched:
+                self._put_off(untouched)
+            raise
 
     def _send(self, items: Sequence[Item], *, known_bad: bool, message: str) -> dict[str, str]:
         if not known_bad:
             try:
                 return self._once(items)
-            except RequestRefused as refused:
+            except _BatchRefused as refused:
                 message = str(refused)
         if len(items) == 1:
             return {items[0].operation: message}
@@ -69,28 +88,25 @@ class Delivery:
         return first | self._send(items[half:], known_bad=not first and all_sent, message=message)
 
     def _once(self, items: Sequence[Item]) -> dict[str, str]:
-        """Send a batch until its outcome is known. Raises ``RequestRefused`` where nothing of it was done."""
+        """Send a batch until its outcome is known. Raises ``_BatchRefused`` where nothing of it was done."""
         left, in_vain, anew = list(items), 0, False
         while in_vain < ROUNDS:
+            self._reached -= {item.operation for item in left if item.status == "planned"}
             left = self._begin([item for item in left if item.status in ("planned", "sending")])
             if not left:
                 return {}
             before = len(left)
             try:
-                with self._partner.client.at_once():
-                    reply = self._partner.write(left[0].action, [item.write for item in left])
+                reply = self._write(left, in_vain + 1)
             except WritePostponed as postponed:
-                left = self.left(left)
-                if left:
-                    self._put_off(left)
-                    self._context.pause(self._target.crm, postponed.seconds)
+                left = self._wait(left, postponed)
             except (OutcomeUnknown, AnswerChanged) as unknown:
                 log.warning("%s: %s; reading back", self._target.name, unknown)
                 self._context.pause(self._target.crm, backoff(in_vain + 1))
                 left = self.left(left)
-            except RequestRefused:
+            except RequestRefused as refused:
                 if not anew:
-                    raise
+                    raise _BatchRefused(str(refused)) from refused
                 # Halving what is left finds the record as well.
                 return self._send(left, known_bad=len(left) > 1, message="refused after a lost answer")
             else:
@@ -100,6 +116,42 @@ class Delivery:
         raise VendorUnavailable(
             f"{self._target.name}: {ROUNDS} attempts in a row wrote nothing; the next `apply` reads back and goes on"
         )
+
+    def _write(self, items: Sequence[Item], attempt: int) -> Reply:
+        """Write a batch once, and note of which items the vendor may have something."""
+        operations = {item.operation for item in items}
+        with self._partner.client.at_once(attempt) as block:
+            try:
+                reply = self._partner.write(items[0].action, [item.write for item in items])
+            except WarehouseError as error:
+                if block.touched or isinstance(error, OutcomeUnknown):
+                    self._reached |= operations
+                raise
+        self._reached |= operations if block.touched else operations - reply.refused.keys()
+        return reply
+
+    def _wait(self, items: Sequence[Item], postponed: WritePostponed) -> list[Item]:
+        """Put off what the vendor has nothing of, wait, and return what is left. Only what it has a part of is read.
+
+        Raises ``VendorUnavailable`` for a wait that is too long.
+        """
+        log.warning("%s: %s; put off for %.1f s", self._target.name, postponed, postponed.seconds)
+        if untouched := [item for item in items if item.operation not in self._reached]:
+            self._put_off(untouched)
+        if begun := self.left([item for item in items if item.operation in self._reached]):
+            self._put_off(begun)
+        waiting = {item.operation for item in [*untouched, *begun]}
+        if waiting and postponed.seconds > LONGEST_WAIT:
+            raise VendorUnavailable(
+                f"{postponed}, and asks to wait {postponed.seconds:.0f} s; the next `apply` goes on"
+            ) from postponed
+        if waiting:
+            self._context.pause(self._target.crm, postponed.seconds)
+        return [item for item in items if item.operation in waiting]
+
+    def reached(self, item: Item) -> bool:
+        """Return whether the vendor may have something of an item."""
+        return item.operation in self._reached
 
     def left(self, items: Sequence[Item]) -> list[Item]:
         """Return the items of which the vendor has done nothing, or not all, and that nobody else has changed."""
@@ -135,9 +187,16 @@ class Delivery:
         return {item.operation: by_id[item.object_id] for item in items if item.object_id in by_id}
 
     def outcomes(self, items: Sequence[Item], refused: Mapping[str, str]) -> dict[str, Outcome]:
-        """Read back what was sent, and return what became of each item."""
-        found: dict[str, Outcome] = {}
-        looked_for = list(items)
+        """Read back what was sent, and return what became of each item.
+
+        What was refused, and of which the vendor can have nothing, is not read.
+        """
+        found = {
+            item.operation: Outcome("refused", {}, refused[item.operation])
+            for item in items
+            if item.operation in refused and item.operation not in self._reached
+        }
+        looked_for = [item for item in items if item.operation not in found]
         for look in range(1, LOOKS + 1):
             there = self.current(looked_for)
             for item in looked_for:
@@ -175,7 +234,8 @@ class Delivery:
         }
         if len(stored) == len(item.fields):
             return Outcome("partial", stored, f"written, and {self._target.retired_word} at the vendor")
-        if stored or half or item.action == "create":
+        wrote = any(change.old != change.new for name, change in item.fields.items() if name in stored)
+        if wrote or half or item.action == "create":
             return Outcome("partial", stored, refusal or f"not as it was sent: {others}", half)
         if not item.fields.keys() <= self._kinds.keys():
             return Outcome("partial", stored, f"not read back, because {self._target.name} has no such field: {others}")

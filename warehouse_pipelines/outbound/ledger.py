@@ -332,6 +332,12 @@ def last_sent(session: "Session", target: str, object_ids: Sequence[str]) -> dic
     return {(row["object_id"], row["field"]): Sent(row["before"], row["sent"], row["stored"]) for row in found}
 
 
+def last_refused(session: "Session", target: str, object_ids: Sequence[str]) -> set[str]:
+    """Return which of these records the vendor refused when they were last sent."""
+    found = session.execute(query("outbound_last_refused"), {"target": target, "ids": list(object_ids)}).fetchall()
+    return {row["object_id"] for row in found}
+
+
 def created(session: "Session", target: str) -> dict[str, str]:
     """Return the records that we created and did not archive again, key by id."""
     found = session.execute(query("outbound_created"), {"target": target}).fetchall()

@@ -5,6 +5,8 @@ rows name the record, and those that the warehouse last saw as they should be ar
 
 What we wrote comes back with the next delta and is no change: a value that the vendor keeps in a form of its own is
 compared with what it made of the same value when we last wrote it.
+
+Records that the vendor refused when they were last sent go behind the rest, so that they stop nothing else.
 """
 
 from collections import Counter
@@ -47,6 +49,9 @@ def make(session: "Session", target: Target, partner: Partner, *, by: str) -> in
         )
     planning = _Planning(session, target, partner)
     planning.judge(rows)
+    ids = [item.object_id for item in planning.items if item.status == "planned" and item.object_id]
+    refused = ledger.last_refused(session, target.name, ids)
+    planning.items.sort(key=lambda item: item.object_id in refused)
     return ledger.write_plan(
         session, target.name, planning.items, rows=len(rows), unchanged=planning.unchanged, kept=planning.kept, by=by,
         last_erasure=planning.withheld.last,

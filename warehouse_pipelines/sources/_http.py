@@ -139,11 +139,13 @@ class _Passing(Exception):
 
 
 class _Block:
-    """What a block of ``at_once`` spent its time on."""
+    """A block of ``at_once``: what it spent its time on, and whether the vendor may have done something of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, attempt: int) -> None:
         self._began = time.monotonic()
         self.asked_seconds = 0.0
+        self.attempt = attempt
+        self.touched = False
         self.short = False
         """True if the requests that were held did not suffice."""
 
@@ -210,7 +212,6 @@ class Client:
         self._held, self._held_until = 0, 0.0
         self._sent, self._needed = 0, FEWEST_HELD
         self._block: _Block | None = None
-        self._postponed = 0
         identity = (base_url, sorted(headers.items()), *([credential] if credential else []))
         self.credential = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
 
@@ -269,7 +270,8 @@ class Client:
         """
         renewed, problem = False, "not sent after a wait"
         block = None if repeat else self._block
-        for attempt in range(1 + (self._postponed if block else 0), ATTEMPTS + 1):
+        first = block.attempt if block else 1
+        for attempt in range(first, first + ATTEMPTS):
             self._acquire_next(*budgets)
             sent = {**self._headers, **self._login(False), **(headers or {})}
             if block and block.waited > AT_ONCE_SECONDS:
@@ -278,6 +280,8 @@ class Client:
                 with self.context.waiting(calls=1), self.context.pace.timed(f"{method} {path}", _Passing):
                     answer = self._attempt(method, path, params=params, content=content, headers=sent)
                     if answer.status_code < 300:
+                        if block:
+                            block.touched = True
                         return _read(self.title, method, path, answer, read)
                     if answer.status_code == 401 and not renewed and self._login(True):
                         renewed, problem = True, "401"
@@ -285,13 +289,14 @@ class Client:
                     self._refuse(method, path, answer, attempt)
             except _Passing as passing:
                 if not (repeat or passing.untouched):
+                    if block:
+                        block.touched = True
                     raise OutcomeUnknown(
                         f"{self.title} answered {method} {path} with {passing.problem}, so nobody knows what it wrote"
                     ) from passing
                 problem, asked = passing.problem, passing.seconds
-            if attempt < ATTEMPTS:
+            if block or attempt < ATTEMPTS:
                 self._wait(method, path, attempt, problem, asked, postpone=block is not None)
-        self._postponed = 0
         if problem.startswith("2"):
             raise AnswerChanged(f"{self.title} answered {method} {path} with {problem}, {ATTEMPTS} times")
         raise VendorUnavailable(
@@ -313,22 +318,16 @@ class Client:
         self._sent = 0
 
     @contextlib.contextmanager
-    def at_once(self) -> Iterator[None]:
+    def at_once(self, attempt: int = 1) -> Iterator[_Block]:
         """Send the writes of the block now or not at all: after a wait, what was asked before it may be old.
 
         A write (``repeat=False``) that would be sent after a wait for the budget, for the vendor or for a login raises
-        ``WritePostponed``.
+        ``WritePostponed``, however long the wait. ``attempt`` says which one in a row the caller makes: the wait grows
+        with it. The block's ``touched`` is False as long as the vendor has done nothing of its writes.
         """
-        self._block = block = _Block()
+        self._block = block = _Block(attempt)
         try:
-            yield
-        except WritePostponed:
-            raise
-        except BaseException:
-            self._postponed = 0
-            raise
-        else:
-            self._postponed = 0
+            yield block
         finally:
             self._block = None
             self._needed = max(FEWEST_HELD, self._sent * (2 if block.short else 1))
@@ -336,7 +335,6 @@ class Client:
     def _postpone(self, method: str, path: str, block: "_Block") -> NoReturn:
         """Give back the request that a write has acquired and is not sent with, and raise ``WritePostponed``."""
         self._held, self._held_until = self._held + 1, time.monotonic() + HELD_SECONDS
-        self._postponed += 1
         block.short = True
         raise WritePostponed(f"{self.title}: {method} {path} had to wait, so it was not sent", 0)
 
@@ -406,6 +404,8 @@ class Client:
         With ``postpone`` raise ``WritePostponed`` instead.
         """
         wait = backoff(attempt) if asked is None else asked + random.uniform(0, 0.1)  # noqa: S311
+        if postpone:
+            raise WritePostponed(f"{self.title} answered {problem} to {method} {path} and did nothing", wait)
         if wait > LONGEST_WAIT:
             raise VendorUnavailable(
                 f"{self.title} answered {problem} to {method} {path} and asks to wait {wait:.0f} s; "
@@ -413,9 +413,6 @@ class Client:
             )
         log.warning("%s: %s %s failed (%s), attempt %d of %d, next in %.1f s",
                     self.title, method, path, problem, attempt, ATTEMPTS, wait)  # fmt: skip
-        if postpone:
-            self._postponed = attempt
-            raise WritePostponed(f"{self.title} answered {problem} to {method} {path} and did nothing", wait)
         self.context.pause(self.title, wait)
 
     def forget_session(self) -> None:

@@ -1,15 +1,17 @@
 """What a plan writes, what it leaves alone, and what the vendor may answer meanwhile."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.errors import ActionNeeded, SyncRunning, VendorUnavailable, WrongUse
+from warehouse_pipelines.errors import ActionNeeded, RequestRefused, SyncRunning, TryAgain, VendorUnavailable, WrongUse
 from warehouse_pipelines.loading.hash_and_drop import HASH
+from warehouse_pipelines.outbound.delivery import Delivery
+from warehouse_pipelines.outbound.ledger import Item
 from warehouse_pipelines_tests.harness.portal_target import PortalTarget, portal_target, rows
 
 slow = pytest.mark.slow
@@ -236,6 +238,61 @@ def test_answers_that_are_lost_for_ever_leave_what_the_next_run_goes_on_with(por
         portal.apply(plan)
     portal.hubspot.clear_faults()
     assert portal.apply(plan).statuses == {"written": 30}
+
+
+def test_a_look_that_the_vendor_refuses_is_no_refusal_of_the_write_and_leaves_the_plan_open(
+    portal: PortalTarget,
+) -> None:
+    portal.give(*rows(3))
+    plan = portal.plan()
+    portal.hubspot.set_fault("status", path="batch/read", status=400)
+    with pytest.raises(RequestRefused):
+        portal.apply(plan)
+    assert (portal.status(plan), portal.now(plan).statuses) == ("applying", {"planned": 3})
+    portal.hubspot.clear_faults()
+    assert portal.apply(plan).statuses == {"written": 3}
+
+
+def test_a_plan_of_which_something_is_left_is_not_closed(portal: PortalTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    portal.give(*rows(3))
+    plan = portal.plan()
+    monkeypatch.setattr(Delivery, "send", lambda *_: {})
+    with pytest.raises(TryAgain, match="3 records are left"):
+        portal.apply(plan)
+    assert portal.status(plan) == "applying"
+
+
+def test_the_rest_of_a_refused_batch_does_not_stay_open_when_the_vendor_gets_busy(portal: PortalTarget) -> None:
+    portal.hubspot.configure(refused_values=["bad"])
+    portal.give(*rows(4), *rows(1, 90_051, city="bad"))
+    plan = portal.plan()
+    portal.hubspot.set_fault("rate_limit", path="batch/create", after=2, retry_after=0)
+    with pytest.raises(VendorUnavailable):
+        portal.apply(plan)
+    assert portal.now(plan).statuses == {"written": 1, "planned": 4}
+    portal.hubspot.clear_faults()
+    assert portal.apply(plan).statuses == {"written": 4, "refused": 1}
+
+
+def test_what_was_refused_does_not_stay_open_when_the_rest_cannot_be_read_back(
+    portal: PortalTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    portal.hubspot.configure(refused_values=["bad"])
+    portal.give(*rows(4), *rows(1, 90_051, city="bad"))
+    plan = portal.plan()
+    current = Delivery.current
+
+    def busy(self: Delivery, items: Sequence[Item]) -> Any:
+        if items and len(portal.writes()) == 4:  # the first record, a batch, a half, a record
+            raise VendorUnavailable("busy")
+        return current(self, items)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Delivery, "current", busy)
+        with pytest.raises(VendorUnavailable):
+            portal.apply(plan)
+    assert portal.now(plan).statuses == {"written": 1, "sending": 3, "refused": 1}
+    assert portal.apply(plan).statuses == {"written": 4, "refused": 1}
 
 
 def test_a_plan_that_the_vendor_refuses_ends_with_its_third_record(portal: PortalTarget) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from warehouse_pipelines.errors import PermissionMissing, VendorUnavailable, WrongUse
+from warehouse_pipelines.errors import PermissionMissing, VendorUnavailable, WritePostponed, WrongUse
 from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.outbound import applying, google_events, ledger
 from warehouse_pipelines.outbound.google_calendar import EVENTS, CalendarPartner
@@ -261,13 +261,55 @@ def test_an_event_that_was_cancelled_since_it_was_planned_is_left(works: GoogleT
     assert works.items(plan)[0].reason == "cancelled at the vendor since it was planned"
 
 
-def test_a_series_is_changed_only_as_a_whole_and_by_name(works: GoogleTarget) -> None:
+def series(works: GoogleTarget) -> dict[str, Any]:
     works.sync()
     [event] = works.query(
         "SELECT google_event_id AS id FROM pipedesk.calendar_events WHERE calendar_id = %s AND recurrence IS NOT NULL"
         " ORDER BY 1 LIMIT 1",
         [CREW],
     )
+    return event
+
+
+def test_a_change_of_a_series_that_google_refuses_has_written_nothing(
+    works: GoogleTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = series(works)["id"]
+    send = CalendarPartner.write
+
+    def slow(self: CalendarPartner, action: Any, writes: Any) -> Any:
+        works.google.edit_event(CREW, event, summary="by hand")
+        return send(self, action, writes)
+
+    monkeypatch.setattr(CalendarPartner, "write", slow)
+    plan = update_event(works.url, CREW, event, {"location": "elsewhere"}, by=BY, series=True)
+    assert plan.statuses == {"refused": 1}
+    with pytest.raises(WrongUse, match="has written nothing"):
+        works.undo(plan)
+
+
+def test_what_a_person_makes_of_a_series_that_google_put_off_is_not_ours_to_undo(
+    works: GoogleTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = series(works)["id"]
+    plan = planned(works, event, {"location": "elsewhere"}, series=True)
+
+    def busy(self: CalendarPartner, action: Any, writes: Any) -> Any:
+        raise WritePostponed("429", 0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CalendarPartner, "write", busy)
+        with pytest.raises(VendorUnavailable):
+            works.apply(plan)
+    works.google.edit_event(CREW, event, location="elsewhere")
+    assert works.apply(plan).statuses == {"moved": 1}
+    with pytest.raises(WrongUse, match="has written nothing"):
+        works.undo(plan)
+    assert works.google.described_event(CREW, event)["location"] == "elsewhere"
+
+
+def test_a_series_is_changed_only_as_a_whole_and_by_name(works: GoogleTarget) -> None:
+    event = series(works)
     rule = "RRULE:FREQ=WEEKLY;BYDAY=TU"
     with pytest.raises(WrongUse, match=f"is a series .{rule}.*--series"):
         cancel_event(works.url, CREW, event["id"], by=BY)

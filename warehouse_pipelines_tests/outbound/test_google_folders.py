@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 
 from warehouse_pipelines.errors import ActionNeeded, WrongUse
@@ -21,6 +22,7 @@ from warehouse_pipelines.outbound.ledger import Plan
 from warehouse_pipelines.outbound.run import connected
 from warehouse_pipelines.simulators.google.drive import ROOT, SHARED_ROOT, folder_id
 from warehouse_pipelines.sources import gdrive
+from warehouse_pipelines.sources._http import ATTEMPTS, Client
 from warehouse_pipelines_tests.harness.fault_points import Killed, dying
 from warehouse_pipelines_tests.harness.google_target import BY, COMPANY, GoogleTarget, google_target
 
@@ -286,6 +288,23 @@ def test_an_undo_trashes_a_tree_that_nobody_used(works: GoogleTarget) -> None:
     assert {(row["archived"], row["deleted_by"], row["delete_reason"]) for row in rows} == {
         (True, BY, f"undo of plan {plan.plan_id}")
     }
+
+
+def test_writes_that_google_puts_off_once_each_are_all_made(
+    works: GoogleTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [works.google.create_file(folder=True, name=f"n{number}") for number in range(ATTEMPTS + 2)]
+    attempt, seen = Client._attempt, set()
+
+    def busy(self: Client, method: str, path: str, **how: Any) -> httpx.Response:
+        if method == "PATCH" and path not in seen:
+            seen.add(path)
+            return httpx.Response(429, headers={"Retry-After": "0"}, request=httpx.Request(method, "http://it/"))
+        return attempt(self, method, path, **how)
+
+    monkeypatch.setattr(Client, "_attempt", busy)
+    assert change_files(works.url, ids, {"name": "renamed"}, by=BY).statuses == {"written": len(ids)}
+    assert len(seen) == len(ids)
 
 
 def test_one_file_that_may_not_be_written_costs_no_other(works: GoogleTarget) -> None:

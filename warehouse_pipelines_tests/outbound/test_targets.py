@@ -7,13 +7,22 @@ from typing import Any
 
 import pytest
 
-from warehouse_pipelines.errors import ActionNeeded, PermissionMissing, TryAgain, WrongUse
+from warehouse_pipelines.errors import (
+    ActionNeeded,
+    PermissionMissing,
+    RequestRefused,
+    TryAgain,
+    WarehouseError,
+    WrongUse,
+)
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model.reading import ReadContext
-from warehouse_pipelines.outbound import applying, run, targets
+from warehouse_pipelines.outbound import applying, ledger, run, targets
+from warehouse_pipelines.outbound.callrail import CallRailPartner
 from warehouse_pipelines.outbound.delivery import Delivery
 from warehouse_pipelines.outbound.ledger import Plan
+from warehouse_pipelines.outbound.partner import Write
 from warehouse_pipelines.outbound.target import Target
 from warehouse_pipelines.simulators.callrail.simulator import CallRail
 from warehouse_pipelines.simulators.hubspot.simulator import HubSpot
@@ -414,6 +423,74 @@ def test_a_mark_of_an_update_whose_answer_was_lost_does_not_stay_open(
         monkeypatch.setattr(applying, "ASKED_SECONDS", 0)
         assert at_work.apply(plan, "a test").statuses == {"moved": 1}
     assert works.database.one("SELECT status FROM reverse_etl.receipt")["status"] == "refused"
+
+
+UPDATE, READ = "/contacts/batch/update", "/contacts/batch/read"
+
+
+@pytest.mark.every_case
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [{"kind": "rate_limit", "path": UPDATE, "retry_after": 0}],
+        [{"kind": "rate_limit", "path": UPDATE, "times": 1, "retry_after": 3600}],
+        [
+            {"kind": "rate_limit", "path": UPDATE, "times": 1, "retry_after": 0},
+            {"kind": "rate_limit", "path": READ, "after": 1, "retry_after": 3600},
+        ],
+        [{"kind": "status", "path": UPDATE, "status": 403}],
+    ],
+    ids=["busy for long", "a long wait", "busy for reads too", "no right"],
+)
+def test_a_mark_that_was_never_sent_does_not_stay_open_and_one_by_hand_is_an_opt_out(
+    works: Business, faults: list[dict[str, Any]]
+) -> None:
+    contact = works.contact(0)
+    works.database.person(("hubspot_contact", contact), phones=("+16145550123",))
+    works.list_number("+16145550123")
+    with run.connected(works.url, targets.DO_NOT_CALL) as at_work:
+        at_work.partner.prepare()
+        plan = at_work.plan("a test")
+        for fault in faults:
+            works.hubspot.set_fault(**fault)
+        with pytest.raises(WarehouseError):
+            at_work.apply(plan, "a test")
+    works.hubspot.clear_faults()
+    assert works.database.one("SELECT status FROM reverse_etl.receipt")["status"] == "refused"
+    works.hubspot.edit("contacts", contact, {"genius_do_not_call": "true"})
+    works.contact(0)
+    works.database.session.execute(ENDED)
+    assert works.database.feed().counts["listed"] == 1
+    works.apply(targets.DO_NOT_CALL)
+    assert marks(works, contact) == ["true"]
+
+
+def test_calls_that_are_refused_keep_no_other_from_its_tag(works: Business, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stop a plan where they are most of it, and are the last of the next one."""
+    calls = [works.call(f"+1614555012{number}", place=number) for number in range(5)]
+    for number in range(5):
+        works.list_number(f"+1614555012{number}")
+    target = targets.CALLRAIL_DO_NOT_CALL
+    send = CallRailPartner._write
+
+    def write(self: CallRailPartner, one: Write) -> None:
+        if one.object_id in refused:
+            raise RequestRefused("this call cannot be tagged")
+        send(self, one)
+
+    monkeypatch.setattr(CallRailPartner, "_write", write)
+    monkeypatch.setattr(applying, "JUDGED", 4)
+    with run.connected(works.url, target) as at_work:
+        plan = at_work.plan("a test")
+        order = [item.object_id for item in ledger.items(at_work.session, plan.plan_id)]
+        refused = order[:3]
+        with pytest.raises(ActionNeeded, match="refuses too much"):
+            at_work.apply(plan, "a test")
+    with pytest.raises(ActionNeeded, match="refuses too much"):
+        works.apply(target)
+    assert {one for one in calls if "do_not_call" in tags(works, one)} == set(order[3:])
+    monkeypatch.setattr(applying, "JUDGED", 25)
+    assert works.apply(target).statuses == {"refused": 3}
 
 
 def test_an_account_that_refuses_costs_no_tag_of_the_others(

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.errors import SyncRunning, WrongUse
+from warehouse_pipelines.errors import RequestRefused, SyncRunning, WrongUse
 from warehouse_pipelines.outbound import ledger
 from warehouse_pipelines.outbound.ledger import Plan
 from warehouse_pipelines.outbound.undoing import Verdict
@@ -146,6 +146,20 @@ def test_what_the_vendor_did_not_take_back_can_be_undone_again(portal: PortalTar
     assert portal.state() == before
     with pytest.raises(WrongUse, match="undone already"):
         portal.undo(plan)
+
+
+def test_an_undo_that_could_not_look_has_undone_nothing(portal: PortalTarget) -> None:
+    portal.give(*rows(3))
+    plan = portal.apply()
+    with portal.outbound() as outbound:
+        undo = outbound.plan_undo(plan, BY)
+        portal.hubspot.set_fault("status", path="/batch/read", status=400)
+        with pytest.raises(RequestRefused):
+            outbound.apply(undo, BY, force=True)
+        assert (portal.status(undo), portal.status(plan)) == ("applying", "applied")
+        portal.hubspot.clear_faults()
+        assert outbound.apply(undo, BY, force=True).statuses == {"written": 3}
+    assert portal.status(plan) == "undone"
 
 
 def test_what_somebody_took_back_by_hand_is_not_told_as_changed(portal: PortalTarget) -> None:

@@ -17,7 +17,6 @@ from warehouse_pipelines.errors import (
     NotConfigured,
     PermissionMissing,
     RequestRefused,
-    VendorUnavailable,
     WarehouseError,
     WritePostponed,
     masked,
@@ -338,18 +337,22 @@ def test_a_write_that_is_to_be_sent_at_once_is_not_sent_after_a_wait_for_the_bud
     assert methods[-1] == "PUT"
 
 
-def test_a_write_that_the_vendor_puts_off_too_often_ends_the_run(serve: Serve) -> None:
-    """What the vendor asks to wait grows as it does for any request, though each attempt is made by the caller."""
+def test_a_write_that_the_vendor_puts_off_is_repeated_by_the_caller_alone(serve: Serve) -> None:
+    """What the vendor asks to wait grows with the caller's attempts, and is told however many and however long."""
+    answers = [Answer(429, b"")] * (ATTEMPTS + 1) + [Answer(429, b"", {"Retry-After": "3600"}), Answer(200, b"{}")]
     attempts: list[int] = []
 
     def wait_for(answer: httpx.Response, attempt: int) -> float:
         attempts.append(attempt)
         return 2.0 * attempt
 
-    client = client_of(serve(lambda request: Answer(429, b"")), wait_for=wait_for)
-    for _ in range(ATTEMPTS - 1):
-        with pytest.raises(WritePostponed), client.at_once():
+    client = client_of(serve(lambda request: answers.pop(0)), wait_for=wait_for)
+    for attempt in range(1, ATTEMPTS + 3):
+        with pytest.raises(WritePostponed) as postponed, client.at_once(attempt) as block:
             client.request("PUT", "/", dict, repeat=False)
-    with pytest.raises(VendorUnavailable, match="after 7 attempts"), client.at_once():
+        assert not block.touched
+    assert postponed.value.seconds >= 3600
+    with client.at_once() as block:
         client.request("PUT", "/", dict, repeat=False)
-    assert attempts == [*range(1, ATTEMPTS + 1)]
+    assert block.touched
+    assert attempts == [*range(1, ATTEMPTS + 2)]

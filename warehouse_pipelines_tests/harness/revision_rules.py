@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from warehouse_pipelines.schema.migration_plan import BLOCKS, Plan, Stage
 
 NEVER_LARGE = re.compile(
-    r"orchestration\.(alembic_version|migration_step|alert_rule|alert_silence|retention_policy|source_table|sync_schedule)"
+    r"orchestration\.(account|alembic_version|migration_step|alert_rule|alert_silence|retention_policy|source_table|sync_schedule)"
     r"|identity\.(weight|weight_version|survivorship|source_trust|read_position)|access\..*|reverse_etl\..*"
     r"|crm\.(\w*_mapping|status_rank|source_status|dnc_reasons|fx_rate|system_config|message_template|feed_position)"
 )

@@ -240,7 +240,7 @@ def plan_change(
     """Plan to rename, move (``parent``), trash or restore (``trashed``) files and folders.
 
     Raises ``WrongUse`` for one that Drive does not show, for one in the trash that is not to be restored, for a folder
-    that would lie in itself, and for a destination that is gone, in the trash or no folder.
+    that would lie in itself, and for a destination that is deleted, in the trash or no folder.
     """
 
     for one in [*files, *filter(None, [changes.get("parent")])]:

@@ -5,7 +5,7 @@ is tombstoned as merged before it could count as erased. A record that is restor
 neither answer, so what is left is asked for among the live ones once more.
 
 Only events of HubSpot's own appointments name an appointment by its id while the setting is ``auto``. In a portal that
-has a custom object for appointments such an id is none of its records, and would be taken for one that is gone.
+has a custom object for appointments such an id is none of its records, and would be taken for one that is deleted.
 """
 
 from collections.abc import Iterable, Sequence

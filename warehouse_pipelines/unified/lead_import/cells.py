@@ -123,7 +123,7 @@ _DAY = re.compile(
 
 
 def time(text: str) -> dt.datetime | None:
-    """Return a day or time, in UTC where it says no zone; None when it cannot be read beyond doubt."""
+    """Return a day or time, in UTC where it says no zone; None when it cannot be read for certain."""
     if re.fullmatch(r"1\d{9}(\d{3})?", text):  # seconds or milliseconds since 1970
         return dt.datetime.fromtimestamp(int(text[:10]), dt.UTC)
     if re.fullmatch(r"[2-6]\d{4}(\.\d+)?", text):  # a day of Excel's whose cell was no date

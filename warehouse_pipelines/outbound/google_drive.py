@@ -5,8 +5,8 @@
 - **Trash is the way to delete**: a file in it can be restored by us too, for 30 days.
 - Drive has no ETags. A file is read right before it is written, and one that is not as planned is left alone; who
   changes it in between is overwritten, in the field that is written and in no other.
-- **Nothing is made in or moved into** what is in the trash, deleted or no folder. That is asked right before the write; a
-  file that is in the trash afterwards all the same is ``partial``.
+- **Nothing is made in or moved into** what is in the trash, deleted or no folder. That is asked right before the
+  write; a file that is in the trash afterwards all the same is ``partial``.
 - **A folder that we made is trashed by an undo** only if nothing of somebody else lies in it, however deep.
 - ``google_files`` has the rows of ``pipedesk.google_drive_folders`` and ``drive_files`` written from what is read back,
   with who trashed it and why.

@@ -75,7 +75,7 @@ def _view(relation: Relation) -> View:
         said[column] = mask.said if mask else ""
     if any(mask_of(relation, column) for column in relation.keys):
         shown.append(f"{_row_token(relation)} AS {ROW_TOKEN}")
-        said[ROW_TOKEN] = "A token of the whole key, of which a part is masked; no two rows have the same."
+        said[ROW_TOKEN] = "A token of the whole key, of which a part is masked: it tells rows apart that look alike."
     # Composed of names of the catalog, each quoted.
     definition = f"SELECT {', '.join(shown)} FROM {quoted(relation.schema)}.{quoted(relation.name)} AS t"  # noqa: S608
     view = View(name, definition, {})

@@ -2,7 +2,7 @@
 
 Decided:
 
-- Spreadsheets spoil cells. ``1.93755e9`` has lost digits of a phone number unless all of them stand in the mantissa;
+- Spreadsheets change cells. ``1.93755e9`` has lost digits of a phone number unless all of them stand in the mantissa;
   ``2134`` is the ZIP code 02134. Days are read as year-month-day or, as in this country, month/day/year.
 """
 

@@ -55,7 +55,8 @@ WITH told AS (
     ORDER BY c.person_id, c.at, c.until, c.start_time DESC, c.id
 )
 SELECT c.person_id, c.id AS call_id, c.start_time AS called_at,
-    date_trunc('month', c.start_time AT TIME ZONE {zone})::date AS month, c.tracker_id,
+    date_trunc('month', c.start_time AT TIME ZONE {zone})::date AS month,
+    extract(hour FROM c.start_time AT TIME ZONE {zone})::smallint AS hour, c.tracker_id,
     sum(c.appointments)::integer AS appointments, sum(c.jobs)::integer AS jobs, sum(c.revenue) AS revenue
 FROM last_call AS c
 GROUP BY c.person_id, c.id, c.start_time, c.tracker_id

@@ -6,7 +6,7 @@ WITH calls AS (
         c.direction IS NOT DISTINCT FROM 'outbound' AS outbound, c.answered IS TRUE AS answered,
         c.voicemail IS TRUE AS voicemail, c.first_call IS TRUE AS first_call, coalesce(t.name, c.source_name) AS tracker
     FROM callrail_call AS c
-        JOIN mart_month AS w ON c.start_time >= w.begins_at AND c.start_time < w.ends_at
+        JOIN mart_hour AS w ON c.start_time >= w.begins_at AND c.start_time < w.ends_at
         LEFT JOIN callrail_tracker AS t ON t.id = c.tracker_id
     WHERE NOT c.archived
     -- all accounts
@@ -26,7 +26,7 @@ WITH calls AS (
         extract(hour FROM v.called_at AT TIME ZONE {zone})::smallint AS hour,
         sum(v.appointments) AS appointments, sum(v.jobs) AS jobs, sum(v.revenue) AS revenue
     FROM marts.call_conversion AS v
-        JOIN mart_month AS w ON v.called_at >= w.begins_at AND v.called_at < w.ends_at
+        JOIN mart_hour AS w ON v.called_at >= w.begins_at AND v.called_at < w.ends_at
     GROUP BY 1, 2, 3
 )
 SELECT c.month, c.tracker_id, c.hour, c.tracker, c.calls::integer AS calls, c.answered::integer AS answered,

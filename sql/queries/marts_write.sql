@@ -4,24 +4,25 @@
 WITH deleted AS (
     DELETE FROM {table} AS o
     WHERE {no_more}
-    RETURNING {person} AS person_id, {month} AS month, {content} AS content
+    RETURNING {person} AS person_id, {hour}, {content} AS content
 ), written AS (
     INSERT INTO {table} AS o ({names})
         SELECT {new_names} FROM mart_made AS n LEFT JOIN {table} AS o ON {old_is_new}
         WHERE {old_key} IS NULL OR {differs}
         ORDER BY {order}
     ON CONFLICT ({keys}) DO UPDATE SET {set}
-    RETURNING xmax = 0 AS is_new, {person} AS person_id, {month} AS month, {content} AS content
+    RETURNING xmax = 0 AS is_new, {person} AS person_id, {hour}, {content} AS content
 ), touched AS (
     INSERT INTO marts.touched_person AS p (mart, person_id, touched_at)
         SELECT {mart}, w.person_id, now()
         FROM (SELECT person_id FROM deleted UNION SELECT person_id FROM written) AS w WHERE w.person_id IS NOT NULL
     ON CONFLICT (mart, person_id) DO UPDATE SET touched_at = now()
-), touched_months AS (
-    INSERT INTO marts.touched_month AS p (table_name, month, touched_at)
-        SELECT 'marts.' || {mart}, w.month, now()
-        FROM (SELECT month FROM deleted UNION SELECT month FROM written {months_before}) AS w WHERE w.month IS NOT NULL
-    ON CONFLICT (table_name, month) DO UPDATE SET touched_at = now()
+), touched_hours AS (
+    INSERT INTO marts.touched_hour AS p (table_name, month, hour, touched_at)
+        SELECT 'marts.' || {mart}, w.month, w.hour, now()
+        FROM (SELECT month, hour FROM deleted UNION SELECT month, hour FROM written {hours_before}) AS w
+        WHERE w.hour IS NOT NULL
+    ON CONFLICT (table_name, month, hour) DO UPDATE SET touched_at = now()
 ), kept AS (
     -- The rows as they were and as they are, for each mart that sums them.
     INSERT INTO marts.changed_row (reader, weight, content)

@@ -42,10 +42,14 @@ from warehouse_pipelines.orchestration.failures import session_of_step
 from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
+    from psycopg import sql
+
     from warehouse_pipelines.observability.health import Health
     from warehouse_pipelines.warehouse import Session
 
-SAMPLE_BYTES = 32 * 2**20
+SAMPLE_BYTES = 8 * 2**20
+"""Some thousand rows, which tell a share of a twentieth from none."""
+
 ORPHANS = 0.05
 """More than this share of orphans is worth a look; a few are normal, since a delta may be ahead of its parent's."""
 
@@ -302,46 +306,25 @@ def _values(session: "Session", source: Source, entity: Entity) -> dg.AssetCheck
 def _references(
     session: "Session", entity: Entity, by_table: Mapping[str, Entity], own: Set[str]
 ) -> dg.AssetCheckResult:
-    """Count, for each reference, the rows of the table, or of a sample, that point at nothing.
+    """Count, for each reference, the rows of the table, or of one sample for all, that point at nothing.
 
     ``own`` are the tables of the same source.
     """
     from psycopg import sql
 
-    table = sql.Identifier(entity.schema, entity.table_name)
+    targets = {column: target(ref, by_table) for column, ref in entity.refs.items()}
+    there = {column: goal for column, goal in targets.items() if _exists(session, goal[0])}
     found = session.execute("SELECT pg_relation_size(to_regclass(%s)) AS bytes", [_quoted(entity)]).fetchone()
     size = found["bytes"] if found else 0
     sample: sql.Composable = sql.SQL("")
     if size > SAMPLE_BYTES:
         sample = sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(100 * SAMPLE_BYTES / size))
-    findings: list[str] = []
     facts: dict[str, Any] = {"sampled": size > SAMPLE_BYTES}
+    findings = [f"{other.table} does not exist yet" for column, (other, _) in targets.items() if column not in there]
     passed = True
-    for column, ref in entity.refs.items():
-        other, key = target(ref, by_table)
-        if not _exists(session, other):
-            findings.append(f"{other.table} does not exist yet")
-            continue
-        row = session.execute(
-            sql.SQL(
-                """
-                WITH pointing AS MATERIALIZED (
-                    SELECT {column} AS key FROM {table} {sample} WHERE {column} IS NOT NULL AND NOT archived
-                )
-                SELECT (SELECT count(*) FROM pointing) AS pointing,
-                       (SELECT count(*) FROM pointing p
-                            WHERE NOT EXISTS (SELECT FROM {other} o WHERE o.{key} = p.key)) AS orphans,
-                       EXISTS (SELECT FROM {other}) AS loaded
-                """
-            ).format(
-                column=sql.Identifier(column),
-                table=table,
-                sample=sample,
-                other=sql.Identifier(other.schema, other.table_name),
-                key=sql.Identifier(key),
-            )
-        ).fetchone()
-        if row is None or not row["loaded"]:
+    for row in session.execute(_orphans(entity, there, sample)).fetchall() if there else ():
+        column, (other, _) = row["column"], there[row["column"]]
+        if not row["loaded"]:
             findings.append(f"{other.table} is still empty")
             continue
         share = row["orphans"] / row["pointing"] if row["pointing"] else 0.0
@@ -352,6 +335,32 @@ def _references(
         facts[f"{column}_pointing"] = row["pointing"]
         findings.append(f"{row['orphans']} of {row['pointing']} {column} ({share:.1%}) are not in {other.table}")
     return _result(entity, "references", passed, "; ".join(findings), **facts)
+
+
+def _orphans(entity: Entity, targets: Mapping[str, tuple[Entity, str]], sample: "sql.Composable") -> "sql.Composed":
+    """Return the SELECT of a row for each referring column: how many rows point, and how many of these at nothing."""
+    from psycopg import sql
+
+    counted = sql.SQL(
+        "SELECT {name} AS column, (SELECT count({column}) FROM sampled) AS pointing,"
+        " (SELECT count(*) FROM sampled AS s WHERE s.{column} IS NOT NULL"
+        " AND NOT EXISTS (SELECT FROM {other} AS o WHERE o.{key} = s.{column})) AS orphans,"
+        " EXISTS (SELECT FROM {other}) AS loaded"
+    )
+    return sql.SQL(
+        "WITH sampled AS MATERIALIZED (SELECT {columns} FROM {table} {sample} WHERE NOT archived) {counts}"
+    ).format(
+        columns=sql.SQL(", ").join(map(sql.Identifier, targets)),
+        table=sql.Identifier(entity.schema, entity.table_name),
+        sample=sample,
+        counts=sql.SQL(" UNION ALL ").join(
+            counted.format(
+                name=sql.Literal(column), column=sql.Identifier(column), key=sql.Identifier(key),
+                other=sql.Identifier(other.schema, other.table_name),
+            )
+            for column, (other, key) in targets.items()
+        ),
+    )  # fmt: skip
 
 
 def _unusual(sources: Sequence[Source], url: str) -> dict[tuple[str, str], str]:

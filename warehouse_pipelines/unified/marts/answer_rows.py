@@ -70,7 +70,7 @@ ANSWERS: tuple[Mart, ...] = (
         grain="One month, tracker and hour of the day with calls.",
         key="month tracker_id hour",
         reads=("callrail_call", "callrail_tracker", "marts.call_conversion"),
-        scope="months",
+        scope="hours",
         checks=(
             Check(
                 name="calls_are_conserved",

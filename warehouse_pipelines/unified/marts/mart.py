@@ -13,7 +13,7 @@ from warehouse_pipelines.settings import sql_folder
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified.marts.accounts import EACH, for_all
 
-Scope = Literal["persons", "months", "records", "sums", "pairs", "everything", "activities"]
+Scope = Literal["persons", "hours", "records", "sums", "pairs", "everything", "activities"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +43,9 @@ class Mart:
                 ``persons``     the people who changed: the SELECT joins ``mart_person`` (person_id), and the table has
                                 a column ``person_id``. It reads identity, crm and marts, and of the sources only tables
                                 that are activities, because a change there is one of their person
-                ``months``      the months of which an activity or a row of a mart that it reads changed, and all rows
-                                when something else did: the SELECT joins ``mart_month`` (month, begins_at, ends_at),
-                                and the table has a column ``month``
+                ``hours``       the hours of the day, of the months, in which an activity or a row of a mart that it
+                                reads changed, and all rows when something else did: the SELECT joins ``mart_hour``
+                                (begins_at, ends_at), and the table has columns ``month`` and ``hour``
                 ``records``     the records of sources that changed, or that went to somebody else (``lifecycle``)
                 ``sums``        what the rows of the mart ``sums_of`` that were written add to its sums, or take from
                                 them: all of its values are sums of these rows, and a row of which all are zero is none

@@ -11,7 +11,8 @@ Decided:
   transaction, because rows are stamped with the start of theirs.
 - ``marts.touched_person`` says of whom a row of which mart was written, and when: whom the marts that read it compute
   again.
-- ``marts.touched_month`` says of which months a row of a source or of a mart was written, as it was or as it is.
+- ``marts.touched_hour`` says of which months and hours of the day a row of a source or of a mart was written, as it was
+  or as it is.
 - A mart is computed again when its SQL changed, the declared activities, ``WAREHOUSE_TIME_ZONE``, a name of a
   source, a rate of a currency or a status by which jobs are called off.
 """
@@ -191,12 +192,12 @@ def _write(session: "Session", mart: Mart, summary: Summary, since: Any) -> None
     untold = summary.full or timeline.is_much_deleted(session, since)
     few = bool(readers) and not untold and _are_few(session, table, no_more)
     kept = sums.counting(session, readers) if few else []
-    month: sql.Composable = sql.SQL("NULL::date")
-    months_before: sql.Composable = sql.SQL("")
-    if mart.scope == "persons" and "month" in own:
-        month = sql.Identifier("o", "month")
+    hour: sql.Composable = sql.SQL("NULL::date AS month, NULL::smallint AS hour")
+    hours_before: sql.Composable = sql.SQL("")
+    if mart.scope == "persons" and "hour" in own:
+        hour = sql.SQL("o.month, o.hour")
         # The statement does not see what it writes.
-        months_before = sql.SQL("UNION SELECT o.month FROM mart_made AS n JOIN {} AS o ON {} WHERE {}").format(
+        hours_before = sql.SQL("UNION SELECT o.month, o.hour FROM mart_made AS n JOIN {} AS o ON {} WHERE {}").format(
             table, old_is_new, differs
         )
     given = {
@@ -209,8 +210,8 @@ def _write(session: "Session", mart: Mart, summary: Summary, since: Any) -> None
         "old_key": sql.Identifier("o", mart.keys[0]),
         "order": scopes.names(["person_id"] if "person_id" in own else mart.keys, "n"),
         "person": sql.Identifier("o", "person_id") if "person_id" in own else sql.SQL("NULL::uuid"),
-        "month": month,
-        "months_before": months_before,
+        "hour": hour,
+        "hours_before": hours_before,
         "readers": sql.Literal(kept),
         "is_kept": sql.Literal(bool(kept)),
         "content": sql.SQL("to_jsonb(o)" if kept else "NULL::jsonb"),

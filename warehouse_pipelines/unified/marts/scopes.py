@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
 NOTED_BY_TIMELINE = frozenset(one.table for one in ACTIVITIES)
-"""The tables of sources whose months the timeline notes."""
+"""The tables of sources whose hours the timeline notes."""
 
 IS_OLD = "SELECT date_trunc('hour', %s::timestamptz) < date_trunc('hour', now()) AS it"
 """Whether a mart that depends on the time is to be computed again although nothing changed: in another hour."""
@@ -55,9 +55,9 @@ def find(session: "Session", mart: Mart, position: Position, summary: Summary) -
         summary.persons = _persons(session, mart, position, full=summary.full)
         left = 0 if summary.full else _left(session, mart, position.since)
         return summary.full or bool(summary.persons or left) or _changed(session, mart, position)
-    if mart.scope == "months":
-        months = _months(session, mart, position, summary)
-        return summary.full or bool(months)
+    if mart.scope == "hours":
+        hours = _hours(session, mart, position, summary)
+        return summary.full or bool(hours)
     if mart.scope == "records":
         summary.full = summary.full or _is_untold(session, position)
         return summary.full or bool(lifecycle.find(session, position.since))
@@ -84,8 +84,8 @@ def within(mart: Mart, *, full: bool) -> sql.Composable:
     """Return the condition of the rows that the SELECT was to make: what of them it did not make is no more."""
     if full or mart.scope == "everything":
         return sql.SQL("true")
-    if mart.scope == "months":
-        return sql.SQL("o.month IN (SELECT month FROM mart_month)")
+    if mart.scope == "hours":
+        return sql.SQL("(o.month, o.hour) IN (SELECT month, hour FROM mart_hour)")
     if mart.scope == "activities":
         return sql.SQL("(o.source_table, o.source_key) IN (SELECT source_table, source_key FROM mart_row)")
     if mart.scope == "records":
@@ -133,20 +133,24 @@ def _persons(session: "Session", mart: Mart, position: Position, *, full: bool) 
     return int(row["n"]) if row else 0
 
 
-def _months(session: "Session", mart: Mart, position: Position, summary: Summary) -> int:
-    """Fill ``mart_month`` with the months to compute, and return how many they are.
+def _hours(session: "Session", mart: Mart, position: Position, summary: Summary) -> int:
+    """Fill ``mart_hour`` with the hours to compute, and return how many spans of time they are.
 
-    Everything is computed, which ``summary`` then says, when a table changed of which months are not noted.
+    Everything is computed, which ``summary`` then says, when a table changed of which hours are not noted.
     """
-    bulk.temporary(session, "mart_month", "month date, begins_at timestamptz NOT NULL, ends_at timestamptz NOT NULL")
+    bulk.temporary(
+        session,
+        "mart_hour",
+        "month date, hour smallint, begins_at timestamptz NOT NULL, ends_at timestamptz NOT NULL",
+    )
     noted = [table for table in mart.reads if table.startswith("marts.") or table in NOTED_BY_TIMELINE]
     others = [table for table in mart.reads if table not in noted]
     summary.full = summary.full or changes.found(session, others, position.since, position.before, position.counts)
     if summary.full:
-        return session.execute("INSERT INTO mart_month VALUES (NULL, '-infinity', 'infinity')").rowcount
+        return session.execute("INSERT INTO mart_hour VALUES (NULL, NULL, '-infinity', 'infinity')").rowcount
     given = {"zone": activity.zone(), "tables": noted, "since": position.since}
-    found = session.execute(query("marts_months"), given)
-    bulk.analyze(session, "mart_month")
+    found = session.execute(query("marts_hours"), given)
+    bulk.analyze(session, "mart_hour")
     return found.rowcount
 
 

@@ -4,8 +4,8 @@
 
 Which rows those are stands in ``mart_row`` (source_table, source_key, is_told): *told* are rows of sources that changed
 since, or that a row of a joined table tells of; the others are rows whose person, household or one of us identity
-changed. Of whom they are, or were, is written to ``marts.touched_person``, and the months of those told to
-``marts.touched_month``.
+changed. Of whom they are, or were, is written to ``marts.touched_person``, and the hours of those told to
+``marts.touched_hour``.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -51,7 +51,7 @@ def compute(session: "Session", since: Any, *, full: bool, leads_deleted: bool) 
         if one.table in there:
             rows = "" if full else "mart_row"
             session.execute(sql.SQL("INSERT INTO mart_made ({}) {}").format(names, activity.select(one, rows)))
-    run_script(session, query("marts_touch"), {"full": full})
+    run_script(session, query("marts_touch"), {"full": full, "zone": activity.zone()})
     return full or bool(there)
 
 

@@ -246,24 +246,31 @@ def test_each_sale_counts_for_the_call_of_its_own_appointment_or_of_its_day(fed:
     assert_as_from_nothing(fed.session, CALLS)
 
 
-def test_only_the_months_that_changed_are_counted_again(fed: FeedDatabase) -> None:
-    """A call that moves leaves its month, one that is deleted its own; a tracker's new name is every month's."""
+def test_only_the_hours_that_changed_are_counted_again(fed: FeedDatabase) -> None:
+    """A call that moves leaves its hour, one that is deleted its own; a tracker's new name is every hour's.
+
+    In the night in which clocks are set back two hours are one.
+    """
     fed.source("callrail_tracker", id="t", name="Website")
     for month in (1, 2, 3, 4):
         call(fed, f"{month}", f"2026-0{month}-10T12:00:00Z")
         call(fed, f"{month} too", f"2026-0{month}-10T13:00:00Z")
+    call(fed, "summer", "2025-11-02T05:59:59Z")
+    call(fed, "winter", "2025-11-02T06:00:00Z")
     calls(fed)
     settle(fed.session)
-    for table, column in (("marts.touched_month", "touched_at"), ("callrail_call", "sync_updated_at"),
+    for table, column in (("marts.touched_hour", "touched_at"), ("callrail_call", "sync_updated_at"),
                           ("callrail_tracker", "sync_updated_at")):  # fmt: skip
         fed.session.execute(f"UPDATE {table} SET {column} = '2020-01-01'")
     call(fed, "1", "2026-02-10T12:00:00Z")
     call(fed, "3", "2026-03-10T12:00:00Z", archived=True)
-    fed.session.execute("UPDATE marts.call_performance SET tracker = 'not read' WHERE month = '2026-04-01'")
+    call(fed, "winter", "2025-11-02T06:59:59Z")
+    fed.session.execute("UPDATE marts.call_performance SET tracker = 'not read'")
     found = {(month, hour): (row["calls"], row["tracker"]) for (month, _, hour), row in calls(fed).items()}
     assert found == {
-        ("2026-01", 8): (1, "Website"), ("2026-02", 7): (2, "Website"), ("2026-02", 8): (1, "Website"),
-        ("2026-03", 9): (1, "Website"), ("2026-04", 8): (1, "not read"), ("2026-04", 9): (1, "not read"),
+        ("2025-11", 1): (2, "Website"), ("2026-01", 8): (1, "not read"), ("2026-02", 7): (2, "Website"),
+        ("2026-02", 8): (1, "not read"), ("2026-03", 9): (1, "not read"), ("2026-04", 8): (1, "not read"),
+        ("2026-04", 9): (1, "not read"),
     }  # fmt: skip
     fed.source("callrail_tracker", id="t", name="Radio")
     assert {row["tracker"] for row in calls(fed).values()} == {"Radio"}
@@ -271,7 +278,7 @@ def test_only_the_months_that_changed_are_counted_again(fed: FeedDatabase) -> No
 
 
 @pytest.mark.slow("other causes of a change in a mart")
-def test_a_conversion_whose_call_moves_leaves_its_month(fed: FeedDatabase) -> None:
+def test_a_conversion_whose_call_moves_leaves_its_hour(fed: FeedDatabase) -> None:
     """Also when the calls are counted between the timeline and the conversions."""
     ada = prospect(fed, 1)
     visit(fed, 1, 1, None, add_user_id=1, user_id=1)  # made on 1 March at 10:00
@@ -281,19 +288,19 @@ def test_a_conversion_whose_call_moves_leaves_its_month(fed: FeedDatabase) -> No
     settle(fed.session)
     call(fed, "1", "2026-02-10T12:00:00Z", ada)
     marts.run(fed.session, ["activity_timeline", "call_performance"])
-    fed.session.execute("UPDATE marts.touched_month SET touched_at = '2020-01-01'")
+    fed.session.execute("UPDATE marts.touched_hour SET touched_at = '2020-01-01'")
     found = {month: row["appointments"] for (month, _, _), row in calls(fed).items()}
     assert found == {"2026-01": 0, "2026-02": 1}
 
 
-def test_months_are_noted_of_all_that_a_mart_of_months_reads(fed: FeedDatabase) -> None:
-    """A mart of people that has a month notes it; a table of crm loses rows without a trace, so it may not be read."""
+def test_hours_are_noted_of_all_that_a_mart_of_hours_reads(fed: FeedDatabase) -> None:
+    """A mart of people that has an hour notes it; a table of crm loses rows without a trace, so it may not be read."""
     for mart in MARTS:
-        for table in mart.reads if mart.scope == "months" else ():
+        for table in mart.reads if mart.scope == "hours" else ():
             assert not table.startswith("crm."), mart.name
             if table.startswith("marts."):
                 assert BY_NAME[table.removeprefix("marts.")].scope == "persons", mart.name
-                fed.session.execute(f"SELECT month FROM {table}")
+                fed.session.execute(f"SELECT month, hour FROM {table}")
 
 
 @pytest.mark.slow("other causes of a change in a mart")

@@ -185,7 +185,7 @@ def test_the_indexes_of_a_mart_are_there_after_its_first_rows(
             reader.execute("SELECT FROM marts.activity_timeline")
             marts.run(session)
             assert session.execute(oid).fetchone() == old, "nobody is waited for"
-        for table in ("activity_timeline", "position", "touched_person", "touched_month"):
+        for table in ("activity_timeline", "position", "touched_person", "touched_hour"):
             session.execute(f"TRUNCATE marts.{table}")
         marts.run(session)
         first = session.execute(oid).fetchone()

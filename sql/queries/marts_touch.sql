@@ -34,12 +34,12 @@ INSERT INTO marts.touched_hour AS p (table_name, month, hour, touched_at)
         ) AS t JOIN mart_row AS r USING (source_table, source_key)
         WHERE r.is_told AND NOT %(full)s
         UNION
-        SELECT a.source_table, a.month + h.hour
+        SELECT a.source_table, a.month + interval '1 hour' * h.hour
         FROM (
             SELECT m.source_table, date_trunc('month', m.occurred_day::timestamp) AS month FROM mart_made AS m WHERE %(full)s
             UNION
             SELECT t.source_table, date_trunc('month', t.occurred_day::timestamp) FROM marts.activity_timeline AS t WHERE %(full)s
-        ) AS a, generate_series(interval '0 hours', interval '23 hours', interval '1 hour') AS h (hour)
+        ) AS a, generate_series(0, 23) AS h (hour)
     ) AS found
     GROUP BY 1, 2, 3
     ON CONFLICT (table_name, month, hour) DO UPDATE SET touched_at = now()

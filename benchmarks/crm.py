@@ -511,7 +511,10 @@ def run(server: Server, leads: int, cases: Sequence[Case], rounds: int) -> dict[
         )
     )
     print(f"\ncores that others used meanwhile: {cost.other_cores:.1f}")
-    allowed = [(name, f"{sizes[name]:.1f}", f"{most}") for name, most in INDEXES_MB.items()]
+    allowed = [
+        (name, f"{sizes[name]:.1f}", f"{most}{' (missed)' if sizes[name] > most else ''}")
+        for name, most in INDEXES_MB.items()
+    ]
     print("\n" + measure.table(("indexes of", "MB", "asked, at 50,000 leads"), allowed))
     for case in cases:
         for plan in found[case.name].plans:

@@ -1,4 +1,4 @@
--- The contact of each lead: the one that is flagged, the first of several, and without a flag the one added first.
+-- The contact of each lead that is not deleted: the one flagged, the first of several, and without a flag the first added.
 SELECT DISTINCT ON (l.lead_id)
     l.lead_id,
     l.contact_id,
@@ -9,5 +9,5 @@ SELECT DISTINCT ON (l.lead_id)
     c.role
 FROM pipedesk.lead_contacts AS l
     LEFT JOIN pipedesk.contacts AS c ON c.id = l.contact_id
-WHERE NOT l.archived
+WHERE NOT l.archived AND c.archived IS NOT TRUE
 ORDER BY l.lead_id, l.is_primary IS TRUE DESC, l.added_at, l.contact_id

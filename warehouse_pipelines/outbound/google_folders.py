@@ -307,7 +307,8 @@ def shares(text: Sequence[str]) -> dict[str, Value]:
 
 
 def default_shares() -> dict[str, Value]:
-    """Return what ``GDRIVE_SHARE`` says."""
+    """Return what ``GDRIVE_SHARE`` says. Raises ``NotConfigured`` when a setting of Drive is missing."""
+    gdrive.GDRIVE.require_settings()
     return shares([one for one in gdrive.Settings().gdrive_share.split(",") if one.strip()])
 
 

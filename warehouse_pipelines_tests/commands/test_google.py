@@ -127,6 +127,18 @@ def test_what_cannot_be_meant_is_wrong_use(works: GoogleTarget, line: tuple[str,
     assert works.writes() == []
 
 
+@pytest.mark.parametrize(
+    "line", [("event", "cancel", CREW, "abcde"), ("folder", "template", "company", str(COMPANY))], ids=lambda of: of[0]
+)
+def test_a_missing_setting_is_named(
+    works: GoogleTarget, monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...]
+) -> None:
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS")
+    told = run("google", *line)
+    assert told.exit_code == 2, told.output
+    assert "not configured: set GOOGLE_APPLICATION_CREDENTIALS" in told.output
+
+
 def test_there_is_no_query_to_plan_from(works: GoogleTarget) -> None:
     told = run("outbound", "plan", "google_events")
     assert (told.exit_code, "warehouse google --help" in told.output) == (2, True)

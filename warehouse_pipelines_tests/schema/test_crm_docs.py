@@ -107,6 +107,9 @@ def test_the_flags_exist(flag: str) -> None:
         "cohort",
         "predictive",
         "A/B testing",
+        "builders of sequences",
+        "pages of do-not-call",
+        "do-not-call filter",
     ],
 )
 def test_the_roadmap_has_a_trigger_for(what: str) -> None:

@@ -539,7 +539,10 @@ def test_the_templates_come_with_the_migration_and_stay_as_somebody_left_them(da
 
 
 def test_primary_contact_fallback(connection: Connection) -> None:
-    """It is the one that is flagged, else the one added first; of several flags, as a mirror may have, the first."""
+    """It is the one that is flagged, else the one added first; of several flags, as a mirror may have, the first.
+
+    One that was deleted is none, as in the view of sales.
+    """
     connection.execute("SET LOCAL session_replication_role = replica")
     add(connection, "leads", id=A)
     for contact, day in ((A, 3), (B, 1), (C, 2)):
@@ -547,7 +550,10 @@ def test_primary_contact_fallback(connection: Connection) -> None:
         add(connection, "lead_contacts", contact_id=contact, added_at=f"2025-01-0{day}", sync_hash=1)
 
     def primary() -> Any:
-        return one(connection, "SELECT name || ' ' || is_flagged FROM pipedesk.primary_contacts WHERE lead_id = %s", A)
+        found = one(connection, "SELECT name || ' ' || is_flagged FROM pipedesk.primary_contacts WHERE lead_id = %s", A)
+        of_sales = one(connection, "SELECT primary_contact ->> 'name' FROM pipedesk.sales_view WHERE id = %s", A)
+        assert (found or "").partition(" ")[0] == (of_sales or "")
+        return found
 
     def change(contact: str, what: str) -> None:
         connection.execute(f"UPDATE pipedesk.lead_contacts SET {what} WHERE contact_id = %s", [contact])
@@ -559,6 +565,9 @@ def test_primary_contact_fallback(connection: Connection) -> None:
     assert primary() == "c true"
     change(C, "archived = true")
     assert primary() == "a true"
+    connection.execute("UPDATE pipedesk.contacts SET archived = true, deleted_at = now() WHERE id = %s", [A])
+    assert primary() == "b false"
+    connection.execute("UPDATE pipedesk.contacts SET archived = false, deleted_at = NULL WHERE id = %s", [A])
     change(A, "is_primary = NULL")
     assert primary() == "b false"
     connection.execute("DELETE FROM pipedesk.lead_contacts")

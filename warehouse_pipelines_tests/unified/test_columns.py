@@ -1,4 +1,4 @@
-"""How a value is found in a table of a source, as SQL: by the names that columns are declared by, in any installation."""
+"""How a value is found in a table of a source, as SQL: by the names that columns are declared by."""
 
 from pathlib import Path
 

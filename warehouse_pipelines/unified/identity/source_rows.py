@@ -48,11 +48,11 @@ def reading(row: People) -> Reading:
     if row.made_up:
         deleted = sql.SQL("({} OR {} IS TRUE)").format(deleted, joined.column(row.made_up))
     created = joined.column(row.created) if row.created else columns.time_of(row.table, "t", "source_created_at")
-    loaded = sql.SQL("t.sync_updated_at")
+    updated = sql.SQL("t.sync_updated_at")
     edited = (
-        sql.SQL("coalesce({}, {})").format(joined.column(row.edited), loaded)
+        sql.SQL("coalesce({}, {})").format(joined.column(row.edited), updated)
         if row.edited
-        else columns.edited("t", row.table, loaded)
+        else columns.edited("t", row.table, updated)
     )
     emails = [_email(joined, one) for one in row.emails.split()]
     phones = [joined.number(one) for one in row.phones.split()]

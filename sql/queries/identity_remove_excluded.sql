@@ -3,9 +3,9 @@
 WITH missing AS (
     SELECT r.record_id, r.block_keys, m.person_id
     FROM identity.record AS r
-        JOIN {table} AS s ON {key} = r.source_key
+        JOIN {table} AS t ON {key} = r.source_key
         LEFT JOIN identity.member AS m ON m.record_id = r.record_id
-    WHERE r.source_table = %(table)s AND {excluded} AND s.sync_updated_at >= %(since)s
+    WHERE r.source_table = %(table)s AND {excluded} AND t.sync_updated_at >= %(since)s
 ), removed AS (
     DELETE FROM identity.record AS r USING missing WHERE r.record_id = missing.record_id
 )

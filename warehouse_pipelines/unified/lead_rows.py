@@ -1,8 +1,8 @@
 """What the tables of the sources say of a sale: a row per table and word, and nothing else.
 
-The feed makes SQL of these rows (``feed.signals``). How a column is written is said in ``people``: ``column``,
-``join.column``, ``first|second``. ``people_rows`` says who a record is; a table here may hold no people, such as deals
-and jobs, and then names the table of the people that it tells of.
+The feed makes SQL of these rows (``feed.signals``). How a column is written is said in ``people``.
+``people_rows`` says who a record is; a table here may hold no people, such as deals and jobs, and then names the table
+of the people that it tells of.
 
 Decided:
 

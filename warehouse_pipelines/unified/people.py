@@ -3,12 +3,17 @@
 ``people_rows`` has a row per table. Columns are called as they are declared; ``Entity.local`` says what the
 installation calls them.
 
-How a column is written:
+How a column is written, here and in the rows of leads and of activities:
 
-    first_name                the column of the table itself
-    numbers.home_phone        a column of a table that is joined as ``numbers``
-    street1|prospect_address  of several the first that is not empty
-    email email2              several values, where a field takes several
+    first_name                    the column of the table itself
+    numbers.home_phone            a column of a table that is joined as ``numbers``
+    raw_data:entity_ids.0         what the record has at this path, where no column has it
+    street1|prospect_address      of several the first that is not empty
+    finish_date&modified          the later of two times
+    visit_date+visit_time         a date, and the time of day in another column
+    email email2                  several values, where a field takes several
+
+``columns`` makes SQL of it.
 """
 
 from collections.abc import Mapping

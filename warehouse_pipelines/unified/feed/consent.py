@@ -28,9 +28,9 @@ from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified import columns
-from warehouse_pipelines.unified.columns import RAW, Scope
+from warehouse_pipelines.unified.columns import RAW, Joined
 from warehouse_pipelines.unified.feed import marks, own
-from warehouse_pipelines.unified.feed.signals import concerned_tables, time_of
+from warehouse_pipelines.unified.feed.signals import concerned_tables
 from warehouse_pipelines.unified.lead_rows import CONTACTED, MORE_CONSENT, SIGNALS, Contacted
 from warehouse_pipelines.unified.people import (
     Consent,
@@ -85,25 +85,23 @@ def read(session: "Session", organization: UUID, *, full: bool) -> None:
 
 
 def _stage(table: str, consents: tuple[Consent, ...]) -> sql.Composed:
-    entity = columns.entities()[table]
-    scope = Scope(table)
-
-    created = time_of(table, "t", "source_created_at")
+    joined = Joined(table)
+    created = columns.time_of(table, "t", "source_created_at")
     loaded = sql.Identifier("t", "sync_created_at")
     return sql.SQL(_STAGE).format(
         table_name=sql.Literal(table),
         table=columns.table(table),
         crm=sql.Literal(CRM_OF[table]),
-        key=sql.Identifier("t", entity.keys[0]),
-        type=sql.SQL(entity.pg_types[entity.keys[0]].split()[0]),
+        key=columns.own_key(table),
+        type=sql.SQL(columns.key_type(table)),
         edited=columns.edited("t", table, created, loaded),
         created=sql.SQL("coalesce({}, {})").format(created, columns.edited("t", table, loaded)),
-        flags=sql.SQL(", ").join(_flag(scope, consent) for consent in consents),
+        flags=sql.SQL(", ").join(_flag(joined, consent) for consent in consents),
     )
 
 
-def _flag(scope: Scope, consent: Consent) -> sql.Composed:
-    column = scope.column(consent.column)
+def _flag(joined: Joined, consent: Consent) -> sql.Composed:
+    column = joined.column(consent.column)
     value: sql.Composable = sql.SQL("{}::boolean").format(column)
     until: sql.Composable = sql.SQL("NULL::timestamptz")
     if consent.says == "not_before":
@@ -116,14 +114,14 @@ def _flag(scope: Scope, consent: Consent) -> sql.Composed:
     if not consent.when:
         value = sql.SQL("NOT {}").format(value)
     if consent.email:
-        value = sql.SQL("CASE WHEN {} IS NOT NULL THEN {} END").format(scope.value(consent.email), value)
-    proof = [scope.value(name) for name in consent.proof.split()]
+        value = sql.SQL("CASE WHEN {} IS NOT NULL THEN {} END").format(joined.value(consent.email), value)
+    proof = [joined.value(name) for name in consent.proof.split()]
     return sql.SQL("({}, {}, {}::text[], {}, {}, {}, {})").format(
         sql.Literal(consent.column.removeprefix(RAW)),
         sql.Literal(consent.says),
         sql.Literal(list(consent.channels)),
         value,
-        scope.value(consent.at, "timestamptz"),
+        joined.value(consent.at, "timestamptz"),
         until,
         sql.SQL("concat_ws(' ', {})").format(sql.SQL(", ").join(proof)) if proof else sql.SQL("NULL::text"),
     )

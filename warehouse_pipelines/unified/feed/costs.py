@@ -10,7 +10,7 @@ from uuid import UUID
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.settings import settings
 from warehouse_pipelines.unified import columns
-from warehouse_pipelines.unified.columns import Scope
+from warehouse_pipelines.unified.columns import Joined
 from warehouse_pipelines.unified.script import run_script
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ CRM = "gsheet"
 
 def write(session: "Session", organization: UUID) -> dict[str, int]:
     """Write the costs of the organization; return the rows written and those refused."""
-    scope = Scope(SPEND)
+    joined = Joined(SPEND)
     session.execute("DROP TABLE IF EXISTS feed_spend, feed_cost")
-    names = {name: scope.column(name) for name in ("amount", "event_fee", "event_labor_cost", "date")}
-    names |= {"spend": columns.table(SPEND), "key": columns.key("t", SPEND), "channel": scope.value("channel")}
+    names = {name: joined.column(name) for name in ("amount", "event_fee", "event_labor_cost", "date")}
+    names |= {"spend": columns.table(SPEND), "key": columns.key("t", SPEND), "channel": joined.value("channel")}
     zone = settings().warehouse_time_zone.key
     rows = run_script(session, query("feed_costs"), {"organization": organization, "zone": zone}, names)
     row = session.execute(

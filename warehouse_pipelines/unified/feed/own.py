@@ -6,7 +6,6 @@ from psycopg import sql
 
 from warehouse_pipelines.unified import columns
 from warehouse_pipelines.unified.identity.own import NUMBERS, is_left, numbers
-from warehouse_pipelines.unified.identity.tables import Tables
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -14,13 +13,13 @@ if TYPE_CHECKING:
 
 def find(session: "Session") -> None:
     """Fill ``feed_own`` with the numbers of rows that are in use."""
-    session.execute(sql.SQL("INSERT INTO feed_own {}").format(numbers(_tables())))
+    session.execute(sql.SQL("INSERT INTO feed_own {}").format(numbers()))
     session.execute("ANALYZE feed_own")
 
 
 def add_people(session: "Session") -> None:
     """Add those to ``feed_person`` who have the number of a row that changed, and is in use no more."""
-    tables, found = _tables(), set[str]()
+    found = set[str]()
     for table, column in NUMBERS:
         rows = session.execute(
             sql.SQL(
@@ -29,7 +28,7 @@ def add_people(session: "Session") -> None:
                 WHERE {0} IS NOT NULL AND {2} AND t.sync_updated_at > coalesce(
                     (SELECT p.read_until FROM crm.feed_position AS p WHERE p.source_table = {3}), '-infinity')
                 """
-            ).format(columns.e164("t", table, column), columns.table(table), is_left(tables, table), sql.Literal(table))
+            ).format(columns.e164("t", table, column), columns.table(table), is_left(table), sql.Literal(table))
         )
         found.update(row["number"] for row in rows)
     if found:
@@ -38,7 +37,3 @@ def add_people(session: "Session") -> None:
             " JOIN identity.member AS m USING (record_id) WHERE r.phones && %s ON CONFLICT DO NOTHING",
             [sorted(found)],
         )
-
-
-def _tables() -> Tables:
-    return Tables(list(columns.entities().values()))

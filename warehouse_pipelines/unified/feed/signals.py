@@ -18,7 +18,7 @@ from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified import columns
-from warehouse_pipelines.unified.columns import Scope
+from warehouse_pipelines.unified.columns import Joined
 from warehouse_pipelines.unified.feed import own
 from warehouse_pipelines.unified.identity.own import NUMBERS
 from warehouse_pipelines.unified.lead_rows import SIGNALS, TAG_QUERIES, TAG_TABLES, Signal
@@ -80,9 +80,9 @@ def _add_changed(session: "Session", name: str, signals: list[Signal]) -> None:
     if not (changed and changed["changed"]):
         return
     for signal in signals:
-        scope = Scope(signal.table, signal.joins)
+        joined = Joined(signal.table, signal.joins)
         of = signal.of or signal.table
-        key = scope.value(signal.key) if signal.key else columns.key("t", signal.table)
+        key = joined.value(signal.key) if signal.key else columns.key("t", signal.table)
         if changed_tags := TAG_TABLES.get(signal.tags, {}).get(name):
             session.execute(changed_tags, {"of": of, "since": since})
             continue
@@ -91,7 +91,7 @@ def _add_changed(session: "Session", name: str, signals: list[Signal]) -> None:
         for alias in aliases:
             session.execute(
                 sql.SQL("INSERT INTO feed_changed SELECT %s, {} FROM {} WHERE {} > %s").format(
-                    key, scope.from_clause(), sql.Identifier(alias, "sync_updated_at")
+                    key, joined.from_clause(every=True), sql.Identifier(alias, "sync_updated_at")
                 ),
                 [of, since],
             )
@@ -126,7 +126,7 @@ def read(session: "Session", organization: UUID) -> int:
 
 def insert(signal: Signal) -> sql.Composed:
     """Return what fills ``feed_signal`` with what a signal says of the people in ``feed_member``."""
-    scope = Scope(signal.table, signal.joins)
+    joined = Joined(signal.table, signal.joins)
     of = signal.of or signal.table
     deleted: sql.Composable = sql.SQL("m.deleted") if not signal.of else sql.SQL("false")
     if signal.of:
@@ -135,15 +135,15 @@ def insert(signal: Signal) -> sql.Composed:
         for name in sorted(named):
             deleted = sql.SQL("{} OR {} IS NOT FALSE").format(deleted, sql.Identifier(name, "archived"))
     if signal.alive:
-        deleted = sql.SQL("({}) AND {} IS NULL").format(deleted, scope.value(signal.alive))
-    word = sql.SQL(FOLDED).format(status_word(scope, signal))
+        deleted = sql.SQL("({}) AND {} IS NULL").format(deleted, joined.value(signal.alive))
+    word = sql.SQL(FOLDED).format(status_word(joined, signal))
     leads: sql.Composable = sql.SQL("true" if signal.makes_lead else "false")
     if signal.lead_words:
         leads = sql.SQL("coalesce({} = ANY ({}), false)").format(word, sql.Literal(list(signal.lead_words)))
     # Of what is joined through a table of pairs, the time is its own: a pair does not change with it.
-    alias, joined, _ = signal.origin[1].partition(".")
-    told = (signal.origin[0], alias) if joined else (signal.table, "t")
-    edited = columns.edited(told[1], told[0], time_of(*told, "source_created_at"), sql.SQL("t.sync_created_at"))
+    alias, dot, _ = signal.origin[1].partition(".")
+    told = (signal.origin[0], alias) if dot else (signal.table, "t")
+    edited = columns.edited(told[1], told[0], columns.time_of(*told, "source_created_at"), sql.SQL("t.sync_created_at"))
     return sql.SQL(
         """
         INSERT INTO feed_signal
@@ -159,30 +159,31 @@ def insert(signal: Signal) -> sql.Composed:
     ).format(
         crm=sql.Literal(signal.crm),
         origin_table=sql.Literal(signal.origin[0] or signal.table),
-        origin_key=sql.SQL("{}::text").format(scope.column(signal.origin[1]))
+        origin_key=sql.SQL("{}::text").format(joined.column(signal.origin[1]))
         if signal.origin[1]
         else columns.key("t", signal.table),
         leads=leads,
         word_source=sql.Literal(signal.word or None),
         word=word,
-        fallback=_fallback(scope, signal),
-        said=scope.value(signal.said, "timestamptz"),
+        fallback=_fallback(joined, signal),
+        said=joined.value(signal.said, "timestamptz"),
         edited=edited,
         loaded=_loaded(signal),
-        source=sql.SQL("lower({})").format(scope.value(signal.source)),
+        source=sql.SQL("lower({})").format(joined.value(signal.source)),
         owner_table=sql.Literal(signal.owner_table or None),
-        owner=scope.value(signal.owner),
-        tags=_tags(scope, signal),
-        value=_value(scope, signal, edited),
+        owner=joined.value(signal.owner),
+        tags=_tags(joined, signal),
+        value=_value(joined, signal, edited),
         value_rank=sql.Literal(signal.value_rank),
-        division=scope.value(signal.division),
-        created=time_of(signal.table, "t", "source_created_at"),
+        division=joined.value(signal.division),
+        created=columns.time_of(signal.table, "t", "source_created_at"),
         calls_off=sql.Literal(signal.calls_off),
         record=_record(signal) if _may_move(signal) else sql.SQL("NULL::text"),
-        tables=scope.from_clause(),
+        tables=joined.from_clause(),
         of=sql.Literal(of),
-        key=scope.column(signal.key) if signal.key else _own_key(signal.table),
-        cast=sql.SQL("::{}").format(sql.SQL(_key_type(signal))),
+        key=joined.column(signal.key) if signal.key else columns.own_key(signal.table),
+        # In the type of the column, so that its index serves.
+        cast=sql.SQL(f"::{joined.type_of(signal.key) if signal.key else columns.key_type(signal.table)}"),
         deleted=deleted,
     )
 
@@ -203,33 +204,15 @@ def _loaded(signal: Signal) -> sql.Composable:
     return sql.SQL("greatest({})").format(sql.SQL(", ").join(sql.Identifier(name, "sync_updated_at") for name in names))
 
 
-def _own_key(table: str) -> sql.Composable:
-    keys = columns.entities()[table].keys
-    return sql.Identifier("t", keys[0]) if len(keys) == 1 else columns.key("t", table)
-
-
-def _key_type(signal: Signal) -> str:
-    """Return the type of the column that is compared with the record's key, so that its index serves."""
-    entity = columns.entities()[signal.table]
-    name = signal.key or entity.keys[0]
-    alias, dot, column = name.partition(".")
-    if dot:
-        entity = columns.entities()[next(join.table for join in signal.joins if join.name == alias)]
-        name = column
-    elif len(entity.keys) > 1 and not signal.key:
-        return "text"
-    return entity.pg_types[name].split()[0]
-
-
-def status_word(scope: Scope, signal: Signal) -> sql.Composable:
+def status_word(joined: Joined, signal: Signal) -> sql.Composable:
     """Return the status word of a row as the source has it: of a column, of a flag, or of neither."""
     parts: list[sql.Composable] = []
     if signal.cancelled:
-        parts.append(sql.SQL("CASE WHEN {} THEN 'cancelled' END").format(is_cancelled(scope, signal)))
+        parts.append(sql.SQL("CASE WHEN {} THEN 'cancelled' END").format(is_cancelled(joined, signal)))
     if signal.status:
-        parts.append(scope.value(signal.status))
+        parts.append(joined.value(signal.status))
     for column, word in signal.flags.items():
-        kind = scope.column(column)
+        kind = joined.column(column)
         parts.append(
             sql.SQL("CASE WHEN {}::text NOT IN ('false', 'f', '0') THEN {} END").format(kind, sql.Literal(word))
         )
@@ -238,32 +221,32 @@ def status_word(scope: Scope, signal: Signal) -> sql.Composable:
     return sql.SQL("coalesce({})").format(sql.SQL(", ").join(parts)) if parts else sql.SQL("NULL::text")
 
 
-def is_cancelled(scope: Scope, signal: Signal) -> sql.Composable:
+def is_cancelled(joined: Joined, signal: Signal) -> sql.Composable:
     """Return the condition that a row is cancelled whatever its status."""
-    return sql.SQL("{} IS NOT NULL").format(scope.column(signal.cancelled)) if signal.cancelled else sql.SQL("false")
+    return sql.SQL("{} IS NOT NULL").format(joined.column(signal.cancelled)) if signal.cancelled else sql.SQL("false")
 
 
-def _value(scope: Scope, signal: Signal, edited: sql.Composable) -> sql.Composable:
-    value = scope.value(signal.value, "numeric")
+def _value(joined: Joined, signal: Signal, edited: sql.Composable) -> sql.Composable:
+    value = joined.value(signal.value, "numeric")
     if not signal.currency:
         return value
-    at = sql.SQL("coalesce({}, {})").format(scope.value(signal.said, "timestamptz"), edited)
-    return columns.dollars(value, scope.value(signal.currency), scope.value(signal.converted, "numeric"), at)
+    at = sql.SQL("coalesce({}, {})").format(joined.value(signal.said, "timestamptz"), edited)
+    return columns.dollars(value, joined.value(signal.currency), joined.value(signal.converted, "numeric"), at)
 
 
-def _fallback(scope: Scope, signal: Signal) -> sql.Composable:
+def _fallback(joined: Joined, signal: Signal) -> sql.Composable:
     """Return the status of a word that no row maps: by the stage of a deal where there is one."""
     plain: sql.Composable = sql.Literal(signal.unmapped)
     if signal.cancelled:
-        plain = sql.SQL("CASE WHEN {} THEN 'lost' ELSE {} END").format(is_cancelled(scope, signal), plain)
+        plain = sql.SQL("CASE WHEN {} THEN 'lost' ELSE {} END").format(is_cancelled(joined, signal), plain)
     if not signal.closed:
         return plain
     return sql.SQL(
         "CASE WHEN {0} AND {1} >= 1 THEN 'won' WHEN {0} THEN 'lost' WHEN {1} >= 0.75 THEN 'proposal' ELSE {2} END"
-    ).format(scope.value(signal.closed, "boolean"), scope.value(signal.chance, "numeric"), plain)
+    ).format(joined.value(signal.closed, "boolean"), joined.value(signal.chance, "numeric"), plain)
 
 
-def _tags(scope: Scope, signal: Signal) -> sql.Composable:
+def _tags(joined: Joined, signal: Signal) -> sql.Composable:
     if not signal.tags:
         return sql.SQL("NULL::text[]")
     if signal.tags in TAG_QUERIES:
@@ -271,10 +254,4 @@ def _tags(scope: Scope, signal: Signal) -> sql.Composable:
     return sql.SQL(
         "ARRAY(SELECT CASE jsonb_typeof(g.tag) WHEN 'object' THEN g.tag ->> 'name' ELSE g.tag #>> '{{}}' END"
         " FROM jsonb_array_elements(CASE jsonb_typeof({0}) WHEN 'array' THEN {0} ELSE '[]' END) AS g (tag))"
-    ).format(scope.column(signal.tags))
-
-
-def time_of(table: str, alias: str, name: str) -> sql.Composable:
-    """Return one of the times that most tables have; NULL where this one has none."""
-    entity = columns.entities()[table]
-    return sql.Identifier(alias, name) if name in entity.source_times else sql.SQL("NULL::timestamptz")
+    ).format(joined.column(signal.tags))

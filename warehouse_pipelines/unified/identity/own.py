@@ -1,6 +1,6 @@
 """Numbers and e-mail addresses of the business and of its staff: which they are, while their rows are in use.
 
-    found = own.read(session, tables)     # what customers' records are read without, see ``normalise``
+    found = own.read(session)             # what customers' records are read without, see ``normalise``
 
 A rep types his own number or address into contacts who gave none, and a tracker's number stands in others. The feed
 lists none of these numbers as an opt-out, by the same rule.
@@ -11,13 +11,13 @@ Decided:
 - The address of an office (``info@``) stays in the records: it may be written to, and is no evidence.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from psycopg import sql
 
+from warehouse_pipelines.unified import columns
 from warehouse_pipelines.unified.identity.normalise import Own, address_keys
-from warehouse_pipelines.unified.identity.tables import Tables
 from warehouse_pipelines.unified.people_rows import (
     OUT_OF_USE,
     OWN_NUMBERS,
@@ -26,6 +26,9 @@ from warehouse_pipelines.unified.people_rows import (
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
+
+Column = Callable[[str, str, str], sql.Composable]
+"""Makes SQL of an alias, a table and a declared column: ``columns.one`` or ``columns.e164``."""
 
 STAFF = tuple(row for row in PEOPLE if row.kind == "staff")
 
@@ -36,42 +39,40 @@ NUMBERS: tuple[tuple[str, str], ...] = (
 """Tables with numbers of the business or of its staff, and the columns."""
 
 
-def read(session: "Session", tables: Tables) -> Own:
+def read(session: "Session") -> Own:
     """Return what rows in use have. The tables are small: they are read as a whole."""
-    business = frozenset(_values(session, tables, OWN_NUMBERS, "{}_e164"))
-    numbers = frozenset(_values(session, tables, NUMBERS[len(OWN_NUMBERS) :], "{}_e164"))
-    columns = tuple((row.table, column) for row in STAFF for column in row.emails.split())
-    addresses = frozenset(key for text in _values(session, tables, columns, "{}") for key in address_keys(text))
-    return Own(business, numbers, addresses)
-
-
-def numbers(tables: Tables) -> sql.Composed:
-    """Return the statement that selects the numbers of rows in use, as ``value``."""
-    return _selected(tables, NUMBERS, "{}_e164")
-
-
-def is_left(tables: Tables, table: str, alias: str = "t") -> sql.Composable:
-    """Return the condition that a row of the table is in use no more."""
-    column, value = OUT_OF_USE.get(table, ("", ""))
-    called = tables.column(table, column) if column else None
-    if called is None:
-        return sql.SQL("{}.archived").format(sql.Identifier(alias))
-    return sql.SQL("({}.archived OR lower({}::text) IS NOT DISTINCT FROM {})").format(
-        sql.Identifier(alias), sql.Identifier(alias, called), sql.Literal(value)
+    addresses = [(row.table, column) for row in STAFF for column in row.emails.split()]
+    return Own(
+        frozenset(_values(session, columns.e164, OWN_NUMBERS)),
+        frozenset(_values(session, columns.e164, NUMBERS[len(OWN_NUMBERS) :])),
+        frozenset(key for text in _values(session, columns.one, addresses) for key in address_keys(text)),
     )
 
 
-def _values(session: "Session", tables: Tables, columns: tuple[tuple[str, str], ...], spelt: str) -> Iterator[str]:
-    for row in session.execute(_selected(tables, columns, spelt)):
+def numbers() -> sql.Composed:
+    """Return the statement that selects the numbers of rows in use, as ``value``."""
+    return _selected(columns.e164, NUMBERS)
+
+
+def is_left(table: str) -> sql.Composable:
+    """Return the condition that a row of the table, as ``t``, is in use no more."""
+    if table not in OUT_OF_USE:
+        return sql.SQL("t.archived")
+    column, value = OUT_OF_USE[table]
+    return sql.SQL("(t.archived OR lower({}::text) IS NOT DISTINCT FROM {})").format(
+        columns.one("t", table, column), sql.Literal(value)
+    )
+
+
+def _values(session: "Session", read_as: Column, written: Sequence[tuple[str, str]]) -> Iterator[str]:
+    for row in session.execute(_selected(read_as, written)):
         yield row["value"]
 
 
-def _selected(tables: Tables, columns: tuple[tuple[str, str], ...], spelt: str) -> sql.Composed:
-    selects: list[sql.Composable] = [
+def _selected(read_as: Column, written: Sequence[tuple[str, str]]) -> sql.Composed:
+    return sql.SQL(" UNION ").join(
         sql.SQL("SELECT {0}::text AS value FROM {1} AS t WHERE {0} IS NOT NULL AND NOT {2}").format(
-            sql.Identifier("t", called), tables.identifier(table), is_left(tables, table)
+            read_as("t", table, column), columns.table(table), is_left(table)
         )
-        for table, column in columns
-        if (called := tables.column(table, spelt.format(column)))
-    ]
-    return sql.SQL(" UNION ").join(selects or [sql.SQL("SELECT NULL::text AS value WHERE false")])
+        for table, column in written
+    )

@@ -36,13 +36,12 @@ from psycopg.rows import tuple_row
 
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema.declared_accounts import require_declared
-from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines.unified import columns
 from warehouse_pipelines.unified.identity import entered, source_rows
 from warehouse_pipelines.unified.identity import own as own_values
 from warehouse_pipelines.unified.identity.normalise import Own, block_keys, keys_without, normalise
 from warehouse_pipelines.unified.identity.record_lines import COLUMNS, copy_line
 from warehouse_pipelines.unified.identity.source_rows import Reading
-from warehouse_pipelines.unified.identity.tables import Tables
 from warehouse_pipelines.unified.people_rows import (
     BY_TABLE,
     PEOPLE,
@@ -113,20 +112,19 @@ def refresh(session: "Session", *, full: bool = False, tables: Collection[str] |
     if unknown := sorted(set(tables or ()) - KNOWN):
         raise ValueError(f"no people are known in {', '.join(unknown)}")
     wanted = [row for row in (*PEOPLE, entered.ENTERED) if tables is None or row.table in tables]
-    columns = Tables([entered.ENTITY, *(entity for source in SOURCES for entity in source.entities)])
     with session.transaction():
         _prepare(session)
         until = session.execute(query("identity_read_until")).fetchone()
         assert until is not None  # noqa: S101  (an aggregate)
-        own = own_values.read(session, columns)
+        own = own_values.read(session)
         positions = {
             row["source_table"]: row["read_until"]
             for row in session.execute("SELECT source_table, read_until FROM identity.read_position")
         }
-        readings = [source_rows.reading(row, columns) for row in wanted]
+        readings = [source_rows.reading(row) for row in wanted]
         whole = {one.row.table for one in readings if full or one.row.table not in positions}
         read = 0
-        due = _due(session, columns, readings, positions, whole)
+        due = _due(session, readings, positions, whole)
         strays = _strays(session, own, whole)
         excluded: dict[int, tuple[UUID | None, tuple[str, ...]]] = {}
         for one in readings:
@@ -134,12 +132,12 @@ def refresh(session: "Session", *, full: bool = False, tables: Collection[str] |
             given = {"organizations": entered.organizations(session)} if one.row.within else {}
             if table in whole:
                 read += _copy(session, one, sql.SQL("{} WHERE {}").format(one.select, one.only), given, own)
-            elif condition := _changed_rows(one, due.get(table, ()), strays.get(table, ()), columns):
+            elif condition := _changed_rows(one, due.get(table, ()), strays.get(table, ())):
                 since = {"since": positions[table], "strays": strays.get(table, [])}
                 select = sql.SQL("{} {} AND {}").format(one.select, condition, one.only)
                 read += _copy(session, one, select, since | given, own)
                 if one.excluded:
-                    excluded |= _remove_excluded(session, one, columns, positions[table])
+                    excluded |= _remove_excluded(session, one, positions[table])
         if tables is None:
             _keep_marks(session, own)
         changed = _write(session, read, sorted(whole) if full else [], tables is None, excluded)
@@ -175,13 +173,13 @@ def note_rules(session: "Session") -> None:
 
 
 def _remove_excluded(
-    session: "Session", one: Reading, columns: Tables, since: datetime
+    session: "Session", one: Reading, since: datetime
 ) -> dict[int, tuple["UUID | None", tuple[str, ...]]]:
     """Remove the records whose row says since then that it is none; return each with its person and keys."""
     assert one.excluded is not None  # noqa: S101  (asked by the caller)
     rows = session.execute(
         sql.SQL(query("identity_remove_excluded")).format(
-            table=columns.identifier(one.row.table), key=sql.Identifier("s", one.keys[0]), excluded=one.excluded
+            table=columns.table(one.row.table), key=columns.own_key(one.row.table), excluded=one.excluded
         ),
         {"table": one.row.table, "since": since},
     )
@@ -212,7 +210,7 @@ def _prepare(session: "Session") -> None:
 
 
 def _due(
-    session: "Session", columns: Tables, readings: Iterable[Reading], positions: Mapping[str, Any], whole: set[str]
+    session: "Session", readings: Iterable[Reading], positions: Mapping[str, Any], whole: set[str]
 ) -> dict[str, set[str]]:
     """Return for each table of people those tables of it, itself or a joined one, that have rows since its position."""
     asked = [
@@ -225,7 +223,7 @@ def _due(
     if asked:
         statement = sql.SQL(" UNION ALL ").join(
             sql.SQL("SELECT {}, {} WHERE EXISTS (SELECT FROM {} WHERE sync_updated_at >= {})").format(
-                people, table, columns.identifier(table), positions[people]
+                people, table, columns.table(table), positions[people]
             )
             for people, table in asked
         )
@@ -258,32 +256,31 @@ def _keep_marks(session: "Session", own: Own) -> None:
     session.execute("INSERT INTO identity.crowded_key (key) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING", [marks])
 
 
-def _changed_rows(one: Reading, due: Collection[str], strays: Collection[str], columns: Tables) -> sql.Composed | None:
+def _changed_rows(one: Reading, due: Collection[str], strays: Collection[str]) -> sql.Composed | None:
     """Return the condition for the rows to read again, None when there are none.
 
     The table is asked once where that is enough. Asked a second time for the keys of its own changed rows, a view whose
     rows the planner underestimates was read once for each of its rows: 50,000 leads were not read in 20 minutes.
     """
-    keys = sql.SQL(", ").join(sql.SQL("s.{}").format(sql.Identifier(key)) for key in one.keys)
+    keys = sql.SQL(", ").join(sql.Identifier("t", key) for key in one.keys)
     own: list[sql.Composable] = []
     if one.row.table in due:
-        own.append(sql.SQL("s.sync_updated_at >= %(since)s"))
+        own.append(sql.SQL("t.sync_updated_at >= %(since)s"))
     if strays:
-        own.append(_is_stray(one, columns, keys))
+        own.append(_is_stray(one))
     reached = [statement for table, statement in one.reached if table in due]
     if not reached:
         return sql.SQL("WHERE ({})").format(sql.SQL(" OR ").join(own)) if own else None
-    itself = columns.identifier(one.row.table)
-    reached += [sql.SQL("SELECT {} FROM {} AS s WHERE {}").format(keys, itself, condition) for condition in own]
+    itself = columns.table(one.row.table)
+    reached += [sql.SQL("SELECT {} FROM {} AS t WHERE {}").format(keys, itself, condition) for condition in own]
     return sql.SQL("WHERE ({}) IN ({})").format(keys, sql.SQL(" UNION ").join(reached))
 
 
-def _is_stray(one: Reading, columns: Tables, keys: sql.Composable) -> sql.Composable:
+def _is_stray(one: Reading) -> sql.Composable:
     """Return the condition that a row is one of %(strays)s; by its index if the key is one column."""
-    if len(one.keys) > 1:
-        return sql.SQL("concat_ws(' ', {}) = ANY(%(strays)s)").format(keys)
-    type_ = columns.by_name[one.row.table].pg_types[one.keys[0]].split()[0]
-    return sql.SQL("{} = ANY(%(strays)s::text[]::{}[])").format(keys, sql.SQL(type_))
+    return sql.SQL("{} = ANY(%(strays)s::text[]::{}[])").format(
+        columns.own_key(one.row.table), sql.SQL(columns.key_type(one.row.table))
+    )
 
 
 def _copy(session: "Session", one: Reading, select: sql.Composed, parameters: dict[str, Any], own: Own) -> int:

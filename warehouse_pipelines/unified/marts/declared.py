@@ -26,8 +26,7 @@ class Activity:
 
     ``kind``       what it is; a row may be several kinds, such as a job that is sold, installed and paid
     ``crm``        whose table it is
-    ``at``         when: columns apart by ``|``, the first that is there; ``a&b`` the later of two; ``a+b`` a date and
-                   the time of day in another column
+    ``at``         when: a time, or a day, that begins in ``WAREHOUSE_TIME_ZONE``
     ``of``, ``key``  the table of people, and the column with the key of its row; empty: this row is its own
     ``person``     the column with the id in identity of whose it is, where the row says that itself
     ``by``, ``tables``  the table of people by the word in the column ``by``, instead of one ``of``

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified import bulk, columns
-from warehouse_pipelines.unified.columns import Scope
+from warehouse_pipelines.unified.columns import Joined
 from warehouse_pipelines.unified.feed import signals
 from warehouse_pipelines.unified.lead_rows import SIGNALS, Signal
 from warehouse_pipelines.unified.marts.declared import LIVES, Life
@@ -34,9 +34,9 @@ def find(session: "Session", since: Any) -> int:
     """Fill ``mart_record`` with the leads to tell of, and return how many they are."""
     bulk.temporary(session, "mart_record", RECORDS)
     for life, signal in _words():
-        scope = Scope(signal.table, signal.joins)
+        joined = Joined(signal.table, signal.joins)
         for alias in ("t", *sorted(_used(signal))):
-            table = columns.table(scope.table_of(alias))
+            table = columns.table(joined.table_of(alias))
             if not _changed(session, table, since):
                 continue
             session.execute(
@@ -44,7 +44,7 @@ def find(session: "Session", since: Any) -> int:
                     "INSERT INTO mart_record SELECT {}, {}, {} FROM {} WHERE {} > %s ON CONFLICT DO NOTHING"
                 ).format(
                     sql.Literal(life.system), sql.Literal(life.table), columns.key("t", life.table),
-                    scope.from_clause(), sql.Identifier(alias, "sync_updated_at"),
+                    joined.from_clause(every=True), sql.Identifier(alias, "sync_updated_at"),
                 ),
                 [since],
             )  # fmt: skip
@@ -75,15 +75,7 @@ def _changed(session: "Session", table: sql.Composable, since: Any) -> bool:
 
 
 def _said(life: Life, signal: Signal, rows: str) -> sql.Composed:
-    scope = Scope(signal.table, signal.joins)
-    within: sql.Composable = sql.SQL("")
-    if rows:
-        entity = columns.entities()[life.table]
-        own = sql.Identifier("t", entity.keys[0]) if len(entity.keys) == 1 else columns.key("t", life.table)
-        kind = entity.pg_types[entity.keys[0]].split()[0] if len(entity.keys) == 1 else "text"
-        within = sql.SQL(" WHERE {} IN (SELECT r.source_key::{} FROM {} AS r WHERE r.source_table = {})").format(
-            own, sql.SQL(kind), sql.Identifier(rows), sql.Literal(life.table)
-        )
+    joined = Joined(signal.table, signal.joins)
     return sql.SQL(
         "SELECT {system} AS source_system, {key} AS source_id, {table} AS source_table,"
         " {word_source} AS word_source, {word} AS word, coalesce({said}, {created}, {loaded}) AS said_at,"
@@ -96,12 +88,12 @@ def _said(life: Life, signal: Signal, rows: str) -> sql.Composed:
         key=columns.key("t", life.table),
         table=sql.Literal(life.table),
         word_source=sql.Literal(signal.word),
-        word=sql.SQL(signals.FOLDED).format(signals.status_word(scope, signal)),
-        said=scope.value(signal.said, "timestamptz"),
-        created=signals.time_of(life.table, "t", "source_created_at"),
+        word=sql.SQL(signals.FOLDED).format(signals.status_word(joined, signal)),
+        said=joined.value(signal.said, "timestamptz"),
+        created=columns.time_of(life.table, "t", "source_created_at"),
         loaded=sql.Identifier("t", "sync_created_at"),
-        qualified=scope.value(life.qualified, "timestamptz"),
-        disqualified=scope.value(life.disqualified, "timestamptz"),
-        tables=scope.from_clause(),
-        within=within,
+        qualified=joined.value(life.qualified, "timestamptz"),
+        disqualified=joined.value(life.disqualified, "timestamptz"),
+        tables=joined.from_clause(),
+        within=sql.SQL(" WHERE {}").format(columns.is_among(life.table, rows)) if rows else sql.SQL(""),
     )

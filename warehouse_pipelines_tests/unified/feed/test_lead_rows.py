@@ -4,7 +4,6 @@ import pytest
 
 from warehouse_pipelines.outbound import targets
 from warehouse_pipelines.unified import columns
-from warehouse_pipelines.unified.columns import Scope
 from warehouse_pipelines.unified.feed import consent, signals
 from warehouse_pipelines.unified.lead_rows import CONTACTED, MARKS, MORE_CONSENT, SIGNALS, Signal
 from warehouse_pipelines.unified.people_rows import (
@@ -63,33 +62,6 @@ def test_words_have_mappings(fed: FeedDatabase) -> None:
 def test_a_wrong_row_fails_at_import(row: dict[str, str], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         Signal(crm="x", table="hubspot_contact", **row)  # type: ignore[arg-type]
-
-
-def test_an_unknown_column_is_named() -> None:
-    with pytest.raises(KeyError, match="hubspot_contact has no column shoe_size"):
-        Scope("hubspot_contact").column("shoe_size")
-
-
-def test_a_dropped_or_hashed_column_is_null(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an installation does not keep is no status, and no reason to fail."""
-    from dataclasses import replace
-
-    from warehouse_pipelines.model.entity import Local
-
-    entity = columns.entities()["hubspot_contact"]
-    local = Local(
-        hashed=frozenset({"division"}), dropped={"zip": entity.columns["zip"]}, renamed={"stage": "lifecyclestage"}
-    )
-    kept = {
-        ("stage" if name == "lifecyclestage" else name): column
-        for name, column in entity.columns.items()
-        if name != "zip"
-    }
-    monkeypatch.setitem(columns.entities(), "hubspot_contact", replace(entity, columns=kept, local=local))
-    scope = Scope("hubspot_contact")
-    assert [scope.column(name).as_string(None) for name in ("division", "zip", "lifecyclestage")] == [
-        "NULL::text", "NULL::text", '"t"."stage"',
-    ]  # fmt: skip
 
 
 def test_the_feed_reads_by_the_index_of_a_key(fed: FeedDatabase) -> None:

@@ -9,7 +9,6 @@ import pytest
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.unified.identity import entered as entered_leads
 from warehouse_pipelines.unified.identity import records, resolve, source_rows
-from warehouse_pipelines.unified.identity.tables import Tables
 from warehouse_pipelines.unified.lead_import import run, undo
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
 from warehouse_pipelines_tests.harness.import_database import OPTIONS, import_leads
@@ -126,10 +125,9 @@ def test_a_session_that_has_had_temporary_tables_resolves_too(entered: Entered) 
 
 def test_the_changed_leads_are_found_by_reading_the_view_once() -> None:
     """Of a view the planner knows no numbers: joined to itself by key, it was read again for each of its rows."""
-    tables = Tables([entered_leads.ENTITY])
-    reading = source_rows.reading(entered_leads.ENTERED, tables)
+    reading = source_rows.reading(entered_leads.ENTERED)
     for strays in ((), ("7",)):
-        condition = records._changed_rows(reading, {IMPORTED}, strays, tables)
+        condition = records._changed_rows(reading, {IMPORTED}, strays)
         assert condition is not None
         assert "entered_leads" not in condition.as_string()
 

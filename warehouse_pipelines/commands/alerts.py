@@ -167,14 +167,14 @@ def silence(rule: str, subject: str | None, length: timedelta, by: str, reason: 
         if end:
             click.echo(f"Ended {ended} silence(s) of {rule}.")
             return
-        row = session.execute(
+        ends_at = warehouse.value(
+            session,
             "INSERT INTO orchestration.alert_silence (rule, subject, ends_at, made_by, reason) "
             "VALUES (%s, %s, clock_timestamp() + %s, %s, %s) RETURNING ends_at",
             [of, subject, length, by, reason],
-        ).fetchone()
-    assert row is not None  # noqa: S101  (RETURNING returns)
+        )
     about = f" of {subject}" if subject else ""
-    click.echo(f"Nobody is told of {rule}{about} until {row['ends_at']:%Y-%m-%d %H:%M} UTC.")
+    click.echo(f"Nobody is told of {rule}{about} until {ends_at:%Y-%m-%d %H:%M} UTC.")
 
 
 @click.command()

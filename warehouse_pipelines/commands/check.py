@@ -173,14 +173,14 @@ def _check_database() -> int:
     try:
         with warehouse.session(database_url()) as session:
             version = session.info.server_version // 10_000
-            row = session.execute("SELECT to_regclass('orchestration.sync_history') IS NOT NULL AS there").fetchone()
+            is_migrated = warehouse.has_table(session, "orchestration.sync_history")
     except WarehouseError as error:
         click.echo(f"database: does not answer: {redaction.redacted(str(error).splitlines()[0])}")
         return 1
     if version < 15:
         click.echo(f"database: PostgreSQL {version}; at least 15 is needed")
         return 1
-    if not (row and row["there"]):
+    if not is_migrated:
         click.echo(f"database: PostgreSQL {version}, not migrated; run `warehouse migrate`")
         return 1
     click.echo(f"database: PostgreSQL {version}, migrated")

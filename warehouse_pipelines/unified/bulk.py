@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
@@ -84,8 +85,7 @@ def bare(session: "Session", table: str, *, rows: int) -> Iterator[None]:
     whoever else reads the table waits. Who writes the table in several such blocks puts one around them all.
     """
     again: list[str] = []
-    there = session.execute(f"SELECT count(*) AS rows FROM {table}").fetchone() if rows >= MANY else None  # noqa: S608
-    if there and rows > there["rows"] / 2:
+    if rows >= MANY and rows > warehouse.value(session, f"SELECT count(*) FROM {table}") / 2:  # noqa: S608
         found = session.execute(query("identity_bare"), {"table": table}).fetchall()
         for one in found:
             session.execute(one["dropped"])

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.settings import settings
@@ -75,8 +76,7 @@ def run(session: "Session", *, full: bool = False) -> Summary:
             run_script(session, query("feed_wanted"), {})
             session.execute(query("feed_statuses"), {"full": summary.full})
             consent.read(session, organization, full=summary.full)
-        row = session.execute("SELECT count(*) AS n FROM feed_person").fetchone()
-        summary.people = row["n"] if row else 0
+        summary.people = warehouse.value(session, "SELECT count(*) FROM feed_person")
         for one in _organizations(session, organization):
             act_for(session, one, "import")
             with _timed(summary, "leads"):
@@ -128,8 +128,7 @@ def _organizations(session: "Session", default: UUID) -> list[UUID]:
 
 
 def _fed_by(session: "Session", crm: str, default: UUID) -> UUID:
-    row: Any = session.execute("SELECT organization_id FROM crm.feed_source WHERE crm = %s", [crm]).fetchone()
-    return row["organization_id"] if row else default
+    return warehouse.value(session, "SELECT organization_id FROM crm.feed_source WHERE crm = %s", [crm]) or default
 
 
 def _keep_positions(session: "Session", read_until: Any) -> None:

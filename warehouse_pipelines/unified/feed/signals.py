@@ -9,11 +9,12 @@ A job says who its customer is now, and not who it was. So ``crm.lead_feed.recor
 computed from beside its person's own, and the staff whom they name, known to identity or not.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.sources import SOURCES
@@ -36,7 +37,7 @@ FOLDED = r"nullif(lower(btrim(regexp_replace({}, '^\s*\[[^]]*\]', ''))), '')"
 RULES = 5
 """One more whenever an existing warehouse must be computed anew as a whole, once, by what the feed does differently."""
 
-_CHANGED = "SELECT max(sync_updated_at) > %s AS changed FROM {}"
+_CHANGED = "SELECT max(sync_updated_at) > %s FROM {}"
 
 
 def tables() -> dict[str, list[Signal]]:
@@ -72,12 +73,16 @@ def find_people(session: "Session", *, full: bool) -> bool:
     return bool(full or known != fingerprint)
 
 
+def read_until(session: "Session", table: str) -> Any:
+    """Return the feed's position in a table, ``-infinity`` where it has none."""
+    asked = "SELECT read_until FROM crm.feed_position WHERE source_table = %s"
+    return warehouse.value(session, asked, [table]) or "-infinity"
+
+
 def _add_changed(session: "Session", name: str, signals: list[Signal]) -> None:
     """Put the records into ``feed_changed`` that rows of this table, changed since its position, tell of."""
-    row = session.execute("SELECT read_until FROM crm.feed_position WHERE source_table = %s", [name]).fetchone()
-    since = row["read_until"] if row else "-infinity"
-    changed = session.execute(sql.SQL(_CHANGED).format(columns.table(name)), [since]).fetchone()
-    if not (changed and changed["changed"]):
+    since = read_until(session, name)
+    if not warehouse.value(session, sql.SQL(_CHANGED).format(columns.table(name)), [since]):
         return
     for signal in signals:
         scope = Scope(signal.table, signal.joins)

@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.unified.identity import candidates, decisions, edges, weights
 from warehouse_pipelines.unified.identity.cluster import Called, contradict
 from warehouse_pipelines.unified.identity.compare import Comparison, compare, words
@@ -77,10 +78,8 @@ def _of_itself(session: "Session", one: Meant, other: Meant) -> str:
     named = one.record or other.record
     if named is None:
         return f"Both are person {one.person_id}."
-    row = session.execute(
-        "SELECT evidence FROM identity.member WHERE (source_table, source_key) = (%s, %s)", named
-    ).fetchone()
-    held = row["evidence"] if row else {}
+    asked = "SELECT evidence FROM identity.member WHERE (source_table, source_key) = (%s, %s)"
+    held = warehouse.value(session, asked, named)
     by = f"It is held there by {held['with']}: {', '.join(held['rules'])}." if held else "It is the only record."
     return f"{':'.join(named)} is a record of person {one.person_id}. {by}"
 

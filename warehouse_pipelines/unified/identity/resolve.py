@@ -22,6 +22,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified import bulk
 from warehouse_pipelines.unified.identity import (
@@ -121,10 +122,8 @@ def rebuild(session: "Session", current: weights.Weights, summary: Summary) -> N
 
     The first time nothing keeps up the indexes and foreign keys of identity.person while its rows are written thrice.
     """
-    found = session.execute(
-        "SELECT count(*) AS rows FROM identity.record WHERE NOT EXISTS (SELECT FROM identity.member)"
-    ).fetchone()
-    with bulk.bare(session, "identity.person", rows=found["rows"] if found else 0):
+    counting = "SELECT count(*) FROM identity.record WHERE NOT EXISTS (SELECT FROM identity.member)"
+    with bulk.bare(session, "identity.person", rows=warehouse.value(session, counting)):
         _derive(session, everything(session, current, summary), frozenset(), summary)
     with summary.step("touches"):
         summary.touches = touches.refresh(session)

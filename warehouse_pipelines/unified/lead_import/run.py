@@ -194,9 +194,9 @@ class _Import:
             statuses |= store.mapped_statuses(session)
             allowed = store.allowed_statuses(session)
             aliases = session.execute("SELECT spelling, source FROM crm.lead_source_alias").fetchall()
-            default = session.execute("SELECT crm.lead_source(%s) AS source", [options.source]).fetchone()
+            default = warehouse.value(session, "SELECT crm.lead_source(%s)", [options.source])
         self.rules = Rules(
-            import_id, statuses, allowed, default["source"] if default else options.source, options.overwrite,
+            import_id, statuses, allowed, default, options.overwrite,
             {row["spelling"]: row["source"] for row in aliases},
         )  # fmt: skip
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import NotConfigured, TryAgain
 from warehouse_pipelines.loading.erased_values import MARK, ErasedValues, digest
 from warehouse_pipelines.loading.hash_and_drop import redactor, scrubbed
@@ -96,18 +97,16 @@ class Erased:
 
     @classmethod
     def _of_warehouse(cls, session: "Session", entity: Entity) -> "Erased":
-        there = session.execute("SELECT to_regclass('identity.tombstone') IS NOT NULL AS there").fetchone()
-        if not (there and there["there"]):
+        if not warehouse.has_table(session, "identity.tombstone"):
             return cls(entity)
         last = last_erasure(session)
         if not last:
             return cls(entity, listed=True)
-        found = session.execute("SELECT key FROM identity.erasure_key").fetchone()
+        key = bytes(warehouse.value(session, "SELECT key FROM identity.erasure_key") or b"")
         listed = session.execute(
             "SELECT kind, digest FROM identity.tombstone WHERE source_table IS NULL OR source_table = %s",
             [entity.table],
         ).fetchall()
-        key = bytes(found["key"]) if found else b""
         return cls(
             entity,
             key=key,
@@ -286,5 +285,4 @@ def erasure_held_off(session: "Session") -> int:
 
 def last_erasure(session: "Session") -> int:
     """Return the number of the last erasure, 0 when there was none."""
-    row = session.execute("SELECT coalesce(max(erasure_id), 0) AS last FROM identity.tombstone").fetchone()
-    return int(row["last"]) if row else 0
+    return int(warehouse.value(session, "SELECT coalesce(max(erasure_id), 0) FROM identity.tombstone"))

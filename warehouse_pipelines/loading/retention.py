@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import errors, sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
@@ -263,8 +264,7 @@ def _batches(
     while True:
         with _careful(session):
             with _acting(session, role):
-                row = session.execute(statement, parameters).fetchone()  # type: ignore[arg-type]
-            removed = int(row["removed"]) if row else 0
+                removed = int(warehouse.value(session, statement, parameters))  # type: ignore[arg-type]
             if removed:
                 session.execute(
                     "UPDATE orchestration.retention_policy SET removed = removed + %s WHERE kind = %s", [removed, kind]
@@ -296,8 +296,7 @@ def _acting(session: "Session", role: str) -> Iterator[None]:
 
 
 def _newest_runs(session: "Session") -> list[int]:
-    row = session.execute(query("retention_newest_runs"), {"enough": ENOUGH_RECORDS}).fetchone()
-    return list(row["ids"] or ()) if row else []
+    return list(warehouse.value(session, query("retention_newest_runs"), {"enough": ENOUGH_RECORDS}) or ())
 
 
 def _tombstones(sources: Sequence[Source]) -> Iterator[tuple[Entity, Kind]]:

@@ -209,15 +209,15 @@ def begin(
     run_id: str | None,
 ) -> int:
     """Write the row of a run that is about to ask the vendor for the first time, and return its id."""
-    row = connection.execute(
+    number = warehouse.value(
+        connection,
         """
         INSERT INTO orchestration.sync_history (crm_source, sync_type, endpoint, start_time, configuration, run_id)
         VALUES (%s, %s, %s, %s, %s, %s) RETURNING id
         """,
         [source.name, entity.name, entity.path[:200], start_time, json.dumps(configuration), run_id],
-    ).fetchone()
-    assert row is not None  # noqa: S101  (RETURNING returns)
-    return int(row["id"])
+    )
+    return int(number)
 
 
 def fail(

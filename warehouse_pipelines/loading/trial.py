@@ -220,11 +220,7 @@ def _looking(url: str, entity: Entity, found: Trial) -> Iterator[_Stored | None]
     with session:
         session.execute("SET default_transaction_read_only = on")
         session.execute("SET statement_timeout = '60s'")
-        there = session.execute(
-            "SELECT to_regclass(%s) IS NOT NULL AS there",
-            [sql.Identifier(entity.schema, entity.table_name).as_string()],
-        ).fetchone()
-        if there and there["there"]:
+        if warehouse.has_table(session, sql.Identifier(entity.schema, entity.table_name).as_string()):
             yield _Stored(session, entity)
             return
         found.remarks.append("the warehouse has no such table; run `warehouse migrate`")

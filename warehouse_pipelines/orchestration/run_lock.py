@@ -143,15 +143,15 @@ class RunLock:
 
 def tag(session: "Session", run_id: str) -> str:
     """Return the value of the tag of a run that holds its lock in this warehouse."""
-    row = session.execute(
+    named: str = warehouse.value(
+        session,
         """
-        SELECT format('%%s in %%s/%%s', %s::text, (SELECT system_identifier FROM pg_control_system()), oid) AS tag
+        SELECT format('%%s in %%s/%%s', %s::text, (SELECT system_identifier FROM pg_control_system()), oid)
         FROM pg_database WHERE datname = current_database()
         """,
         [run_id],
-    ).fetchone()
-    assert row is not None  # noqa: S101  (the database of this session is there)
-    return str(row["tag"])
+    )
+    return named
 
 
 def dead(session: "Session", run: dg.DagsterRun, created_at: datetime) -> bool:
@@ -159,12 +159,8 @@ def dead(session: "Session", run: dg.DagsterRun, created_at: datetime) -> bool:
     from warehouse_pipelines.loading import sync_history
 
     if TAG not in run.tags:
-        last = session.execute(
-            "SELECT error_message = %s AS died FROM orchestration.sync_history WHERE run_id = %s "
-            "ORDER BY id DESC LIMIT 1",
-            [sync_history.DIED, run.run_id],
-        ).fetchone()
-        return bool(last and last["died"])
+        asked = "SELECT error_message = %s FROM orchestration.sync_history WHERE run_id = %s ORDER BY id DESC LIMIT 1"
+        return bool(warehouse.value(session, asked, [sync_history.DIED, run.run_id]))
     if run.tags[TAG] != tag(session, run.run_id):
         return False
     row = session.execute(

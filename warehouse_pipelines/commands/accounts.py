@@ -250,7 +250,7 @@ def _of_all(statement: LiteralString, source: "Source") -> "sql.Composed":
     """Return a statement upon all tables of a source."""
     from psycopg import sql
 
-    names = [sql.Identifier(entity.schema, entity.table_name) for entity in source.entities]
+    names = [entity.identifier for entity in source.entities]
     return sql.SQL(statement).format(sql.SQL(", ").join(names))
 
 
@@ -283,8 +283,7 @@ def _require_empty(session: "Session", source: "Source") -> None:
     from psycopg import sql
 
     for entity in source.entities:
-        table = sql.Identifier(entity.schema, entity.table_name)
-        if session.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(table)).fetchone() is not None:
+        if session.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(entity.identifier)).fetchone() is not None:
             raise Stop(
                 f"A run loaded {entity.table} meanwhile. Switch its schedules off, `warehouse schedule off "
                 f"{source.name}`, and repeat."

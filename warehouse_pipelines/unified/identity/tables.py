@@ -26,5 +26,4 @@ class Tables:
 
     def identifier(self, table: str) -> sql.Identifier:
         """Return the table's name for SQL."""
-        entity = self.by_name[table]
-        return sql.Identifier(entity.schema, entity.table_name)
+        return self.by_name[table].identifier

@@ -198,7 +198,7 @@ class _Stored:
                 FROM unnest({arrays}) AS i ({names}) LEFT JOIN {table} AS t ON {same}
             """).format(
                 seed=self._entity.hash_seed, arrays=arrays, names=names, same=same,
-                table=sql.Identifier(self._entity.schema, self._entity.table_name),
+                table=self._entity.identifier,
             ),
             [*([str(value) for value in table[key].to_pylist()] for key in keys), table["raw_data"].to_pylist()],
         ).fetchone()  # fmt: skip
@@ -220,7 +220,7 @@ def _looking(url: str, entity: Entity, found: Trial) -> Iterator[_Stored | None]
     with session:
         session.execute("SET default_transaction_read_only = on")
         session.execute("SET statement_timeout = '60s'")
-        if warehouse.has_table(session, sql.Identifier(entity.schema, entity.table_name).as_string()):
+        if warehouse.has_table(session, entity.identifier.as_string()):
             yield _Stored(session, entity)
             return
         found.remarks.append("the warehouse has no such table; run `warehouse migrate`")

@@ -67,7 +67,7 @@ def run(session: "Session", *, full: bool = False) -> Summary:
         session.execute("SET LOCAL jit = off")
         session.execute("SET LOCAL work_mem = '64MB'")
         act_for(session, organization, "import")
-        until = session.execute(query("feed_until")).fetchone()
+        read_until = warehouse.value(session, query("feed_until"))
         with _timed(summary, "read"):
             summary.full = signals.find_people(session, full=full)
             signals.read(session, organization)
@@ -93,7 +93,7 @@ def run(session: "Session", *, full: bool = False) -> Summary:
             theirs = _fed_by(session, costs.CRM, organization)
             act_for(session, theirs, "import")
             summary.add(costs.write(session, theirs))
-        _keep_positions(session, until["read_until"] if until else None)
+        _keep_positions(session, read_until)
         summary.unmapped = _unmapped(session)
     return summary
 

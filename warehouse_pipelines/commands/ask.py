@@ -7,6 +7,7 @@ import click
 
 from warehouse_pipelines.commands.arguments import Misused, unknown
 from warehouse_pipelines.commands.console import out
+from warehouse_pipelines.local.database import database_url
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,7 +40,6 @@ def ask(name: str | None, form: str) -> None:
     if name not in known:
         raise Misused(unknown("question", name, [*known]))
     from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
 
     with warehouse.session(database_url()) as session:
         found = answers.ask(session, name)

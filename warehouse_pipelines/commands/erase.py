@@ -11,6 +11,7 @@ import click
 
 from warehouse_pipelines.commands.arguments import Misused, options
 from warehouse_pipelines.commands.console import out
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import logs
 
 if TYPE_CHECKING:
@@ -75,7 +76,6 @@ def erase(
 
     from warehouse_pipelines import warehouse
     from warehouse_pipelines.commands.runner import require_database
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.unified.erasing import erasure
     from warehouse_pipelines.unified.erasing import proposals as erasure_proposals
     from warehouse_pipelines.unified.erasing.files import places
@@ -163,7 +163,6 @@ def export_person(email: str | None, phone: str | None, person: str | None, targ
     """
     from warehouse_pipelines import warehouse
     from warehouse_pipelines.commands.runner import require_database
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.unified.erasing import export
 
     logs.configure()

@@ -13,6 +13,7 @@ import click
 
 from warehouse_pipelines.commands.arguments import Stop, options
 from warehouse_pipelines.commands.console import out
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import logs
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ def feed(full: bool, form: str) -> None:
 def explain(a: str, b: str) -> None:
     """Say why A and B (each TABLE:KEY, or a person's id) are, or are not, one person. PRINTS PERSONAL DATA."""
     from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.unified.identity import explain as explanation
 
     with warehouse.session(database_url()) as session:
@@ -68,7 +68,6 @@ def explain(a: str, b: str) -> None:
 def review(limit: int, form: str) -> None:
     """List the pairs that wait for a decision, the likeliest first. Decide with confirm or reject."""
     from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.unified.identity import reviews
 
     with warehouse.session(database_url()) as session:
@@ -102,7 +101,6 @@ def judge(train: bool) -> None:
     Needs the extra `identity`.
     """
     from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.unified.identity import rebuild
 
     logs.configure()
@@ -171,7 +169,6 @@ def withdraw(ids: tuple[int, ...], at_once: bool) -> None:
 
 def _decide(at_once: bool, decide: "Callable[[Session], list[Decision]]", what: str = "") -> None:
     from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
 
     with warehouse.session(database_url()) as session:
         made = decide(session)
@@ -187,7 +184,6 @@ def _decide(at_once: bool, decide: "Callable[[Session], list[Decision]]", what: 
 def _run(job: str, *, full: bool) -> dict[str, Any]:
     """Run the job in this process and return the summary of its step. Raises ``Stop`` when it fails."""
     from warehouse_pipelines.commands.runner import Runner
-    from warehouse_pipelines.local.database import database_url
 
     logs.configure()
     runner = Runner(url=database_url())

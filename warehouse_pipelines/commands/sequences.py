@@ -10,6 +10,7 @@ import click
 
 from warehouse_pipelines.commands.arguments import Misused
 from warehouse_pipelines.commands.console import out
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import logs
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ def sequences() -> None:
 @click.pass_context
 def run(ctx: click.Context, limit: int) -> None:
     """Enroll the leads of segments, and send what is due."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.sequences import run as worker
     from warehouse_pipelines.sequences import settings
 
@@ -65,7 +65,6 @@ def list_(organization: UUID | None) -> None:
     from rich.table import Table
 
     from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.sequences import messages
 
     with warehouse.session(database_url()) as session:
@@ -86,7 +85,6 @@ def list_(organization: UUID | None) -> None:
 def messages_(status: str | None, text: bool, show: int, organization: UUID | None) -> None:
     """List messages that are open: calls to make, steps that are parked, messages of which nobody knows."""
     from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.sequences import messages
     from warehouse_pipelines.sequences import settings as sequence_settings
 
@@ -139,7 +137,6 @@ def settle(given: tuple[str, ...], all_: bool, problem: str, result: str, organi
     Many that are parked for one reason are decided at once by --all --problem, such as 'sending limit exceeded'.
     """
     from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.sequences import messages
 
     *which, outcome = given
@@ -166,7 +163,6 @@ def settle(given: tuple[str, ...], all_: bool, problem: str, result: str, organi
 def resume(enrollment: UUID, organization: UUID | None) -> None:
     """Resume an ENROLLMENT that a reply paused."""
     from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.sequences import messages
 
     with warehouse.session(database_url()) as session:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import Misused, options
 from warehouse_pipelines.commands.outbound import SHOWN, me, show_plan, tell_outcome
 from warehouse_pipelines.local.database import database_url
@@ -193,7 +194,6 @@ def template(
 
     A second time makes nothing. What a command that was ended left half made is completed by the same command.
     """
-    from warehouse_pipelines import warehouse
     from warehouse_pipelines.outbound import google_folders
 
     if anew and not yes:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import Misused, unknown
 from warehouse_pipelines.commands.console import out
 from warehouse_pipelines.local.database import database_url
@@ -39,7 +40,6 @@ def _target(name: str) -> "Target":
 
 def _plan_of(named: str, *, sent: bool = False) -> "tuple[Target, Plan]":
     """Return a plan by its number, or the newest of a target, and that target."""
-    from warehouse_pipelines import warehouse
     from warehouse_pipelines.outbound import ledger
 
     if not ledger.is_number(named):
@@ -66,7 +66,6 @@ def list_() -> None:
     """List the targets, and the newest plans."""
     from rich.table import Table
 
-    from warehouse_pipelines import warehouse
     from warehouse_pipelines.outbound import ledger
     from warehouse_pipelines.outbound.targets import TARGETS
 
@@ -111,7 +110,6 @@ def prepare(target: str, yes: bool) -> None:
 @click.option("--show", default=SHOWN, type=click.IntRange(0), show_default=True, metavar="N", help="Records to print.")
 def plan(target: str, show: int) -> None:
     """Compare what TARGET would write with what the vendor has, and write down the plan. PRINTS PERSONAL DATA."""
-    from warehouse_pipelines import warehouse
     from warehouse_pipelines.outbound import ledger
     from warehouse_pipelines.outbound.run import connected
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import WRONG_USE, complete_crms, options, source_named, sources
 from warehouse_pipelines.commands.console import out, short
 from warehouse_pipelines.errors import NotConfigured
@@ -121,7 +122,6 @@ def _status(
 
 def _webhooks(chosen: Sequence["Source"], url: str) -> list[str]:
     """Return what is polled less often because webhooks deliver, and which deliveries were refused."""
-    from warehouse_pipelines import warehouse
     from warehouse_pipelines.loading import webhook_cadence, webhook_inbox
     from warehouse_pipelines.model.describe import every
 

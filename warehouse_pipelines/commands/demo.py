@@ -17,7 +17,6 @@ import contextlib
 import logging
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -33,6 +32,7 @@ from warehouse_pipelines import running, settings, warehouse
 from warehouse_pipelines.commands import job_processes
 from warehouse_pipelines.errors import ActionNeeded
 from warehouse_pipelines.local.database import database_url
+from warehouse_pipelines.local.postgres import free_port
 from warehouse_pipelines.observability import logs
 from warehouse_pipelines.queries import query
 
@@ -229,13 +229,7 @@ def _serve(port: int, dagster: str) -> str:
 
     Where another program has the port, it takes a free one.
     """
-    with socket.socket() as free:
-        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            free.bind(("127.0.0.1", port))
-        except OSError:
-            free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port(port)
     os.environ |= {
         "WAREHOUSE_SERVE_HOST": "127.0.0.1", "WAREHOUSE_SERVE_PORT": str(port),
         "WAREHOUSE_DAGSTER_API_URL": dagster, "WAREHOUSE_DAGSTER_PUBLIC_URL": dagster,

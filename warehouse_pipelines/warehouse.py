@@ -2,6 +2,7 @@
 
     with warehouse.session(url) as session:     # lent for the block, then kept for the next caller
         session.execute("SELECT ...")
+        count = warehouse.value(session, "SELECT count(*) FROM ...")
     connection = warehouse.connect(url)         # of the caller's own, who closes it
 
 ADBC, which takes a URL only, connects to ``with_parameters(url, ...)``.

@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 import sqlalchemy as sa
@@ -94,7 +94,7 @@ def _write(session: "Session", url: str, folder: Path) -> Manifest:
     with session.transaction():
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         session.execute("SET LOCAL row_security = off")
-        found = _one(session, "SELECT pg_export_snapshot() AS snapshot, current_database() AS name, now() AS at")
+        [found] = session.execute("SELECT pg_export_snapshot() AS snapshot, current_database() AS name, now() AS at")
         revision = _revision(session)
         if revision is None:
             raise WrongUse(f"Writing a backup: the database {found['name']} is no warehouse. Migrate it first.")
@@ -220,12 +220,6 @@ def make_roles(session: "Session", roles: tuple[str, ...]) -> None:
             session.execute(sql.SQL("ALTER ROLE {} SET search_path = crm, public").format(sql.Identifier(role)))
         if not is_superuser and role != APPLICATION:
             session.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(role)))
-
-
-def _one(session: "Session", statement: str | sql.Composed) -> dict[str, Any]:
-    row = session.execute(statement).fetchone()
-    assert row is not None  # noqa: S101  (each of these statements has a row)
-    return row
 
 
 def _revision(session: "Session") -> str | None:

@@ -209,8 +209,7 @@ class Backfill:
         def fill(position: str | None) -> dict[str, Any]:
             with session.transaction():
                 session.execute("SET LOCAL enable_seqscan = off; SET LOCAL jit = off")
-                row = session.execute(statement, {"position": position, "batch": self.batch}).fetchone()
-                assert row is not None  # noqa: S101  (an aggregate)
+                [row] = session.execute(statement, {"position": position, "batch": self.batch})
                 if row["last"] is not None:
                     progress.move(row["last"])
                 return row

@@ -88,12 +88,11 @@ def _sides(session: "Session", one: Meant, other: Meant) -> tuple[_Side, _Side]:
     """Return the two records: those that were named, or that stand for two people."""
     sides = []
     for name in decisions.standing_for(session, one, other):
-        row = session.execute(
+        [row] = session.execute(
             "SELECT r.record_id, m.person_id FROM identity.record AS r LEFT JOIN identity.member AS m USING (record_id)"
             " WHERE (r.source_table, r.source_key) = (%s, %s)",
             name,
-        ).fetchone()
-        assert row is not None  # noqa: S101  (they were found)
+        )
         sides.append(_Side(row["record_id"], name, row["person_id"]))
     return sides[0], sides[1]
 

@@ -117,8 +117,7 @@ def refresh(session: "Session", *, full: bool = False, tables: Collection[str] |
     columns = Tables([entered.ENTITY, *(entity for source in SOURCES for entity in source.entities)])
     with session.transaction():
         _prepare(session)
-        until = session.execute(query("identity_read_until")).fetchone()
-        assert until is not None  # noqa: S101  (an aggregate)
+        [until] = session.execute(query("identity_read_until"))
         own = own_values.read(session, columns)
         positions = {
             row["source_table"]: row["read_until"]

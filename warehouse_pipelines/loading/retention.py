@@ -340,7 +340,7 @@ def _remove(kind: Kind, old: sql.Composable, batch: int) -> sql.Composed:
 
 def _amount(session: "Session", policy: Policy, kind: Kind, old: sql.Composable) -> Amount:
     with session.transaction(), _acting(session, kind.role):
-        row = session.execute(
+        [row] = session.execute(
             sql.SQL("""
             SELECT count(*) AS rows, count(*) FILTER (WHERE {old}) AS due, min(t.{time})::timestamptz AS oldest,
                 pg_total_relation_size({name}::regclass) AS bytes
@@ -352,6 +352,5 @@ def _amount(session: "Session", policy: Policy, kind: Kind, old: sql.Composable)
                 table=kind.identifier,
                 which=sql.SQL(kind.which),
             )
-        ).fetchone()
-    assert row is not None  # noqa: S101  (an aggregate has a row)
+        )
     return Amount(policy=policy, **row)

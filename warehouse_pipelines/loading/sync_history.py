@@ -107,7 +107,7 @@ class Poll:
 
 def last_poll(connection: "Session", source: Source, entity: Entity) -> Poll:
     """Return when an entity was last asked for, beside reads of single keys, backfills and replays."""
-    row = connection.execute(
+    [row] = connection.execute(
         """
         SELECT (SELECT g.start_time FROM orchestration.good_run AS g
                 WHERE g.crm_source = %(crm)s AND g.sync_type = %(entity)s ORDER BY g.id DESC LIMIT 1) AS start_time,
@@ -118,8 +118,7 @@ def last_poll(connection: "Session", source: Source, entity: Entity) -> Poll:
                 ORDER BY h.id DESC LIMIT 1)), 'Infinity')::float8 AS seconds
         """,
         {"crm": source.name, "entity": entity.name},
-    ).fetchone()
-    assert row is not None  # noqa: S101  (a row of two sub-selects)
+    )
     return Poll(**row)
 
 

@@ -190,7 +190,7 @@ class _Stored:
         same = sql.SQL(" AND ").join(
             sql.SQL("t.{0} = i.{0}::{1}").format(sql.Identifier(key), types[key]) for key in keys
         )
-        row = self._session.execute(
+        [row] = self._session.execute(
             sql.SQL("""
                 SELECT count(*) FILTER (WHERE t.raw_data IS NULL) AS new,
                     count(*) FILTER (WHERE t.sync_hash = hashtextextended(i.raw_data, {seed})) AS unchanged,
@@ -201,8 +201,7 @@ class _Stored:
                 table=self._entity.identifier,
             ),
             [*([str(value) for value in table[key].to_pylist()] for key in keys), table["raw_data"].to_pylist()],
-        ).fetchone()  # fmt: skip
-        assert row is not None  # noqa: S101  (an aggregate has a row)
+        )  # fmt: skip
         found.new = (found.new or 0) + row["new"]
         found.unchanged = (found.unchanged or 0) + row["unchanged"]
         found.changed = (found.changed or 0) + row["records"] - row["new"] - row["unchanged"]

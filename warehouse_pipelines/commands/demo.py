@@ -97,14 +97,14 @@ def _claim(url: str) -> None:
     comment: those of schemas follow their files at each migration.
     """
     with warehouse.session(url) as session:
-        row = session.execute(
+        [found] = session.execute(
             "SELECT EXISTS (SELECT FROM orchestration.sync_history) AS filled,"
             " shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = current_database()"
-        ).fetchone()
+        )
         vendors = _vendors()
         # Without a vendor, runs may be of one that was configured before, unless the server is the demo's own.
         known = bool(vendors) or settings.settings().warehouse_database_url is None
-        if row and row["filled"] and row["comment"] != MARK and not (known and all(map(_local, [url, *vendors]))):
+        if found["filled"] and found["comment"] != MARK and not (known and all(map(_local, [url, *vendors]))):
             raise ActionNeeded(
                 f"The warehouse at {settings.masked_url(url)} holds runs that are not the demo's, and invented people "
                 "do not belong among them. Unset WAREHOUSE_DATABASE_URL, or set WAREHOUSE_HOME to an empty folder."
@@ -154,7 +154,7 @@ def _unify(url: str) -> int:
     from warehouse_pipelines.unified import answers
 
     with warehouse.session(url) as session:
-        made = session.execute(query("people_made")).fetchone() or {}
+        [made] = session.execute(query("people_made"))
         found = {name: answers.ask(session, name) for name in SHOWN}
     click.echo(
         "{records:,} records of people in {tables} tables are {persons:,} persons in {households:,} households, and "

@@ -28,13 +28,10 @@ def step(session: "Session", *, memory: str | None = None) -> Iterator[None]:
     Without compiling queries: the planner thinks that they cost more than they do, and to compile one takes a second.
     """
     with session.transaction():
-        before = session.execute(
-            "SELECT current_setting('work_mem') AS memory, current_setting('jit') AS jit"
-        ).fetchone()
+        [before] = session.execute("SELECT current_setting('work_mem') AS memory, current_setting('jit') AS jit")
         _set(session, memory, "off")
         yield
-        if before:
-            _set(session, before["memory"], before["jit"])
+        _set(session, before["memory"], before["jit"])
 
 
 def _set(session: "Session", memory: str | None, jit: str) -> None:

@@ -132,12 +132,12 @@ def _fed_by(session: "Session", crm: str, default: UUID) -> UUID:
 
 
 def _keep_positions(session: "Session", read_until: Any) -> None:
-    row: Any = session.execute(query("feed_mappings"), {"rules": signals.RULES}).fetchone()
+    [mappings] = session.execute(query("feed_mappings"), {"rules": signals.RULES})
     session.execute(
         query("feed_positions"),
         {
             "read_until": read_until,
-            "fingerprint": row["fingerprint"],
+            "fingerprint": mappings["fingerprint"],
             "tables": [*signals.tables(), "identity.person", "crm.status_mapping"],
         },
     )

@@ -59,9 +59,9 @@ def find_people(session: "Session", *, full: bool) -> bool:
     A run without a position reads all, and so does one after a change of the mappings or of ``RULES``.
     """
     session.execute(query("feed_temp"))
-    row = session.execute(query("feed_mappings"), {"rules": RULES}).fetchone()
-    fingerprint, known = (row["fingerprint"], row["known"]) if row else ("", None)
-    if full or known != fingerprint:
+    [mappings] = session.execute(query("feed_mappings"), {"rules": RULES})
+    full = full or mappings["known"] != mappings["fingerprint"]
+    if full:
         session.execute("INSERT INTO feed_person SELECT person_id FROM identity.person WHERE kind = 'customer'")
     else:
         run_script(session, query("feed_touched"), {})
@@ -70,7 +70,7 @@ def find_people(session: "Session", *, full: bool) -> bool:
         own.add_people(session)
         run_script(session, query("feed_touched_people"), {"texts": list(tables_of("callrail_text_message", SOURCES))})
     session.execute(query("feed_member"))
-    return bool(full or known != fingerprint)
+    return full
 
 
 def read_until(session: "Session", table: str) -> Any:

@@ -159,10 +159,10 @@ def _derive(session: "Session", resolved: Resolved, before: frozenset[str], summ
 
 def must_be_full(session: "Session", current: weights.Weights) -> bool:
     """Return whether there are no people yet, or the edges are of other weights than the current ones."""
-    row = session.execute(
+    [found] = session.execute(
         "SELECT EXISTS (SELECT FROM identity.member) AS people, (SELECT version FROM identity.edge LIMIT 1) AS version"
-    ).fetchone()
-    return row is None or not row["people"] or row["version"] not in (None, current.version)
+    )
+    return not found["people"] or found["version"] not in (None, current.version)
 
 
 @contextmanager

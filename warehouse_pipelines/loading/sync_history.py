@@ -169,7 +169,7 @@ def _last_good_row(
 
 
 def _last_full(connection: "Session", source: Source, entity: Entity) -> tuple[datetime | None, datetime | None]:
-    row = connection.execute(
+    [row] = connection.execute(
         f"""
         SELECT max(start_time) AS tried, max(start_time) FILTER (
             WHERE status IN ('success', 'partial') AND configuration ->> 'cursor' IS NOT NULL) AS good
@@ -178,8 +178,8 @@ def _last_full(connection: "Session", source: Source, entity: Entity) -> tuple[d
             AND orchestration.asks_for_news(configuration) AND {SINCE_REGISTERED}
         """,  # noqa: S608  (of this module)
         {"crm": source.name, "entity": entity.name},
-    ).fetchone()
-    return (row["good"], row["tried"]) if row else (None, None)
+    )
+    return row["good"], row["tried"]
 
 
 def last_values(connection: "Session", source: Source, entity: Entity, mode: str) -> tuple[Standing, dict[str, float]]:

@@ -128,5 +128,5 @@ def received(session: "Session", source: str, hours: int) -> dict[str, Any]:
     """Return of a source ``last_at``, the last delivery that was taken, how many are ``waiting``, and the counts of
     ``outcomes`` within so many hours.
     """
-    row = session.execute(query("webhook_received"), {"source": source, "hours": hours}).fetchone()
-    return row or {}
+    [row] = session.execute(query("webhook_received"), {"source": source, "hours": hours})
+    return row

@@ -27,12 +27,11 @@ def slow_queries(crm: Crm) -> Report:
     """List statements whose mean is over ``SLOW_MS``, the costliest first."""
     import psycopg
 
-    fact = crm.connection.execute(
+    [known] = crm.connection.execute(
         "SELECT pg_has_role('pg_read_all_stats', 'USAGE') AS all_users, "
         "(SELECT format('%I.pg_stat_statements', n.nspname) FROM pg_extension e "
         " JOIN pg_namespace n ON n.oid = e.extnamespace WHERE extname = 'pg_stat_statements') AS statements"
-    ).fetchone()
-    known = fact or {"all_users": False, "statements": None}
+    )
     if known["statements"]:
         try:
             # Its constants are $1, $2: no value of a row comes along.

@@ -163,17 +163,17 @@ def dead(session: "Session", run: dg.DagsterRun, created_at: datetime) -> bool:
         return bool(warehouse.value(session, asked, [sync_history.DIED, run.run_id]))
     if run.tags[TAG] != tag(session, run.run_id):
         return False
-    row = session.execute(
+    [lock] = session.execute(
         """
         SELECT pg_try_advisory_lock_shared(hashtextextended('run:' || %s, 0)) AS free,
                pg_postmaster_start_time() < greatest(%s, clock_timestamp() - make_interval(secs => %s)) AS settled
         """,
         [run.run_id, created_at, SETTLING_SECONDS],
-    ).fetchone()
-    if row is None or not row["free"]:
+    )
+    if not lock["free"]:
         return False
     session.execute("SELECT pg_advisory_unlock_shared(hashtextextended('run:' || %s, 0))", [run.run_id])
-    return bool(row["settled"])
+    return bool(lock["settled"])
 
 
 def close_dead_runs(instance: dg.DagsterInstance, url: str) -> list[str]:

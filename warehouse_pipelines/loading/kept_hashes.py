@@ -26,8 +26,12 @@ def require(session: "Session", entity: Entity) -> None:
 
 def asked(entities: Iterable[Entity]) -> tuple[str, dict[str, Any]]:
     """Return the query for what the tables keep as a hash, and its parameters."""
-    tables = [entity.identifier.as_string() for entity in entities]
-    return query("hashed_columns"), {"tables": tables, "said": column_texts.HASHED}
+    return query("hashed_columns"), {"tables": [quoted(entity) for entity in entities], "said": column_texts.HASHED}
+
+
+def quoted(entity: Entity) -> str:
+    """Return the table's name in SQL."""
+    return sql.Identifier(entity.schema, entity.table_name).as_string()
 
 
 def refuse_clear(entity: Entity, kept: Iterable[str]) -> None:
@@ -35,7 +39,7 @@ def refuse_clear(entity: Entity, kept: Iterable[str]) -> None:
     local = entity.local
     known = local.hashed | local.dropped.keys() | {local.renamed.get(name, name) for name in local.hashed}
     if clear := [name for name in kept if name not in known]:
-        table = entity.identifier.as_string()
+        table = quoted(entity)
         forget = "; ".join(f"COMMENT ON COLUMN {table}.{sql.Identifier(name).as_string()} IS NULL" for name in clear)
         raise NotConfigured(
             f"{entity.table} keeps {', '.join(clear)} as a hash, and {columns_file()} does not say so, so it would be "

@@ -41,7 +41,7 @@ def require_hashed(connection: sa.Connection, entities: Sequence[Entity]) -> Non
     for table, column in connection.exec_driver_sql(*kept_hashes.asked(entities)):
         found.setdefault(table, []).append(column)
     for entity in entities:
-        kept_hashes.refuse_clear(entity, found.get(entity.identifier.as_string(), []))
+        kept_hashes.refuse_clear(entity, found.get(kept_hashes.quoted(entity), []))
 
 
 def rename(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:

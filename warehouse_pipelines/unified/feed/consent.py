@@ -168,7 +168,7 @@ def write(session: "Session", organization: UUID, default: UUID) -> dict[str, in
     session.execute("DROP TABLE IF EXISTS feed_live, feed_number, feed_wish, feed_whose, feed_evidence, feed_entry")
     listed = run_script(session, query("feed_dnc"), given)
     return {
-        "listed": listed + warehouse.value(session, query("feed_dnc_entered"), given),
+        "listed": listed + int(warehouse.value(session, query("feed_dnc_entered"), given)),
         "consent": run_script(session, query("feed_consent"), given),
     }
 

@@ -26,4 +26,5 @@ class Tables:
 
     def identifier(self, table: str) -> sql.Identifier:
         """Return the table's name for SQL."""
-        return self.by_name[table].identifier
+        entity = self.by_name[table]
+        return sql.Identifier(entity.schema, entity.table_name)

@@ -102,11 +102,12 @@ class Erased:
         last = last_erasure(session)
         if not last:
             return cls(entity, listed=True)
-        key = bytes(warehouse.value(session, "SELECT key FROM identity.erasure_key") or b"")
+        found = session.execute("SELECT key FROM identity.erasure_key").fetchone()
         listed = session.execute(
             "SELECT kind, digest FROM identity.tombstone WHERE source_table IS NULL OR source_table = %s",
             [entity.table],
         ).fetchall()
+        key = bytes(found["key"]) if found else b""
         return cls(
             entity,
             key=key,

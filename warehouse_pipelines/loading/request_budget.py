@@ -137,13 +137,12 @@ class RequestBudget:
                     self._session = self._borrowed.enter_context(warehouse.session(self._url))
                     # A grant need not be on the disk: a server that crashes forgets those of half a second.
                     self._session.execute("SET synchronous_commit = off")
-                wait = warehouse.value(
-                    self._session,
-                    "SELECT orchestration.take_requests(%s, %s, %s, %s, %s, %s, %s)",
+                row = self._session.execute(
+                    "SELECT orchestration.take_requests(%s, %s, %s, %s, %s, %s, %s) AS wait",
                     [credential, budget.name, budget.requests, budget.seconds, wanted, self._crm, self.longest_wait],
-                )
+                ).fetchone()
         except psycopg.Error as error:
             raise DatabaseUnavailable(
                 f"the budget {budget.name} cannot be asked for ({type(error).__name__}): is PostgreSQL up and migrated?"
             ) from error
-        return float(wait)
+        return float(str(row["wait"])) if row else 0.0

@@ -2,6 +2,7 @@
 
     with warehouse.session(url) as session:     # lent for the block, then kept for the next caller
         session.execute("SELECT ...")
+        count = warehouse.value(session, "SELECT count(*) FROM ...")
     connection = warehouse.connect(url)         # of the caller's own, who closes it
 
 ADBC, which takes a URL only, connects to ``with_parameters(url, ...)``.
@@ -31,6 +32,8 @@ from warehouse_pipelines.errors import DatabaseUnavailable, masked
 
 if TYPE_CHECKING:
     import psycopg
+    from psycopg.abc import Params
+    from psycopg.abc import QueryNoTemplate as Query
 
     Session = psycopg.Connection[dict[str, Any]]
 
@@ -120,6 +123,23 @@ def session(url: str) -> "Iterator[Session]":
     _take_back(url, lent)
 
 
+def value(session: "Session", statement: "Query", parameters: "Params | None" = None) -> Any:
+    """Return the only column of the first row that a statement returns; None where it returns no row.
+
+    Raises ``ValueError`` where the row has other than one column.
+    """
+    row = session.execute(statement, parameters).fetchone()
+    if row is None:
+        return None
+    (only,) = row.values()
+    return only
+
+
+def has_table(session: "Session", name: str) -> bool:
+    """Return whether there is a table or view of this name: ``schema.table``, quoted where SQL needs it."""
+    return bool(value(session, "SELECT to_regclass(%s) IS NOT NULL", [name]))
+
+
 @contextlib.contextmanager
 def try_lock(session: "Session", name: str) -> Iterator[bool]:
     """Hold PostgreSQL's advisory lock of this name for the block; yields False while another session holds it.
@@ -129,8 +149,7 @@ def try_lock(session: "Session", name: str) -> Iterator[bool]:
     """
     import psycopg
 
-    row = session.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS free", [name]).fetchone()
-    free = bool(row and row["free"])
+    free = bool(value(session, "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name]))
     try:
         yield free
     finally:

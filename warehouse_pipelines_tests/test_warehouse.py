@@ -178,6 +178,23 @@ def test_the_parameters_of_a_session_go_into_a_url(url: str) -> None:
         assert row == ("a-name", "UTC", "60")
 
 
+def test_a_value_is_the_one_column_of_the_first_row(url: str) -> None:
+    with warehouse.session(url) as session:
+        assert warehouse.value(session, "SELECT %s + 1", [1]) == 2
+        assert warehouse.value(session, "SELECT NULL") is None
+        assert warehouse.value(session, "SELECT 1 WHERE false") is None
+        with pytest.raises(ValueError, match="too many values"):
+            warehouse.value(session, "SELECT 1 AS one, 2 AS two")
+
+
+def test_a_table_is_found_by_its_name(url: str) -> None:
+    with warehouse.session(url) as session:
+        assert warehouse.has_table(session, "pg_catalog.pg_class")
+        assert warehouse.has_table(session, '"pg_catalog"."pg_class"')
+        assert not warehouse.has_table(session, "pg_catalog.nothing")
+        assert not warehouse.has_table(session, "nowhere.pg_class")
+
+
 @pytest.mark.slow("a program of its own, which is killed")
 def test_a_statement_ends_soon_after_its_client_was_killed(url: str) -> None:
     """Its locks with it: a killed run must not keep the next one waiting until the statement is done."""

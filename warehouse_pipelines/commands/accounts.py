@@ -10,6 +10,7 @@ import click
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import Misused, Stop, sources, unknown
 from warehouse_pipelines.commands.console import out
+from warehouse_pipelines.local.database import database_url
 
 if TYPE_CHECKING:
     from psycopg import sql
@@ -89,7 +90,6 @@ def list_(form: str) -> None:
 
     Of an account that the warehouse has and config/accounts.toml does not declare, it says so.
     """
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.schema.declared_accounts import known_accounts
 
     rows = _declared()
@@ -155,7 +155,6 @@ def remove(given: tuple[str, ...], yes: bool) -> None:
     full run of each, which this command names, what only they knew of people leaves identity and marts, and leads of
     whom nobody else knows are deleted softly: these keep name, number and log until `warehouse erase` empties one.
     """
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.schema.migrate import migrate
 
     names = sorted(set(given))
@@ -191,7 +190,6 @@ def empty(name: str, yes: bool) -> None:
     resolves all people and feeds all leads again. Numbers on the do-not-call list stay there. Switch the schedules of
     the account off before. If it is interrupted, repeat it.
     """
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.outbound.targets import TARGETS
     from warehouse_pipelines.schema.declared_accounts import require_declared
     from warehouse_pipelines.unified import feed
@@ -250,7 +248,7 @@ def _of_all(statement: LiteralString, source: "Source") -> "sql.Composed":
     """Return a statement upon all tables of a source."""
     from psycopg import sql
 
-    names = [sql.Identifier(entity.schema, entity.table_name) for entity in source.entities]
+    names = [entity.identifier for entity in source.entities]
     return sql.SQL(statement).format(sql.SQL(", ").join(names))
 
 
@@ -283,8 +281,7 @@ def _require_empty(session: "Session", source: "Source") -> None:
     from psycopg import sql
 
     for entity in source.entities:
-        table = sql.Identifier(entity.schema, entity.table_name)
-        if session.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(table)).fetchone() is not None:
+        if session.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(entity.identifier)).fetchone() is not None:
             raise Stop(
                 f"A run loaded {entity.table} meanwhile. Switch its schedules off, `warehouse schedule off "
                 f"{source.name}`, and repeat."

@@ -13,6 +13,7 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import Misused, Stop, sources, unknown
 from warehouse_pipelines.commands.console import out, short
 from warehouse_pipelines.errors import NotConfigured
+from warehouse_pipelines.local.database import database_url
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -32,8 +33,6 @@ def alerts() -> None:
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def list_(of_rules: bool, everything: bool, form: str) -> None:
     """List the incidents that are open. Exit code 1 when there are any."""
-    from warehouse_pipelines.local.database import database_url
-
     with warehouse.session(database_url()) as session:
         rows = _rules(session) if of_rules else _incidents(session, everything=everything)
     if form == "json":
@@ -121,7 +120,6 @@ def test() -> None:
 @click.option("--by", default=getpass.getuser, show_default="the user of this machine", help="Who takes it on.")
 def ack(incident: int, by: str) -> None:
     """Take an INCIDENT on, so that it is not told again unless it grows; its end is still told."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.observability.alerts import incidents
 
     with warehouse.session(database_url()) as session:
@@ -151,7 +149,6 @@ def _length(ctx: click.Context, param: click.Parameter, value: str) -> timedelta
 @click.option("--end", is_flag=True, help="End it instead.")
 def silence(rule: str, subject: str | None, length: timedelta, by: str, reason: str, end: bool) -> None:
     """Tell nobody of a RULE for a while, or of `all`. Incidents are written, and told if they outlast it."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.observability.alerts import rules
 
     with warehouse.session(database_url()) as session:
@@ -167,14 +164,14 @@ def silence(rule: str, subject: str | None, length: timedelta, by: str, reason: 
         if end:
             click.echo(f"Ended {ended} silence(s) of {rule}.")
             return
-        row = session.execute(
+        ends_at = warehouse.value(
+            session,
             "INSERT INTO orchestration.alert_silence (rule, subject, ends_at, made_by, reason) "
             "VALUES (%s, %s, clock_timestamp() + %s, %s, %s) RETURNING ends_at",
             [of, subject, length, by, reason],
-        ).fetchone()
-    assert row is not None  # noqa: S101  (RETURNING returns)
+        )
     about = f" of {subject}" if subject else ""
-    click.echo(f"Nobody is told of {rule}{about} until {row['ends_at']:%Y-%m-%d %H:%M} UTC.")
+    click.echo(f"Nobody is told of {rule}{about} until {ends_at:%Y-%m-%d %H:%M} UTC.")
 
 
 @click.command()
@@ -187,7 +184,6 @@ def report(send: bool, form: str) -> None:
     """
     from dataclasses import asdict
 
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.observability.alerts import program
 
     url, all_of_them = database_url(), list(sources().values())

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import Misused, unknown
 from warehouse_pipelines.commands.console import out
+from warehouse_pipelines.local.database import database_url
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,9 +40,6 @@ def ask(name: str | None, form: str) -> None:
         return
     if name not in known:
         raise Misused(unknown("question", name, [*known]))
-    from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
-
     with warehouse.session(database_url()) as session:
         found = answers.ask(session, name)
     if form == "json":

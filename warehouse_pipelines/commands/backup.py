@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import logs
 
 
@@ -14,7 +15,6 @@ def backup(folder: Path) -> None:
 
     It is one snapshot: syncs may run meanwhile. The folder holds personal data in clear.
     """
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.schema import backup as program
 
     logs.configure()
@@ -26,7 +26,6 @@ def backup(folder: Path) -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def restore(folder: Path) -> None:
     """Fill the warehouse, an empty database, from the backup in FOLDER, and compare every table with it."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.schema import backup as program
 
     logs.configure()

@@ -19,6 +19,7 @@ from warehouse_pipelines.commands.arguments import (
     warn_of_misspelt_settings,
 )
 from warehouse_pipelines.errors import CredentialRefused, NotConfigured, TryAgain, WarehouseError
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import redaction
 
 if TYPE_CHECKING:
@@ -67,7 +68,6 @@ def check(crm: str | None) -> None:
 def _check_source(source: "Source", *, migrated: bool) -> int:
     """Ask one CRM, and for each of its entities what a sync of it would ask for; return the exit code."""
     from warehouse_pipelines.commands import portal
-    from warehouse_pipelines.local.database import database_url
 
     try:
         message = source.check()
@@ -97,7 +97,6 @@ def _check_source(source: "Source", *, migrated: bool) -> int:
 def _check_account(source: "Source") -> None:
     """Ask whose the credential is. Raises ``WrongAccount`` where a sync would be refused for it."""
     from warehouse_pipelines.loading import vendor_account
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.model.reading import ReadContext
 
     with warehouse.session(database_url()) as session:
@@ -147,8 +146,6 @@ def discover(crm: str, entity: str | None, sample: int, least: float, write: boo
 
 def _check_pipedesk(*, asked: bool) -> int:
     """Say what the schema ``pipedesk`` lacks of what migrations make; return the exit code."""
-    from warehouse_pipelines.local.database import database_url
-
     if asked:
         from warehouse_pipelines.schema.verify import verify
 
@@ -168,19 +165,17 @@ def _check_pipedesk(*, asked: bool) -> int:
 
 
 def _check_database() -> int:
-    from warehouse_pipelines.local.database import database_url
-
     try:
         with warehouse.session(database_url()) as session:
             version = session.info.server_version // 10_000
-            row = session.execute("SELECT to_regclass('orchestration.sync_history') IS NOT NULL AS there").fetchone()
+            is_migrated = warehouse.has_table(session, "orchestration.sync_history")
     except WarehouseError as error:
         click.echo(f"database: does not answer: {redaction.redacted(str(error).splitlines()[0])}")
         return 1
     if version < 15:
         click.echo(f"database: PostgreSQL {version}; at least 15 is needed")
         return 1
-    if not (row and row["there"]):
+    if not is_migrated:
         click.echo(f"database: PostgreSQL {version}, not migrated; run `warehouse migrate`")
         return 1
     click.echo(f"database: PostgreSQL {version}, migrated")

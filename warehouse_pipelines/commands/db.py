@@ -5,6 +5,7 @@ import sys
 import click
 
 from warehouse_pipelines import warehouse
+from warehouse_pipelines.local.database import database_url
 
 LARGE = 5_000_000
 """Rows from which PostgreSQL spends more on deleting old rows than on a partition that is dropped."""
@@ -32,7 +33,6 @@ def db() -> None:
 @click.option("--schema", type=click.Choice(["public", "pipedesk"]), help="This schema alone.")
 def verify(schema: str | None) -> None:
     """Say what differs from what migrations make; exit code 1 when something does."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.schema import verify as program
 
     found = program.verify(database_url(), (schema,) if schema else program.SCHEMAS)
@@ -46,7 +46,6 @@ def verify(schema: str | None) -> None:
 @db.command()
 def advise() -> None:
     """Say which tables of pipedesk are large enough for partitions, and whether PostgreSQL has the memory it needs."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.queries import query
 
     with warehouse.session(database_url()) as session:

@@ -16,6 +16,7 @@ from warehouse_pipelines.commands.arguments import (
 )
 from warehouse_pipelines.commands.console import out, report, short
 from warehouse_pipelines.commands.outcome import outcome_of, worst
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import logs, redaction
 
 
@@ -25,8 +26,6 @@ from warehouse_pipelines.observability import logs, redaction
 @click.option("--waived", is_flag=True, help="Load those that were waived as well.")
 def replay(crm: str | None, entity: str | None, waived: bool) -> None:
     """Load dead letters again after a fix: all of them, those of a CRM, or those of one entity."""
-    from warehouse_pipelines.local.database import database_url
-
     logs.configure()
     if crm:
         source = source_named(crm)
@@ -69,8 +68,6 @@ chosen_dead_letters = options(
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def list_dead_letters(crm: str | None, entity: str | None, rule: str | None, status: str, form: str) -> None:
     """Count them by entity, status and rule. No personal data is shown: neither keys nor payloads."""
-    from warehouse_pipelines.local.database import database_url
-
     if crm:
         source_named(crm)
     from warehouse_pipelines.loading import dead_letters
@@ -112,7 +109,6 @@ def list_dead_letters(crm: str | None, entity: str | None, rule: str | None, sta
 def show_dead_letter(number: int, form: str) -> None:
     """Show one with its payload. THIS PRINTS PERSONAL DATA: the record as the vendor sent it."""
     from warehouse_pipelines.loading import dead_letters
-    from warehouse_pipelines.local.database import database_url
 
     found = dead_letters.find(database_url(), number)
     if found is None:
@@ -139,8 +135,6 @@ def waive_dead_letters(
     A waived record warns no more and hides no deletions, for as long as its payload stays the same. `replay --waived`
     loads it again.
     """
-    from warehouse_pipelines.local.database import database_url
-
     if bool(ids) == bool(crm or entity or rule):
         raise Misused("Give either IDs, or which ones by --crm, --entity and --rule.")
     if not reason.strip():

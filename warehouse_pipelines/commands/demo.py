@@ -17,7 +17,6 @@ import contextlib
 import logging
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -33,6 +32,7 @@ from warehouse_pipelines import running, settings, warehouse
 from warehouse_pipelines.commands import job_processes
 from warehouse_pipelines.errors import ActionNeeded
 from warehouse_pipelines.local.database import database_url
+from warehouse_pipelines.local.postgres import free_port
 from warehouse_pipelines.observability import logs
 from warehouse_pipelines.queries import query
 
@@ -97,14 +97,14 @@ def _claim(url: str) -> None:
     comment: those of schemas follow their files at each migration.
     """
     with warehouse.session(url) as session:
-        row = session.execute(
+        [found] = session.execute(
             "SELECT EXISTS (SELECT FROM orchestration.sync_history) AS filled,"
             " shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = current_database()"
-        ).fetchone()
+        )
         vendors = _vendors()
         # Without a vendor, runs may be of one that was configured before, unless the server is the demo's own.
         known = bool(vendors) or settings.settings().warehouse_database_url is None
-        if row and row["filled"] and row["comment"] != MARK and not (known and all(map(_local, [url, *vendors]))):
+        if found["filled"] and found["comment"] != MARK and not (known and all(map(_local, [url, *vendors]))):
             raise ActionNeeded(
                 f"The warehouse at {settings.masked_url(url)} holds runs that are not the demo's, and invented people "
                 "do not belong among them. Unset WAREHOUSE_DATABASE_URL, or set WAREHOUSE_HOME to an empty folder."
@@ -154,7 +154,7 @@ def _unify(url: str) -> int:
     from warehouse_pipelines.unified import answers
 
     with warehouse.session(url) as session:
-        made = session.execute(query("people_made")).fetchone() or {}
+        [made] = session.execute(query("people_made"))
         found = {name: answers.ask(session, name) for name in SHOWN}
     click.echo(
         "{records:,} records of people in {tables} tables are {persons:,} persons in {households:,} households, and "
@@ -229,13 +229,7 @@ def _serve(port: int, dagster: str) -> str:
 
     Where another program has the port, it takes a free one.
     """
-    with socket.socket() as free:
-        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            free.bind(("127.0.0.1", port))
-        except OSError:
-            free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port(port)
     os.environ |= {
         "WAREHOUSE_SERVE_HOST": "127.0.0.1", "WAREHOUSE_SERVE_PORT": str(port),
         "WAREHOUSE_DAGSTER_API_URL": dagster, "WAREHOUSE_DAGSTER_PUBLIC_URL": dagster,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines import warehouse
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.model import column_texts, describe
 from warehouse_pipelines.model.entity import BOOKKEEPING, Entity
 from warehouse_pipelines.model.source import Source
@@ -272,7 +273,6 @@ def main() -> None:
     api_page.API_PAGE.write_text(api_page.page(api_page.API_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     if "--schemas" in sys.argv:
         from warehouse_pipelines.commands import alerts_page
-        from warehouse_pipelines.local.database import database_url
 
         with warehouse.session(database_url()) as session:
             for schema, path in SCHEMA_PAGES.items():
@@ -281,7 +281,6 @@ def main() -> None:
             alerts_page.ALERTS_PAGE.write_text(told, encoding="utf-8")
     if "--answers" in sys.argv:
         from warehouse_pipelines.commands import answers_page
-        from warehouse_pipelines.local.database import database_url
 
         with warehouse.session(database_url()) as session:
             answers_page.ANSWERS_PAGE.write_text(answers_page.page(answers_page.found(session)), encoding="utf-8")

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import Misused, options
 from warehouse_pipelines.commands.console import out
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import logs
 
 if TYPE_CHECKING:
@@ -73,9 +75,7 @@ def erase(
     """
     from getpass import getuser
 
-    from warehouse_pipelines import warehouse
     from warehouse_pipelines.commands.runner import require_database
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.unified.erasing import erasure
     from warehouse_pipelines.unified.erasing import proposals as erasure_proposals
     from warehouse_pipelines.unified.erasing.files import places
@@ -161,9 +161,7 @@ def export_person(email: str | None, phone: str | None, person: str | None, targ
 
     A file is readable by its owner only, and is not overwritten if it is there.
     """
-    from warehouse_pipelines import warehouse
     from warehouse_pipelines.commands.runner import require_database
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.unified.erasing import export
 
     logs.configure()

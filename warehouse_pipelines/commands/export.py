@@ -6,6 +6,7 @@ import click
 
 from warehouse_pipelines.commands.arguments import sources
 from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.local.database import database_url
 
 HEAD = """\
 # Written by `warehouse export dbt` for dbt 1.10.8 and newer; written again, it is replaced.
@@ -30,7 +31,6 @@ def dbt(folder: Path | None) -> None:
     """Write a sources.yml for dbt: tables and columns with their descriptions, tests and freshness."""
     import yaml
 
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.schema import dbt_sources, readable
     from warehouse_pipelines.schema.migrate import engine
     from warehouse_pipelines.settings import sql_folder

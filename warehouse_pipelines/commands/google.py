@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import Misused, options
 from warehouse_pipelines.commands.outbound import SHOWN, me, show_plan, tell_outcome
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import logs
 
 if TYPE_CHECKING:
@@ -40,7 +42,6 @@ def folder() -> None:
 def _write(ctx: click.Context, name: str, plan: "Callable[[Outbound], Plan]", *, yes: bool) -> None:
     """Make a plan of a target and show it; with ``yes`` apply it."""
     from warehouse_pipelines.commands.arguments import source_named
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.outbound import ledger
     from warehouse_pipelines.outbound.run import connected
     from warehouse_pipelines.outbound.targets import BY_NAME
@@ -193,8 +194,6 @@ def template(
 
     A second time makes nothing. What a command that was ended left half made is completed by the same command.
     """
-    from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.outbound import google_folders
 
     if anew and not yes:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import Stop, options
 from warehouse_pipelines.commands.console import out
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import logs
 
 if TYPE_CHECKING:
@@ -54,8 +56,6 @@ def feed(full: bool, form: str) -> None:
 @click.argument("b")
 def explain(a: str, b: str) -> None:
     """Say why A and B (each TABLE:KEY, or a person's id) are, or are not, one person. PRINTS PERSONAL DATA."""
-    from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.unified.identity import explain as explanation
 
     with warehouse.session(database_url()) as session:
@@ -67,8 +67,6 @@ def explain(a: str, b: str) -> None:
 @chosen_form
 def review(limit: int, form: str) -> None:
     """List the pairs that wait for a decision, the likeliest first. Decide with confirm or reject."""
-    from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.unified.identity import reviews
 
     with warehouse.session(database_url()) as session:
@@ -101,8 +99,6 @@ def judge(train: bool) -> None:
 
     Needs the extra `identity`.
     """
-    from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.unified.identity import rebuild
 
     logs.configure()
@@ -170,9 +166,6 @@ def withdraw(ids: tuple[int, ...], at_once: bool) -> None:
 
 
 def _decide(at_once: bool, decide: "Callable[[Session], list[Decision]]", what: str = "") -> None:
-    from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
-
     with warehouse.session(database_url()) as session:
         made = decide(session)
     for one in made:
@@ -187,7 +180,6 @@ def _decide(at_once: bool, decide: "Callable[[Session], list[Decision]]", what: 
 def _run(job: str, *, full: bool) -> dict[str, Any]:
     """Run the job in this process and return the summary of its step. Raises ``Stop`` when it fails."""
     from warehouse_pipelines.commands.runner import Runner
-    from warehouse_pipelines.local.database import database_url
 
     logs.configure()
     runner = Runner(url=database_url())

@@ -11,6 +11,7 @@ import click
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.console import err, out
+from warehouse_pipelines.local.database import database_url
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -60,7 +61,6 @@ def leads(
     from getpass import getuser
 
     from warehouse_pipelines import settings
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.unified.lead_import import columns, run
     from warehouse_pipelines.unified.lead_import import preview as previews
     from warehouse_pipelines.unified.lead_import import report as reports
@@ -188,7 +188,6 @@ def list_imports() -> None:
     from rich.markup import escape
 
     from warehouse_pipelines import settings
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.unified.lead_import import undo as undoing
 
     with warehouse.session(database_url()) as session:
@@ -218,7 +217,6 @@ def undo(id_: str, report: Path | None) -> None:
     from getpass import getuser
 
     from warehouse_pipelines import settings
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.unified.lead_import import report as reports
     from warehouse_pipelines.unified.lead_import import undo as undoing
 

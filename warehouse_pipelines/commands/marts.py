@@ -7,6 +7,7 @@ import click
 
 from warehouse_pipelines.commands.arguments import Misused, Stop, unknown
 from warehouse_pipelines.commands.console import out
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import logs
 
 
@@ -41,7 +42,6 @@ def marts(names: tuple[str, ...], full: bool, form: str) -> None:
 def _run(names: tuple[str, ...], *, full: bool) -> list[dict[str, Any]]:
     """Run the job in this process and return what it did with each mart. Raises ``Stop`` when it fails."""
     from warehouse_pipelines.commands.runner import Runner
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.orchestration.marts import JOB, step_name
     from warehouse_pipelines.unified.marts.rows import BY_NAME
 

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import Misused, unknown
 from warehouse_pipelines.commands.console import out
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import logs
 
 if TYPE_CHECKING:
@@ -38,8 +40,6 @@ def _target(name: str) -> "Target":
 
 def _plan_of(named: str, *, sent: bool = False) -> "tuple[Target, Plan]":
     """Return a plan by its number, or the newest of a target, and that target."""
-    from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.outbound import ledger
 
     if not ledger.is_number(named):
@@ -66,8 +66,6 @@ def list_() -> None:
     """List the targets, and the newest plans."""
     from rich.table import Table
 
-    from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.outbound import ledger
     from warehouse_pipelines.outbound.targets import TARGETS
 
@@ -95,7 +93,6 @@ def counts(plan: "Plan") -> str:
 @click.option("--yes", is_flag=True, help="Make it. Without it what is lacking is listed.")
 def prepare(target: str, yes: bool) -> None:
     """Make the object, the properties and the associations that TARGET needs at its vendor."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.outbound.run import connected
 
     with connected(database_url(), _target(target)) as at_work:
@@ -113,8 +110,6 @@ def prepare(target: str, yes: bool) -> None:
 @click.option("--show", default=SHOWN, type=click.IntRange(0), show_default=True, metavar="N", help="Records to print.")
 def plan(target: str, show: int) -> None:
     """Compare what TARGET would write with what the vendor has, and write down the plan. PRINTS PERSONAL DATA."""
-    from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.outbound import ledger
     from warehouse_pipelines.outbound.run import connected
 
@@ -157,7 +152,6 @@ def show_plan(plan: "Plan", items: "Sequence[Item]") -> None:
 @click.pass_context
 def apply(ctx: click.Context, plan: str, yes: bool, force: bool, allow_archive: int) -> None:
     """Send a plan, given by its number or by its target, whose newest it is then; go on with one that was ended."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.outbound import applying
     from warehouse_pipelines.outbound.run import connected
 
@@ -195,7 +189,6 @@ def _broken(verdict: "Verdict") -> str:
 @click.pass_context
 def verify(ctx: click.Context, plan: str) -> None:
     """Read back what a plan wrote, and say what the vendor has now."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.outbound.run import connected
 
     target, found = _plan_of(plan, sent=True)
@@ -219,7 +212,6 @@ def verify(ctx: click.Context, plan: str) -> None:
 @click.pass_context
 def undo(ctx: click.Context, plan: str, yes: bool, show: int, give_up: bool) -> None:
     """Restore what a plan changed, unless somebody changed it since. PRINTS PERSONAL DATA."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.outbound import ledger
     from warehouse_pipelines.outbound.run import connected
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from warehouse_pipelines.commands.arguments import Misused
+from warehouse_pipelines.local.database import database_url
 
 
 @click.command()
@@ -32,8 +33,6 @@ def simulators(host: str, port: int, contacts: int) -> None:
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
 def ui(host: str, port: int) -> None:
     """Open Dagster's UI on this workspace; ctrl-c stops everything."""
-    from warehouse_pipelines.local.database import database_url
-
     database_url()
     from warehouse_pipelines import running, settings
     from warehouse_pipelines.local import dagster_home
@@ -50,7 +49,6 @@ def ui(host: str, port: int) -> None:
 def serve() -> None:
     """Serve pages, the API and webhooks; ctrl-c stops it. WAREHOUSE_SERVE_HOST and WAREHOUSE_SERVE_PORT say where."""
     from warehouse_pipelines import running, settings
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.observability import logs
 
     logs.configure()
@@ -135,8 +133,6 @@ def psql(arguments: tuple[str, ...]) -> None:
     """
     import shutil
     from urllib.parse import unquote, urlsplit
-
-    from warehouse_pipelines.local.database import database_url
 
     url = database_url()
     program = shutil.which("psql")

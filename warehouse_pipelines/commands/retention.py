@@ -7,6 +7,7 @@ import click
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import Misused, Stop, sources, unknown
 from warehouse_pipelines.commands.console import out
+from warehouse_pipelines.local.database import database_url
 
 if TYPE_CHECKING:
     from warehouse_pipelines.loading.retention import Amount
@@ -27,7 +28,6 @@ def plan() -> None:
     from rich.table import Table
 
     from warehouse_pipelines.loading import retention as program
-    from warehouse_pipelines.local.database import database_url
 
     with warehouse.session(database_url()) as session:
         amounts: list[Amount] = program.plan(session, list(sources().values()))
@@ -70,7 +70,6 @@ def run(kinds: tuple[str, ...]) -> None:
     May be stopped at any point: what was removed is, and the next run goes on.
     """
     from warehouse_pipelines.loading import retention as program
-    from warehouse_pipelines.local.database import database_url
 
     with warehouse.session(database_url()) as session:
         there = program.policies(session)
@@ -104,7 +103,6 @@ def _prune_dagster(url: str) -> int:
 def keep(kind: str, days: str) -> None:
     """Keep a KIND for so many DAYS, or `forever`."""
     from warehouse_pipelines.loading import retention as program
-    from warehouse_pipelines.local.database import database_url
 
     number = int(days) if days.isdecimal() else 0
     if days != "forever" and not 1 <= number <= 36_500:

@@ -33,9 +33,8 @@ def require_database(url: str) -> None:
     Raises ``DatabaseUnavailable``, and ``ActionNeeded`` when it is not migrated.
     """
     with warehouse.session(url) as session:
-        row = session.execute("SELECT to_regclass('orchestration.sync_history') IS NOT NULL AS there").fetchone()
-    if not (row and row["there"]):
-        raise ActionNeeded("The database is not migrated; run `warehouse migrate`.")
+        if not warehouse.has_table(session, "orchestration.sync_history"):
+            raise ActionNeeded("The database is not migrated; run `warehouse migrate`.")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from warehouse_pipelines.commands.arguments import (
     sources,
 )
 from warehouse_pipelines.commands.console import out
+from warehouse_pipelines.local.database import database_url
 
 MODES = click.Choice(["delta", "full", "force7"])
 """As ``loading.sync_schedule.MODES``, which is not imported for the help."""
@@ -45,7 +46,6 @@ def list_(crm: str | None) -> None:
     from rich.table import Table
 
     from warehouse_pipelines.loading import sync_schedule
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.model.describe import duration
 
     chosen = [source_named(crm)] if crm else list(sources().values())
@@ -109,7 +109,6 @@ def off(crm: str, entity: str | None, mode: str | None) -> None:
 
 def _switch(crm: str, entity: str | None, mode: str | None, *, on: bool) -> None:
     from warehouse_pipelines.loading import sync_schedule
-    from warehouse_pipelines.local.database import database_url
 
     source = source_named(crm)
     chosen = entity_named(source, entity) if entity and entity != "all" else None
@@ -143,7 +142,6 @@ def add(crm: str, entity: str, mode: str, every: str | None, cron: str | None, n
     from dagster._utils.schedules import is_valid_cron_string
 
     from warehouse_pipelines.loading import sync_schedule
-    from warehouse_pipelines.local.database import database_url
 
     source = source_named(crm)
     chosen = entity_named(source, entity)
@@ -165,7 +163,6 @@ def add(crm: str, entity: str, mode: str, every: str | None, cron: str | None, n
 def remove(name: str) -> None:
     """Remove a schedule that was added; those that are declared are switched off instead."""
     from warehouse_pipelines.loading import sync_schedule
-    from warehouse_pipelines.local.database import database_url
 
     with warehouse.session(database_url()) as connection:
         if not sync_schedule.remove(connection, name):

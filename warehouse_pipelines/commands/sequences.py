@@ -8,8 +8,10 @@ from uuid import UUID
 
 import click
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import Misused
 from warehouse_pipelines.commands.console import out
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import logs
 
 if TYPE_CHECKING:
@@ -43,7 +45,6 @@ def sequences() -> None:
 @click.pass_context
 def run(ctx: click.Context, limit: int) -> None:
     """Enroll the leads of segments, and send what is due."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.sequences import run as worker
     from warehouse_pipelines.sequences import settings
 
@@ -64,8 +65,6 @@ def list_(organization: UUID | None) -> None:
     """List the sequences, and how many leads are in them."""
     from rich.table import Table
 
-    from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.sequences import messages
 
     with warehouse.session(database_url()) as session:
@@ -85,8 +84,6 @@ def list_(organization: UUID | None) -> None:
 @_ORGANIZATION
 def messages_(status: str | None, text: bool, show: int, organization: UUID | None) -> None:
     """List messages that are open: calls to make, steps that are parked, messages of which nobody knows."""
-    from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.sequences import messages
     from warehouse_pipelines.sequences import settings as sequence_settings
 
@@ -138,8 +135,6 @@ def settle(given: tuple[str, ...], all_: bool, problem: str, result: str, organi
 
     Many that are parked for one reason are decided at once by --all --problem, such as 'sending limit exceeded'.
     """
-    from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.sequences import messages
 
     *which, outcome = given
@@ -165,8 +160,6 @@ def settle(given: tuple[str, ...], all_: bool, problem: str, result: str, organi
 @_ORGANIZATION
 def resume(enrollment: UUID, organization: UUID | None) -> None:
     """Resume an ENROLLMENT that a reply paused."""
-    from warehouse_pipelines import warehouse
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.sequences import messages
 
     with warehouse.session(database_url()) as session:

@@ -13,6 +13,7 @@ import click
 
 from warehouse_pipelines.commands.arguments import sources, warn_of_misspelt_settings
 from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import logs, redaction
 
 
@@ -53,8 +54,6 @@ def migrate(
     backup_hours: float,
 ) -> None:
     """Apply the migrations of sql/ and align the tables with their entities. Safe to repeat."""
-    from warehouse_pipelines.local.database import database_url
-
     logs.configure()
     if force and not down:
         raise WrongUse("--force goes with --down.")

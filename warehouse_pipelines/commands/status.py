@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import WRONG_USE, complete_crms, options, source_named, sources
 from warehouse_pipelines.commands.console import out, short
 from warehouse_pipelines.errors import NotConfigured
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import redaction
 
 if TYPE_CHECKING:
@@ -61,8 +63,6 @@ def health(crm: str | None, hours: float | None, expected_hours: float | None, f
 def _status(
     crm: str | None, hours: float | None, expected_hours: float | None, rules: Sequence[str], form: str = "text"
 ) -> None:
-    from warehouse_pipelines.local.database import database_url
-
     chosen = [source_named(crm)] if crm else list(sources().values())
     if crm:
         chosen[0].require_settings()
@@ -122,7 +122,6 @@ def _status(
 
 def _webhooks(chosen: Sequence["Source"], url: str) -> list[str]:
     """Return what is polled less often because webhooks deliver, and which deliveries were refused."""
-    from warehouse_pipelines import warehouse
     from warehouse_pipelines.loading import webhook_cadence, webhook_inbox
     from warehouse_pipelines.model.describe import every
 

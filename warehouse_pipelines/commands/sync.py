@@ -29,6 +29,7 @@ from warehouse_pipelines.commands.arguments import (
 from warehouse_pipelines.commands.console import Progress, err, log, out, report
 from warehouse_pipelines.commands.outcome import worst
 from warehouse_pipelines.errors import NotConfigured
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.observability import logs
 
 if TYPE_CHECKING:
@@ -227,7 +228,6 @@ def _config(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 def _run(jobs: Sequence[tuple[str, str]], flags: Mapping[str, Any], days: tuple[date, date] | None = None) -> None:
     """Run the jobs, print what they did, and end with the exit code of the worst."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.settings import settings
 
     config = _config(flags)

@@ -12,6 +12,7 @@ import click
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import Misused
 from warehouse_pipelines.commands.console import out
+from warehouse_pipelines.local.database import database_url
 from warehouse_pipelines.serving.rights import ROLES
 
 from_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
@@ -30,7 +31,6 @@ def users() -> None:
 @from_stdin
 def add(name: str, role: str, organization: UUID | None, oidc: bool, password_stdin: bool) -> None:
     """Add a user."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.serving import accounts
     from warehouse_pipelines.settings import settings
 
@@ -47,7 +47,6 @@ def list_() -> None:
     """List the users."""
     from rich.table import Table
 
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.serving import accounts
 
     with warehouse.session(database_url()) as session:
@@ -66,7 +65,6 @@ def list_() -> None:
 @from_stdin
 def password(name: str, password_stdin: bool) -> None:
     """Give a user another password, and end the sessions."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.serving import accounts
 
     url, given = database_url(), _password(password_stdin)
@@ -80,7 +78,6 @@ def password(name: str, password_stdin: bool) -> None:
 @click.argument("new_role", metavar="ROLE", type=click.Choice(ROLES))
 def role(name: str, new_role: str) -> None:
     """Give a user another role, and end the sessions."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.serving import accounts
 
     with warehouse.session(database_url()) as session:
@@ -92,7 +89,6 @@ def role(name: str, new_role: str) -> None:
 @click.argument("name")
 def disable(name: str) -> None:
     """Let a user do nothing any more, tokens included."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.serving import accounts
 
     with warehouse.session(database_url()) as session:
@@ -104,7 +100,6 @@ def disable(name: str) -> None:
 @click.argument("name")
 def enable(name: str) -> None:
     """Let a disabled user sign in again."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.serving import accounts
 
     with warehouse.session(database_url()) as session:
@@ -116,7 +111,6 @@ def enable(name: str) -> None:
 @click.argument("name")
 def remove(name: str) -> None:
     """Remove a user and the tokens; the logs keep the id."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.serving import accounts
 
     with warehouse.session(database_url()) as session:
@@ -136,7 +130,6 @@ def tokens() -> None:
 @click.option("--days", type=click.IntRange(1, 366), default=90, show_default=True, help="How long it lasts.")
 def add_token(user: str, name: str, scopes: tuple[str, ...], days: int) -> None:
     """Make a token for a program that acts as USER; NAME says what it is for. It is shown once."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.serving import accounts
 
     with warehouse.session(database_url()) as session:
@@ -150,7 +143,6 @@ def list_tokens() -> None:
     """List the tokens that hold."""
     from rich.table import Table
 
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.serving import accounts
 
     with warehouse.session(database_url()) as session:
@@ -167,7 +159,6 @@ def list_tokens() -> None:
 @click.argument("token_id", metavar="ID", type=click.UUID)
 def revoke(token_id: UUID) -> None:
     """End a token."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.serving import accounts
 
     with warehouse.session(database_url()) as session:

@@ -8,6 +8,7 @@ import click
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands.arguments import Misused, Stop, complete_crms, source_named, sources
 from warehouse_pipelines.errors import ActionNeeded, NotConfigured
+from warehouse_pipelines.local.database import database_url
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,7 +29,6 @@ def webhooks() -> None:
 @click.argument("crm", shell_complete=complete_crms)
 def register(crm: str) -> None:
     """Subscribe at hubspot, or make the push channels of gcalendar or gdrive, which Dagster renews before they end."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.serving import hubspot_app, push_channels
 
     source = source_named(crm)
@@ -54,7 +54,6 @@ def list_(crm: str) -> None:
     Of every CRM that delivers: what its deliveries may tell of, and when the last one came.
     """
     from warehouse_pipelines.commands.console import out
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.serving import hubspot_app, push_channels
     from warehouse_pipelines.sources.webhooks import DELIVERED_ENTITIES
 
@@ -126,7 +125,6 @@ def _received(session: "Session", source: "Source", entities: "Sequence[str]") -
 @click.argument("crm", shell_complete=complete_crms)
 def remove(crm: str) -> None:
     """End the subscriptions of hubspot's app, or the push channels of gcalendar or gdrive. Polls go on."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.serving import hubspot_app, push_channels
 
     source = source_named(crm)
@@ -143,7 +141,6 @@ def remove(crm: str) -> None:
 @webhooks.command()
 def work() -> None:
     """Read what deliveries name, until nothing is due. Dagster does it by itself while its daemon runs."""
-    from warehouse_pipelines.local.database import database_url
     from warehouse_pipelines.serving.work import work as work_off
 
     url, found = database_url(), tuple(sources().values())

@@ -24,10 +24,7 @@ def loading_key(crm: str, sync_type: str) -> str:
 
 def take(session: "Session", crm: str, sync_type: str) -> bool:
     """Take the lock of an entity, until the session ends; return whether it was free."""
-    row = session.execute(
-        "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS free", [key(crm, sync_type)]
-    ).fetchone()
-    return bool(row and row["free"])
+    return bool(warehouse.value(session, "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [key(crm, sync_type)]))
 
 
 def is_held(session: "Session", crm: str, sync_type: str) -> bool:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import NotConfigured, TryAgain
 from warehouse_pipelines.loading.erased_values import MARK, ErasedValues, digest
 from warehouse_pipelines.loading.hash_and_drop import redactor, scrubbed
@@ -96,8 +97,7 @@ class Erased:
 
     @classmethod
     def _of_warehouse(cls, session: "Session", entity: Entity) -> "Erased":
-        there = session.execute("SELECT to_regclass('identity.tombstone') IS NOT NULL AS there").fetchone()
-        if not (there and there["there"]):
+        if not warehouse.has_table(session, "identity.tombstone"):
             return cls(entity)
         last = last_erasure(session)
         if not last:
@@ -286,5 +286,4 @@ def erasure_held_off(session: "Session") -> int:
 
 def last_erasure(session: "Session") -> int:
     """Return the number of the last erasure, 0 when there was none."""
-    row = session.execute("SELECT coalesce(max(erasure_id), 0) AS last FROM identity.tombstone").fetchone()
-    return int(row["last"]) if row else 0
+    return int(warehouse.value(session, "SELECT coalesce(max(erasure_id), 0) FROM identity.tombstone"))

@@ -189,7 +189,7 @@ def _acquire(
 
 
 def _write_holder(session: "Session", source: Source, entity: Entity, run_id: str | None) -> tuple[int, datetime]:
-    row = session.execute(
+    [row] = session.execute(
         """
         INSERT INTO orchestration.entity_lease AS l (crm_source, sync_type, token, holder, run_id)
         VALUES (%s, %s, 1, %s, %s)
@@ -198,8 +198,7 @@ def _write_holder(session: "Session", source: Source, entity: Entity, run_id: st
         RETURNING token, taken_at
         """,
         [source.name, entity.name, f"{socket.gethostname()}:{os.getpid()}", run_id],
-    ).fetchone()
-    assert row is not None  # noqa: S101  (RETURNING returns)
+    )
     return int(row["token"]), row["taken_at"].astimezone(UTC)
 
 

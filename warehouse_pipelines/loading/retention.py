@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import errors, sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
@@ -263,8 +264,7 @@ def _batches(
     while True:
         with _careful(session):
             with _acting(session, role):
-                row = session.execute(statement, parameters).fetchone()  # type: ignore[arg-type]
-            removed = int(row["removed"]) if row else 0
+                removed = int(warehouse.value(session, statement, parameters))  # type: ignore[arg-type]
             if removed:
                 session.execute(
                     "UPDATE orchestration.retention_policy SET removed = removed + %s WHERE kind = %s", [removed, kind]
@@ -296,8 +296,7 @@ def _acting(session: "Session", role: str) -> Iterator[None]:
 
 
 def _newest_runs(session: "Session") -> list[int]:
-    row = session.execute(query("retention_newest_runs"), {"enough": ENOUGH_RECORDS}).fetchone()
-    return list(row["ids"] or ()) if row else []
+    return list(warehouse.value(session, query("retention_newest_runs"), {"enough": ENOUGH_RECORDS}) or ())
 
 
 def _tombstones(sources: Sequence[Source]) -> Iterator[tuple[Entity, Kind]]:
@@ -341,7 +340,7 @@ def _remove(kind: Kind, old: sql.Composable, batch: int) -> sql.Composed:
 
 def _amount(session: "Session", policy: Policy, kind: Kind, old: sql.Composable) -> Amount:
     with session.transaction(), _acting(session, kind.role):
-        row = session.execute(
+        [row] = session.execute(
             sql.SQL("""
             SELECT count(*) AS rows, count(*) FILTER (WHERE {old}) AS due, min(t.{time})::timestamptz AS oldest,
                 pg_total_relation_size({name}::regclass) AS bytes
@@ -353,6 +352,5 @@ def _amount(session: "Session", policy: Policy, kind: Kind, old: sql.Composable)
                 table=kind.identifier,
                 which=sql.SQL(kind.which),
             )
-        ).fetchone()
-    assert row is not None  # noqa: S101  (an aggregate has a row)
+        )
     return Amount(policy=policy, **row)

@@ -58,7 +58,7 @@ def stored(url: str, entity: Entity, limit: int = ROWS) -> list[dict[str, Any]]:
     order = sql.SQL(", ").join(sql.SQL("{} DESC").format(sql.Identifier(key)) for key in entity.keys)
     statement = sql.SQL("SELECT {} FROM {} WHERE NOT archived ORDER BY {} LIMIT {}").format(
         sql.SQL(", ").join(map(sql.Identifier, names)),
-        sql.Identifier(entity.schema, entity.table_name),
+        entity.identifier,
         order,
         sql.Literal(limit),
     )

@@ -19,7 +19,7 @@ class StoredRows:
 
     def __init__(self, source: Source, entity: Entity) -> None:
         self.source, self.entity = source, entity
-        self.table = sql.Identifier(entity.schema, entity.table_name)
+        self.table = entity.identifier
 
     @functools.cached_property
     def key_types(self) -> dict[str, sql.SQL]:

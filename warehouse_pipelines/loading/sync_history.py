@@ -107,7 +107,7 @@ class Poll:
 
 def last_poll(connection: "Session", source: Source, entity: Entity) -> Poll:
     """Return when an entity was last asked for, beside reads of single keys, backfills and replays."""
-    row = connection.execute(
+    [row] = connection.execute(
         """
         SELECT (SELECT g.start_time FROM orchestration.good_run AS g
                 WHERE g.crm_source = %(crm)s AND g.sync_type = %(entity)s ORDER BY g.id DESC LIMIT 1) AS start_time,
@@ -118,8 +118,7 @@ def last_poll(connection: "Session", source: Source, entity: Entity) -> Poll:
                 ORDER BY h.id DESC LIMIT 1)), 'Infinity')::float8 AS seconds
         """,
         {"crm": source.name, "entity": entity.name},
-    ).fetchone()
-    assert row is not None  # noqa: S101  (a row of two sub-selects)
+    )
     return Poll(**row)
 
 
@@ -170,7 +169,7 @@ def _last_good_row(
 
 
 def _last_full(connection: "Session", source: Source, entity: Entity) -> tuple[datetime | None, datetime | None]:
-    row = connection.execute(
+    [row] = connection.execute(
         f"""
         SELECT max(start_time) AS tried, max(start_time) FILTER (
             WHERE status IN ('success', 'partial') AND configuration ->> 'cursor' IS NOT NULL) AS good
@@ -179,8 +178,8 @@ def _last_full(connection: "Session", source: Source, entity: Entity) -> tuple[d
             AND orchestration.asks_for_news(configuration) AND {SINCE_REGISTERED}
         """,  # noqa: S608  (of this module)
         {"crm": source.name, "entity": entity.name},
-    ).fetchone()
-    return (row["good"], row["tried"]) if row else (None, None)
+    )
+    return row["good"], row["tried"]
 
 
 def last_values(connection: "Session", source: Source, entity: Entity, mode: str) -> tuple[Standing, dict[str, float]]:
@@ -209,15 +208,15 @@ def begin(
     run_id: str | None,
 ) -> int:
     """Write the row of a run that is about to ask the vendor for the first time, and return its id."""
-    row = connection.execute(
+    number = warehouse.value(
+        connection,
         """
         INSERT INTO orchestration.sync_history (crm_source, sync_type, endpoint, start_time, configuration, run_id)
         VALUES (%s, %s, %s, %s, %s, %s) RETURNING id
         """,
         [source.name, entity.name, entity.path[:200], start_time, json.dumps(configuration), run_id],
-    ).fetchone()
-    assert row is not None  # noqa: S101  (RETURNING returns)
-    return int(row["id"])
+    )
+    return int(number)
 
 
 def fail(

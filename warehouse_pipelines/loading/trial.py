@@ -190,7 +190,7 @@ class _Stored:
         same = sql.SQL(" AND ").join(
             sql.SQL("t.{0} = i.{0}::{1}").format(sql.Identifier(key), types[key]) for key in keys
         )
-        row = self._session.execute(
+        [row] = self._session.execute(
             sql.SQL("""
                 SELECT count(*) FILTER (WHERE t.raw_data IS NULL) AS new,
                     count(*) FILTER (WHERE t.sync_hash = hashtextextended(i.raw_data, {seed})) AS unchanged,
@@ -198,11 +198,10 @@ class _Stored:
                 FROM unnest({arrays}) AS i ({names}) LEFT JOIN {table} AS t ON {same}
             """).format(
                 seed=self._entity.hash_seed, arrays=arrays, names=names, same=same,
-                table=sql.Identifier(self._entity.schema, self._entity.table_name),
+                table=self._entity.identifier,
             ),
             [*([str(value) for value in table[key].to_pylist()] for key in keys), table["raw_data"].to_pylist()],
-        ).fetchone()  # fmt: skip
-        assert row is not None  # noqa: S101  (an aggregate has a row)
+        )  # fmt: skip
         found.new = (found.new or 0) + row["new"]
         found.unchanged = (found.unchanged or 0) + row["unchanged"]
         found.changed = (found.changed or 0) + row["records"] - row["new"] - row["unchanged"]
@@ -220,11 +219,7 @@ def _looking(url: str, entity: Entity, found: Trial) -> Iterator[_Stored | None]
     with session:
         session.execute("SET default_transaction_read_only = on")
         session.execute("SET statement_timeout = '60s'")
-        there = session.execute(
-            "SELECT to_regclass(%s) IS NOT NULL AS there",
-            [sql.Identifier(entity.schema, entity.table_name).as_string()],
-        ).fetchone()
-        if there and there["there"]:
+        if warehouse.has_table(session, entity.identifier.as_string()):
             yield _Stored(session, entity)
             return
         found.remarks.append("the warehouse has no such table; run `warehouse migrate`")

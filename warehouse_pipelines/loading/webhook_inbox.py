@@ -50,8 +50,7 @@ def working(session: "Session", source: str, *, lists: bool = False) -> Abstract
 
 def are_lists_read(session: "Session", source: str) -> bool:
     """Return whether a session reads lists of a source now. It takes no lock, which whoever begins would find taken."""
-    row = session.execute(query("webhook_lists_read"), {"lock": _lock(source, lists=True)}).fetchone()
-    return bool(row and row["are_read"])
+    return bool(warehouse.value(session, query("webhook_lists_read"), {"lock": _lock(source, lists=True)}))
 
 
 def _lock(source: str, *, lists: bool) -> str:
@@ -76,8 +75,7 @@ def listen(session: "Session") -> None:
 
 def is_used(session: "Session") -> bool:
     """Return whether anything was delivered, as far as rows are kept."""
-    row = session.execute("SELECT EXISTS (SELECT FROM orchestration.webhook_inbox) AS used").fetchone()
-    return bool(row and row["used"])
+    return bool(warehouse.value(session, "SELECT EXISTS (SELECT FROM orchestration.webhook_inbox)"))
 
 
 def close(session: "Session", rows: Mapping[int, datetime], status: str) -> int:
@@ -130,5 +128,5 @@ def received(session: "Session", source: str, hours: int) -> dict[str, Any]:
     """Return of a source ``last_at``, the last delivery that was taken, how many are ``waiting``, and the counts of
     ``outcomes`` within so many hours.
     """
-    row = session.execute(query("webhook_received"), {"source": source, "hours": hours}).fetchone()
-    return row or {}
+    [row] = session.execute(query("webhook_received"), {"source": source, "hours": hours})
+    return row

@@ -1,6 +1,5 @@
 """Where the warehouse is: the database of the settings, else the embedded server, which is started if need be."""
 
-from warehouse_pipelines import settings
 from warehouse_pipelines.observability import redaction
 
 
@@ -9,6 +8,8 @@ def database_url() -> str:
 
     Raises ``NotConfigured`` when ``WAREHOUSE_DATABASE_URL`` is no PostgreSQL URL or no server can be started here.
     """
+    from warehouse_pipelines import settings  # with pydantic, which `warehouse --help` does not need
+
     given = settings.settings().warehouse_database_url
     if given is not None:
         url = settings.postgresql_url("WAREHOUSE_DATABASE_URL", given)

@@ -206,7 +206,7 @@ class Server:
         for attempt in range(5):
             time.sleep(attempt * 0.5)
             self._folder.forget_stranger()
-            port = _free_port(self._folder.port() if attempt < 2 else 0)
+            port = free_port(self._folder.port() if attempt < 2 else 0)
             settings = {"port": str(port), **CONFIGURATION, **(buffers if self._durable else NOT_DURABLE)}
             if not self._durable and major(binaries) >= 18:
                 settings["io_method"] = "sync"  # what lies in memory is read sooner than a worker is asked for it
@@ -256,7 +256,7 @@ def _buffers(memory_bytes: int) -> int:
     return min(max(memory_bytes // 4 // 2**20, LEAST_BUFFERS), MOST_BUFFERS)
 
 
-def _free_port(wanted: int) -> int:
+def free_port(wanted: int) -> int:
     """Return ``wanted`` when it is free, so that URLs live through a restart, else any free port."""
     with socket.socket() as candidate:
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

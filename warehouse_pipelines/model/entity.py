@@ -18,11 +18,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from warehouse_pipelines.model.cadence import Cadence
 from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.rules import KINDS, Kind, Rule, Severity
+
+if TYPE_CHECKING:
+    from psycopg import sql
 
 
 class Column(NamedTuple):
@@ -259,6 +262,13 @@ class Entity:
     def table_name(self) -> str:
         """The table's name without its schema."""
         return self.table.rpartition(".")[2]
+
+    @property
+    def identifier(self) -> "sql.Identifier":
+        """The table in SQL."""
+        from psycopg import sql
+
+        return sql.Identifier(self.schema, self.table_name)
 
     @cached_property
     def e164(self) -> Mapping[str, str]:

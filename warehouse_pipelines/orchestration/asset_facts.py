@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.queries import query
 
@@ -92,10 +93,8 @@ def rows_of(session: "Session", table: str) -> dict[str, int]:
     known: Any = session.execute(query("table_rows"), [table]).fetchone()
     if known["is_table"] and known["bytes"] > COUNTED_BYTES and known["estimate"] >= 0:
         return {"estimated_rows": known["estimate"]}
-    counted = session.execute(
-        sql.SQL("SELECT count(*) AS rows FROM {}").format(sql.Identifier(*table.split(".")))
-    ).fetchone()
-    return {"dagster/row_count": counted["rows"] if counted else 0}
+    counting = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(*table.split(".")))
+    return {"dagster/row_count": warehouse.value(session, counting)}
 
 
 def column_lineage(origins: Mapping[str, Iterable[str]]) -> dg.TableColumnLineage:

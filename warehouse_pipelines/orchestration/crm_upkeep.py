@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.orchestration.crm_session import Crm
 from warehouse_pipelines.orchestration.maintenance import Report
 from warehouse_pipelines.queries import query
@@ -26,12 +27,11 @@ def slow_queries(crm: Crm) -> Report:
     """List statements whose mean is over ``SLOW_MS``, the costliest first."""
     import psycopg
 
-    fact = crm.connection.execute(
+    [known] = crm.connection.execute(
         "SELECT pg_has_role('pg_read_all_stats', 'USAGE') AS all_users, "
         "(SELECT format('%I.pg_stat_statements', n.nspname) FROM pg_extension e "
         " JOIN pg_namespace n ON n.oid = e.extnamespace WHERE extname = 'pg_stat_statements') AS statements"
-    ).fetchone()
-    known = fact or {"all_users": False, "statements": None}
+    )
     if known["statements"]:
         try:
             # Its constants are $1, $2: no value of a row comes along.
@@ -133,9 +133,9 @@ def index_review(crm: Crm) -> Report:
     """List indexes that nothing has used, are invalid, or are contained in another. It drops none."""
     rows = crm.connection.execute(query("crm_indexes")).fetchall()
     contained = crm.connection.execute(query("crm_contained_indexes")).fetchall()
-    since = crm.connection.execute(
-        "SELECT stats_reset FROM pg_stat_database WHERE datname = current_database()"
-    ).fetchone()
+    since = warehouse.value(
+        crm.connection, "SELECT stats_reset FROM pg_stat_database WHERE datname = current_database()"
+    )
     unused = [row for row in rows if not row["used"] and not row["is_unique"]]
     invalid = [row for row in rows if not row["is_valid"]]
     return Report(
@@ -146,7 +146,7 @@ def index_review(crm: Crm) -> Report:
             "unused_mb": round(sum(row["mb"] for row in unused), 1),
             "invalid": len(invalid),
             "contained_in_another": len(contained),
-            "counted_since": str((since and since["stats_reset"]) or "the server's first start"),
+            "counted_since": str(since or "the server's first start"),
         },
         {"unused_indexes": unused, "invalid_indexes": invalid, "contained_indexes": contained, "by_size": rows},
         f"{len(invalid)} indexes are invalid: REINDEX them" if invalid else "",

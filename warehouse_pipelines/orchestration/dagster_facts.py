@@ -223,10 +223,10 @@ def _data_folder(url: str) -> Iterable[Path]:
 
     try:
         with warehouse.session(url) as session, rules.asking(session):
-            row = session.execute("SELECT current_setting('data_directory', true) AS folder").fetchone()
+            shown = warehouse.value(session, "SELECT current_setting('data_directory', true)")
     except (psycopg.Error, WarehouseError):  # not everybody may ask
         return
-    if row and row["folder"] and (folder := Path(row["folder"])).is_dir():
+    if shown and (folder := Path(shown)).is_dir():
         yield folder
 
 

@@ -138,8 +138,8 @@ def schedules(tasks: Mapping[str, Sequence[Task]], url: Callable[[], str]) -> li
 def _schedule(schema: str, task: Task, url: Callable[[], str]) -> dg.ScheduleDefinition:
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         with told_plainly(), warehouse.session(url()) as session:
-            found = session.execute("SELECT to_regnamespace(%s) IS NOT NULL AS there", [schema]).fetchone()
-        if not (found and found["there"]):
+            is_there = warehouse.value(session, "SELECT to_regnamespace(%s) IS NOT NULL", [schema])
+        if not is_there:
             return dg.SkipReason(f"there is no schema {schema}; run `warehouse migrate`")
         return dg.RunRequest()
 

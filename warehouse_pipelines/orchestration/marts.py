@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.orchestration.asset_facts import key_of, table_metadata
 from warehouse_pipelines.orchestration.assets import OWNERS
 from warehouse_pipelines.orchestration.failures import failures, session_of_step
@@ -28,7 +29,7 @@ HAS_KEY = """
         SELECT FROM pg_index AS i
         WHERE i.indrelid = %(table)s::regclass AND i.indisprimary AND i.indisvalid
             AND (SELECT array_agg(a.attname::text ORDER BY a.attname::text) FROM pg_attribute AS a
-                 WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)) = %(key)s) AS it
+                 WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)) = %(key)s)
     """
 
 
@@ -78,10 +79,8 @@ def _asset(mart: Mart, url: Callable[[], str]) -> dg.AssetsDefinition:
 
 
 def _key_result(session: "Session", mart: Mart) -> dg.AssetCheckResult:
-    found = session.execute(HAS_KEY, {"table": mart.table, "key": sorted(mart.keys)}).fetchone()
-    return dg.AssetCheckResult(
-        check_name=KEY_CHECK, passed=bool(found and found["it"]), metadata={"key": ", ".join(mart.keys)}
-    )
+    has_key = warehouse.value(session, HAS_KEY, {"table": mart.table, "key": sorted(mart.keys)})
+    return dg.AssetCheckResult(check_name=KEY_CHECK, passed=has_key, metadata={"key": ", ".join(mart.keys)})
 
 
 def _result(session: "Session", mart: Mart, check: Check) -> dg.AssetCheckResult:
@@ -90,9 +89,7 @@ def _result(session: "Session", mart: Mart, check: Check) -> dg.AssetCheckResult
     from warehouse_pipelines.unified.marts.refresh import as_declared
 
     asked = sql.SQL(as_declared(check.faults, mart.reads))
-    counting = sql.SQL("SELECT count(*) AS faults FROM ({}) AS found").format(asked)
-    found = session.execute(counting).fetchone()
-    faults = int(found["faults"]) if found else 0
+    faults = warehouse.value(session, sql.SQL("SELECT count(*) FROM ({}) AS found").format(asked))
     return dg.AssetCheckResult(
         check_name=check.name,
         passed=not faults,

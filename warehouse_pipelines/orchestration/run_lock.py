@@ -143,15 +143,15 @@ class RunLock:
 
 def tag(session: "Session", run_id: str) -> str:
     """Return the value of the tag of a run that holds its lock in this warehouse."""
-    row = session.execute(
+    named: str = warehouse.value(
+        session,
         """
-        SELECT format('%%s in %%s/%%s', %s::text, (SELECT system_identifier FROM pg_control_system()), oid) AS tag
+        SELECT format('%%s in %%s/%%s', %s::text, (SELECT system_identifier FROM pg_control_system()), oid)
         FROM pg_database WHERE datname = current_database()
         """,
         [run_id],
-    ).fetchone()
-    assert row is not None  # noqa: S101  (the database of this session is there)
-    return str(row["tag"])
+    )
+    return named
 
 
 def dead(session: "Session", run: dg.DagsterRun, created_at: datetime) -> bool:
@@ -159,25 +159,21 @@ def dead(session: "Session", run: dg.DagsterRun, created_at: datetime) -> bool:
     from warehouse_pipelines.loading import sync_history
 
     if TAG not in run.tags:
-        last = session.execute(
-            "SELECT error_message = %s AS died FROM orchestration.sync_history WHERE run_id = %s "
-            "ORDER BY id DESC LIMIT 1",
-            [sync_history.DIED, run.run_id],
-        ).fetchone()
-        return bool(last and last["died"])
+        asked = "SELECT error_message = %s FROM orchestration.sync_history WHERE run_id = %s ORDER BY id DESC LIMIT 1"
+        return bool(warehouse.value(session, asked, [sync_history.DIED, run.run_id]))
     if run.tags[TAG] != tag(session, run.run_id):
         return False
-    row = session.execute(
+    [lock] = session.execute(
         """
         SELECT pg_try_advisory_lock_shared(hashtextextended('run:' || %s, 0)) AS free,
                pg_postmaster_start_time() < greatest(%s, clock_timestamp() - make_interval(secs => %s)) AS settled
         """,
         [run.run_id, created_at, SETTLING_SECONDS],
-    ).fetchone()
-    if row is None or not row["free"]:
+    )
+    if not lock["free"]:
         return False
     session.execute("SELECT pg_advisory_unlock_shared(hashtextextended('run:' || %s, 0))", [run.run_id])
-    return bool(row["settled"])
+    return bool(lock["settled"])
 
 
 def close_dead_runs(instance: dg.DagsterInstance, url: str) -> list[str]:

@@ -158,8 +158,7 @@ def schedules(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.Sche
 
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         with told_plainly(), warehouse.session(url()) as session:
-            found = session.execute(query("unify_written")).fetchone()
-            written = found and found["digest"]
+            written = warehouse.value(session, query("unify_written"))
             since = written and _read_since(context.instance, written, context.scheduled_execution_time)
         if since:
             return dg.SkipReason(f"nothing was written since the run of {since:%H:%M} UTC")

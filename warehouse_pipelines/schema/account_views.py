@@ -104,7 +104,7 @@ def _views(source: Source, sources: Sequence[Source]) -> dict[str, str]:
         names = sql.SQL(", ").join(map(sql.Identifier, entity.pg_types))
         parts = [
             sql.SQL("SELECT {}::text AS account, {} FROM {}").format(
-                sql.Literal(account), names, sql.Identifier(by_table[table].schema, by_table[table].table_name)
+                sql.Literal(account), names, by_table[table].identifier
             )
             for table, account in tables.items()
         ]

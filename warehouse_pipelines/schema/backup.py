@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 import sqlalchemy as sa
@@ -94,7 +94,7 @@ def _write(session: "Session", url: str, folder: Path) -> Manifest:
     with session.transaction():
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         session.execute("SET LOCAL row_security = off")
-        found = _one(session, "SELECT pg_export_snapshot() AS snapshot, current_database() AS name, now() AS at")
+        [found] = session.execute("SELECT pg_export_snapshot() AS snapshot, current_database() AS name, now() AS at")
         revision = _revision(session)
         if revision is None:
             raise WrongUse(f"Writing a backup: the database {found['name']} is no warehouse. Migrate it first.")
@@ -141,15 +141,14 @@ def restore(folder: Path, url: str) -> Manifest:
     """
     held = read(folder)
     with warehouse.connect(url) as session:
-        name = str(_one(session, "SELECT current_database() AS name")["name"])
-        if _one(session, query("restore_unfinished"))["unfinished"]:
+        name = str(warehouse.value(session, "SELECT current_database()"))
+        if warehouse.value(session, query("restore_unfinished")):
             raise WrongUse(
                 f"Restoring into the database {name}: an earlier restore into it did not end. Drop the database, make "
                 "it anew, and restore again."
             )
-        there = _one(session, query("backup_is_empty"))
-        if there["relation"] is not None:
-            raise WrongUse(f"Restoring into the database {name}: it has {there['relation']}. Name an empty database.")
+        if relation := warehouse.value(session, query("backup_is_empty")):
+            raise WrongUse(f"Restoring into the database {name}: it has {relation}. Name an empty database.")
         make_roles(session, held.roles)
     dump_programs.load(
         folder / DUMP,
@@ -177,8 +176,8 @@ def restore(folder: Path, url: str) -> Manifest:
 
 def _give_to_loader(session: "Session") -> str:
     """Give the role that loads what no dump gives, as far as this user can, and return its name."""
-    owner = "SELECT pg_get_userbyid(nspowner) AS role FROM pg_namespace WHERE nspname = 'orchestration'"
-    loader = str(_one(session, owner)["role"])
+    owner = "SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'orchestration'"
+    loader = str(warehouse.value(session, owner))
     for row in session.execute(query("loader_lacks")).fetchall():
         try:
             session.execute(row["statement"])
@@ -201,8 +200,8 @@ def counted(session: "Session") -> dict[str, int]:
     """Return how many rows each table has, by ``schema.table``. It reads them."""
     found = {}
     for row in session.execute(query("backup_tables")).fetchall():
-        count = sql.SQL("SELECT count(*) AS rows FROM {}").format(sql.Identifier(row["schema"], row["name"]))
-        found[f"{row['schema']}.{row['name']}"] = int(_one(session, count)["rows"])
+        count = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(row["schema"], row["name"]))
+        found[f"{row['schema']}.{row['name']}"] = int(warehouse.value(session, count))
     return found
 
 
@@ -214,7 +213,7 @@ def make_roles(session: "Session", roles: tuple[str, ...]) -> None:
             f"Restoring: the backup has objects or grants of roles that are missing here: {', '.join(strange)}. "
             "CREATE ROLE for each of them, then restore again."
         )
-    is_superuser = _one(session, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")["rolsuper"]
+    is_superuser = warehouse.value(session, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
     for role in (one for one in OURS if one not in known):
         session.execute(sql.SQL("CREATE ROLE {} NOLOGIN NOSUPERUSER NOBYPASSRLS").format(sql.Identifier(role)))
         if role in OF_CRM:
@@ -223,17 +222,11 @@ def make_roles(session: "Session", roles: tuple[str, ...]) -> None:
             session.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(role)))
 
 
-def _one(session: "Session", statement: str | sql.Composed) -> dict[str, Any]:
-    row = session.execute(statement).fetchone()
-    assert row is not None  # noqa: S101  (each of these statements has a row)
-    return row
-
-
 def _revision(session: "Session") -> str | None:
-    if _one(session, "SELECT to_regclass('orchestration.alembic_version') AS there")["there"] is None:
+    if not warehouse.has_table(session, "orchestration.alembic_version"):
         return None
-    row = session.execute("SELECT version_num FROM orchestration.alembic_version").fetchone()
-    return None if row is None else str(row["version_num"])
+    revision: str | None = warehouse.value(session, "SELECT version_num FROM orchestration.alembic_version")
+    return revision
 
 
 def _digest(file: Path) -> str:

@@ -76,7 +76,7 @@ def rename(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
 
 
 def _rename(connection: sa.Connection, entity: Entity, old: str, new: str) -> str:
-    table = _identifier(entity.table).as_string()
+    table = entity.identifier.as_string()
     names = [sql.Identifier(name).as_string() for name in (old, new)]
     scripts.run(connection, f"ALTER TABLE {table} RENAME COLUMN {names[0]} TO {names[1]}")
     before, after = (
@@ -148,7 +148,7 @@ def _rewritten(connection: "Session", entity: Entity, redacting: Redactor) -> It
 
     ``sync_hash`` becomes 0, so that the next read compares them.
     """
-    table = _identifier(entity.table)
+    table = entity.identifier
     kinds = {name: entity.columns[name].kind for name in entity.local.hashed}
     kinds |= dict.fromkeys((name for name, phone in entity.e164.items() if phone in entity.local.hashed), "phone")
     documents = [name for name, type_ in entity.pg_types.items() if type_ == "jsonb"]
@@ -216,12 +216,12 @@ def _remove_dropped(connection: "Session", entity: Entity) -> list[str]:
         for row in connection.execute(
             "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0"
             " AND NOT attisdropped AND attname = ANY(%s) ORDER BY attnum",
-            [_identifier(entity.table).as_string(), list(_dropped(entity))],
+            [entity.identifier.as_string(), list(_dropped(entity))],
         )
     ]
     if columns:
         statement = sql.SQL("ALTER TABLE {} {}").format(
-            _identifier(entity.table),
+            entity.identifier,
             sql.SQL(", ").join(sql.SQL("DROP COLUMN {}").format(sql.Identifier(name)) for name in columns),
         )
         online.patiently(connection, f"Changing {entity.table}", lambda: connection.execute(statement))
@@ -230,7 +230,7 @@ def _remove_dropped(connection: "Session", entity: Entity) -> list[str]:
 
 def _has_clear(connection: sa.Connection, entity: Entity, name: str) -> bool:
     statement = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} !~ {})").format(
-        _identifier(entity.table), sql.Identifier(name), sql.Literal(f"^{HASH.pattern}$")
+        entity.identifier, sql.Identifier(name), sql.Literal(f"^{HASH.pattern}$")
     )
     return bool(scripts.run(connection, statement.as_string()).scalar())
 
@@ -245,8 +245,4 @@ def _columns(connection: sa.Connection, entity: Entity) -> set[str]:
     there = sa.text(
         "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(:name) AND attnum > 0 AND NOT attisdropped"
     )
-    return set(connection.scalars(there, {"name": _identifier(entity.table).as_string()}))
-
-
-def _identifier(table: str) -> sql.Identifier:
-    return sql.Identifier(*table.split("."))
+    return set(connection.scalars(there, {"name": entity.identifier.as_string()}))

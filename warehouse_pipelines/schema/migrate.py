@@ -321,14 +321,13 @@ def _alone(url: str) -> Iterator[None]:
         while True:
             with warehouse.try_lock(session, "warehouse:migrate") as free:
                 if free:
-                    loads = session.execute(
-                        "SELECT count(*) AS loads FROM pg_stat_activity WHERE application_name = 'warehouse-loader' "
-                        "AND datname = current_database() AND xact_start IS NOT NULL"
-                    ).fetchone()
-                    if loads and loads["loads"]:
-                        log.warning(
-                            "%d loads are running; a change of their tables waits for their end.", loads["loads"]
-                        )
+                    loads = warehouse.value(
+                        session,
+                        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'warehouse-loader' "
+                        "AND datname = current_database() AND xact_start IS NOT NULL",
+                    )
+                    if loads:
+                        log.warning("%d loads are running; a change of their tables waits for their end.", loads)
                     yield
                     return
             if not logged:

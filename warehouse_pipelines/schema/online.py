@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from psycopg import errors, sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
@@ -59,10 +60,9 @@ class Progress:
 
     def position(self) -> str | None:
         """Return the key up to which it was done; None at the start."""
-        row = self._session.execute(
-            "SELECT position FROM orchestration.migration_step WHERE revision = %s AND step = %s", self._names
-        ).fetchone()
-        return row["position"] if row else None
+        asked = "SELECT position FROM orchestration.migration_step WHERE revision = %s AND step = %s"
+        position: str | None = warehouse.value(self._session, asked, self._names)
+        return position
 
     def move(self, position: str) -> None:
         """Write it, in the transaction of the rows that it is about."""
@@ -209,8 +209,7 @@ class Backfill:
         def fill(position: str | None) -> dict[str, Any]:
             with session.transaction():
                 session.execute("SET LOCAL enable_seqscan = off; SET LOCAL jit = off")
-                row = session.execute(statement, {"position": position, "batch": self.batch}).fetchone()
-                assert row is not None  # noqa: S101  (an aggregate)
+                [row] = session.execute(statement, {"position": position, "batch": self.batch})
                 if row["last"] is not None:
                     progress.move(row["last"])
                 return row

@@ -255,7 +255,7 @@ def _add_columns(connection: sa.Connection, missing: Sequence[Difference]) -> li
     declared = _tables_of(missing)
     for entity, name in ((difference.entity, difference.name) for difference in missing):
         column = declared[entity.table].c[name]
-        added[Identifier(entity.schema, entity.table_name).as_string()].append(
+        added[entity.identifier.as_string()].append(
             f"ADD COLUMN {_compiled(connection, sa.schema.CreateColumn(column))}"
         )
         here = " (config/columns.toml)" if name in (*entity.local.added, *entity.local.renamed) else ""
@@ -272,7 +272,7 @@ def _change_types(connection: sa.Connection, others: Sequence[Difference]) -> li
     statements, done = [], []
     for difference in others:
         entity, name = difference.entity, difference.name
-        table, column = Identifier(entity.schema, entity.table_name).as_string(), Identifier(name).as_string()
+        table, column = entity.identifier.as_string(), Identifier(name).as_string()
         type_ = entity.pg_types[name]
         same = _SAME.get((difference.was, type_))
         other = f"NOT ({same.format(column)})" if same else f"{column} IS NOT NULL"
@@ -309,7 +309,7 @@ def _create_indexes(connection: sa.Connection, missing: Sequence[Difference]) ->
 
 def _set_storage(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:
     """Set how long a row may be, which holds for the rows that are written from now on."""
-    names = [Identifier(entity.schema, entity.table_name).as_string() for entity in entities]
+    names = [entity.identifier.as_string() for entity in entities]
     _run(connection, [f"ALTER TABLE {name} SET (toast_tuple_target = {LONGEST_IN_PLACE})" for name in names])
     return [f"storage of {len(names)} table{'s' * (len(names) != 1)}"] if names else []
 
@@ -339,7 +339,7 @@ def _refuse_rewrites(connection: sa.Connection, missing: Sequence[Difference], l
             continue
         rows = connection.scalar(
             sa.text("SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(:name)"),
-            {"name": Identifier(entity.schema, entity.table_name).as_string()},
+            {"name": entity.identifier.as_string()},
         )
         if rows and rows > largest:
             what = "Adding" if difference.what == "column" else "Changing the type of"
@@ -363,7 +363,7 @@ def _compiled(connection: sa.Connection, statement: Any) -> str:
 def _comment(entity: Entity, name: str) -> str:
     """Return the statement that writes the comment of a column, or without a name that of the table."""
     if not name:
-        table = Identifier(entity.schema, entity.table_name).as_string()
+        table = entity.identifier.as_string()
         return f"COMMENT ON TABLE {table} IS {quote(entity.about)}"
     column = Identifier(entity.schema, entity.table_name, name).as_string()
     return f"COMMENT ON COLUMN {column} IS {quote(column_texts.text(entity, name))}"

@@ -117,11 +117,10 @@ class Enrollments:
     ) -> dict[str, Any]:
         """Ask for the next step, as ``crm.advance_enrollment`` says; ``status`` is that of the step ``done``."""
         outcome = None if done is None else json.dumps({"status": status})
-        row = self.session.execute(
+        [row] = self.session.execute(
             "SELECT * FROM crm.advance_enrollment(%s, done_step => %s, outcome => %s, lease => %s)",
             [due["id"], done, outcome, self._lease if lease is None else lease],
-        ).fetchone()
-        assert row is not None  # noqa: S101  (a function that returns one row)
+        )
         return row
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.sequences.step import SENT
@@ -61,11 +62,12 @@ def settle(session: "Session", organization: UUID, message: UUID, outcome: Outco
         else:
             session.execute(query("sequence_note"), {**given, "status": "withheld", "problem": "left out by a person"})
             session.execute(query("sequence_skip"), given)
-        now = session.execute(
+        now = warehouse.value(
+            session,
             "SELECT status FROM crm.lead_sequence_enrollments WHERE organization_id = %s AND id = %s",
             [organization, found["enrollment"]],
-        ).fetchone()
-    return str(now["status"]) if now else "deleted"
+        )
+    return now or "deleted"
 
 
 def settle_parked(session: "Session", organization: UUID, problem: str, outcome: Outcome) -> Counter[str]:

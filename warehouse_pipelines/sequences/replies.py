@@ -6,6 +6,7 @@ from uuid import UUID
 
 from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema.declared_accounts import require_declared
@@ -42,5 +43,5 @@ class Replies:
     def since(self, person: UUID, at: datetime) -> str | None:
         """Return how the person first got in touch after ``at``: call, text, form or email; within a transaction."""
         with as_role(self._session, None):
-            row = self._session.execute(self._statement, {"person": person, "since": at}).fetchone()
-        return row["kind"] if row else None
+            kind: str | None = warehouse.value(self._session, self._statement, {"person": person, "since": at})
+        return kind

@@ -88,7 +88,7 @@ def run(
     settings.require_links()
     result = Result()
     with warehouse.session(url) as session:
-        if any(row["unfinished"] for row in session.execute(query("restore_unfinished"))):
+        if warehouse.value(session, query("restore_unfinished")):
             raise WrongUse(
                 "Running sequences: the restore of this warehouse did not end, so who opted out is not known. "
                 "`warehouse db verify` says what to do."

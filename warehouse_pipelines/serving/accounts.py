@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.serving.passwords import hashed
 from warehouse_pipelines.serving.rights import ROLES, Right
@@ -29,14 +30,14 @@ def add_user(session: "Session", name: str, role: str, organization_id: UUID, pa
         raise WrongUse(f"{name!r} is no name for a user: lower-case letters, digits and . _ @ + -, such as an address.")
     if role not in ROLES:
         raise WrongUse(f"{role!r} is no role. There are: {', '.join(ROLES)}.")
-    row = session.execute(
+    made: UUID | None = warehouse.value(
+        session,
         "INSERT INTO access.user_account (name, role, organization_id, password_hash) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT (name) DO NOTHING RETURNING id",
         [name, role, organization_id, hashed(password) if password is not None else None],
-    ).fetchone()
-    if row is None:
+    )
+    if made is None:
         raise WrongUse(f"There is a user {name} already; `warehouse users list` shows them.")
-    made: UUID = row["id"]
     return made
 
 

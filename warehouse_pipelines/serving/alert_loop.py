@@ -47,7 +47,7 @@ AGAIN = timedelta(hours=1)
 REFUSED_WITHIN = timedelta(minutes=10)
 
 HEARTBEATS = "SELECT body FROM daemon_heartbeats"
-EVALUATED = "SELECT max(evaluated_at) AS at FROM orchestration.alert_evaluation"
+EVALUATED = "SELECT max(evaluated_at) FROM orchestration.alert_evaluation"
 
 
 class Trouble(NamedTuple):
@@ -134,8 +134,9 @@ class AlertLoop:
     def _sensor_silent(self, rule: Rule, now: datetime | None) -> Sequence[Fault]:
         """Find the sensor silent, by the clock of the warehouse; of the daemon that of this machine counts."""
         with warehouse.session(self._url) as session, rules.asking(session):
-            row = session.execute("SELECT last_alive_at FROM orchestration.heartbeat WHERE name = 'alerts'").fetchone()
-        alive_at = row["last_alive_at"] if row else None
+            alive_at = warehouse.value(
+                session, "SELECT last_alive_at FROM orchestration.heartbeat WHERE name = 'alerts'"
+            )
         return _silent(rule, "the sensor that evaluates alerts", alive_at, now or program.clock(self._url))
 
     def _count_refused(self, now: datetime) -> None:
@@ -156,8 +157,8 @@ class AlertLoop:
     def _others_evaluate(self) -> bool:
         """Return whether an evaluation has ended since this was last asked: another process is merely at it, then."""
         with warehouse.session(self._url) as session, rules.asking(session):
-            row = session.execute(EVALUATED).fetchone()
-        before, self._evaluated_at = self._evaluated_at, row["at"] if row else None
+            at = warehouse.value(session, EVALUATED)
+        before, self._evaluated_at = self._evaluated_at, at
         return self._evaluated_at != before
 
     def _answers(self) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
@@ -27,13 +28,10 @@ def step(session: "Session", *, memory: str | None = None) -> Iterator[None]:
     Without compiling queries: the planner thinks that they cost more than they do, and to compile one takes a second.
     """
     with session.transaction():
-        before = session.execute(
-            "SELECT current_setting('work_mem') AS memory, current_setting('jit') AS jit"
-        ).fetchone()
+        [before] = session.execute("SELECT current_setting('work_mem') AS memory, current_setting('jit') AS jit")
         _set(session, memory, "off")
         yield
-        if before:
-            _set(session, before["memory"], before["jit"])
+        _set(session, before["memory"], before["jit"])
 
 
 def _set(session: "Session", memory: str | None, jit: str) -> None:
@@ -84,8 +82,7 @@ def bare(session: "Session", table: str, *, rows: int) -> Iterator[None]:
     whoever else reads the table waits. Who writes the table in several such blocks puts one around them all.
     """
     again: list[str] = []
-    there = session.execute(f"SELECT count(*) AS rows FROM {table}").fetchone() if rows >= MANY else None  # noqa: S608
-    if there and rows > there["rows"] / 2:
+    if rows >= MANY and rows > warehouse.value(session, f"SELECT count(*) FROM {table}") / 2:  # noqa: S608
         found = session.execute(query("identity_bare"), {"table": table}).fetchall()
         for one in found:
             session.execute(one["dropped"])

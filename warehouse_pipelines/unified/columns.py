@@ -32,8 +32,7 @@ def entities() -> dict[str, Entity]:
 
 def table(name: str) -> sql.Composable:
     """Return the name of a table, with its schema."""
-    entity = entities()[name]
-    return sql.Identifier(entity.schema, entity.table_name)
+    return entities()[name].identifier
 
 
 def as_declared(name: str) -> sql.Composable | None:

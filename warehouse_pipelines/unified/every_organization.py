@@ -7,6 +7,7 @@ organizations there are ``crm_definer`` may see. Within a transaction, whose set
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.unified.acting import act_for, as_role
 from warehouse_pipelines.unified.erasing.holdings import DatabaseTable
 
@@ -35,7 +36,4 @@ def every_organization(session: "Session", table: DatabaseTable) -> Iterator[Non
 
 
 def _sees_all(session: "Session") -> bool:
-    row = session.execute(
-        "SELECT rolsuper OR rolbypassrls AS all FROM pg_roles WHERE rolname = current_user"
-    ).fetchone()
-    return bool(row and row["all"])
+    return bool(warehouse.value(session, "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"))

@@ -42,7 +42,7 @@ def configured(planted: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, tmp_
 def fake(configured: None, monkeypatch: pytest.MonkeyPatch) -> type[FakeJobs]:
     FakeJobs.asked, FakeJobs.endings = [], {}
     monkeypatch.setattr(job_processes, "run_jobs", FakeJobs.run_jobs)
-    monkeypatch.setattr("warehouse_pipelines.local.database.database_url", lambda: "postgresql://nobody@nowhere/none")
+    monkeypatch.setenv("WAREHOUSE_DATABASE_URL", "postgresql://nobody@nowhere/none")
     return FakeJobs
 
 

@@ -47,7 +47,7 @@ def test_the_limits_follow_the_cadence_unless_they_are_given() -> None:
 @pytest.fixture
 def record_run(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Give the first source its settings, and return a function that writes one run of its first entity."""
-    monkeypatch.setattr("warehouse_pipelines.local.database.database_url", lambda: bare_url)
+    monkeypatch.setenv("WAREHOUSE_DATABASE_URL", bare_url)
     for name in SOURCES[0].missing_settings():
         monkeypatch.setenv(name, "planted")
 

@@ -290,7 +290,7 @@ def test_what_is_received_is_listed_of_every_crm_that_delivers(serve: Serving, m
         assert answer.exit_code == 0, answer.output
         return " ".join(answer.output.split())
 
-    monkeypatch.setattr("warehouse_pipelines.local.database.database_url", lambda: serve.url)
+    monkeypatch.setenv("WAREHOUSE_DATABASE_URL", serve.url)
     said = listed("callrail")
     assert "Read by key: calls, form_submissions. Read by a delta: text_messages." in said
     assert f"Deliveries come to {serve.address}/webhooks/callrail." in said

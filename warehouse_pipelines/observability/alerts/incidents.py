@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import masked
 from warehouse_pipelines.observability.alerts.rules import Fault, Rule
 from warehouse_pipelines.observability.redaction import redacted
@@ -233,7 +234,8 @@ def keep(session: "Session", incident: Incident) -> None:
     """Write an incident, and give a new one its number. One that is over before it opened is deleted."""
     values = {**vars(incident), "members": json.dumps(incident.members)}
     if incident.id == 0:
-        row = session.execute(
+        number = warehouse.value(
+            session,
             """
             INSERT INTO orchestration.alert_event
                 (rule, cause, severity, members, ever, first_seen_at, last_seen_at, opened_at, notified_at)
@@ -242,9 +244,8 @@ def keep(session: "Session", incident: Incident) -> None:
             RETURNING id
             """,
             values,
-        ).fetchone()
-        assert row is not None  # noqa: S101  (RETURNING returns)
-        incident.id = int(row["id"])
+        )
+        incident.id = int(number)
     elif incident.cleared_at is not None and incident.opened_at is None:
         session.execute("DELETE FROM orchestration.alert_event WHERE id = %s", [incident.id])
     else:

@@ -3,7 +3,7 @@
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from warehouse_pipelines import settings, warehouse
 from warehouse_pipelines.model.source import Source
@@ -40,8 +40,8 @@ def clock(url: str) -> datetime:
     differ. Raises ``DatabaseUnavailable``.
     """
     with warehouse.session(url) as session:
-        row = session.execute("SELECT clock_timestamp() AS now").fetchone()
-    return row["now"] if row else datetime.now(UTC)
+        now: datetime = warehouse.value(session, "SELECT clock_timestamp()")
+    return now
 
 
 def run(

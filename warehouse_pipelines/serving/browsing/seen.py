@@ -2,6 +2,8 @@
 
 import re
 
+from warehouse_pipelines.schema import masked_views
+
 NAMED = re.compile(r"\b(FROM|JOIN) (?:(crm|identity|marts|orchestration|pipedesk|public)\.)(\w+)")
 
 
@@ -9,8 +11,4 @@ def as_seen(statement: str, *, clear: bool) -> str:
     """Return a statement of ``sql/``, which names each table with its schema, over what the visitor sees."""
     if clear:
         return statement
-    return NAMED.sub(lambda found: f"{found[1]} masked.{_view(found[2], found[3])}", statement)
-
-
-def _view(schema: str, name: str) -> str:
-    return name if schema == "public" else f"{schema}_{name}"
+    return NAMED.sub(lambda found: f"{found[1]} masked.{masked_views.name_of(found[2], found[3])}", statement)

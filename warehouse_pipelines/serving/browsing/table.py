@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.schema.masked_views import ROW_TOKEN
+from warehouse_pipelines.schema import masked_views
 from warehouse_pipelines.serving.database import READ, READ_MASKED
 from warehouse_pipelines.serving.problems import Refusal
 
@@ -197,8 +197,7 @@ class Catalogue:
         if named is None:
             raise Refusal(404, "There is no such table to read.")
         schema, name = named["schema"] or "public", named["name"]
-        masked = ("masked", (name if schema == "public" else f"{schema}_{name}")[:63])
-        shown = (schema, name) if clear else masked
+        shown = (schema, name) if clear else ("masked", masked_views.name_of(schema, name))
         given = {
             "schema": schema, "name": name, "role": READ if clear else READ_MASKED,
             "shown": sql.Identifier(*shown).as_string(),
@@ -210,7 +209,7 @@ class Catalogue:
         first, columns = rows[0], [_column(row) for row in rows]
         if sum(one.key_place is not None for one in columns) < (first["key_size"] or 0):
             columns = [replace(one, key_place=None) for one in columns]
-        token = None if clear else next((one for one in columns if one.name == ROW_TOKEN), None)
+        token = None if clear else next((one for one in columns if one.name == masked_views.ROW_TOKEN), None)
         return Table(
             schema, name, shown, clear, first["about"], first["rows"], first["is_view"], first["is_of_organization"],
             tuple(one for one in columns if one is not token), token, tuple(sorted(first["accounts"] or ())),

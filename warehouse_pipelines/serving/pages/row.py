@@ -15,6 +15,7 @@ from psycopg import sql
 
 from warehouse_pipelines.model.entity import Entity, target
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.schema import masked_views
 from warehouse_pipelines.serving import guard
 from warehouse_pipelines.serving.browsing.display import NOTHING, cell
 from warehouse_pipelines.serving.browsing.rows import PLAN, read_row
@@ -151,8 +152,8 @@ async def _beside(session: "Session", entity: Entity, row: Mapping[str, Any], *,
             value = row.get(found)
             if named.table != entity.table or value is None:
                 continue
-            shown = other.table_name if other.schema == "public" else f"{other.schema}_{other.table_name}"
-            relation = sql.Identifier(other.schema, other.table_name) if clear else sql.Identifier("masked", shown)
+            masked = sql.Identifier("masked", masked_views.name_of(other.schema, other.table_name))
+            relation = other.identifier if clear else masked
             keys = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(key)) for key in other.keys)
             parts.append(sql.SQL(BESIDE).format(
                 sql.Literal(other.table), sql.Literal(column), keys, relation, sql.Identifier(column),

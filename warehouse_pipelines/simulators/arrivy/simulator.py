@@ -7,8 +7,6 @@ setting.
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -17,6 +15,7 @@ from warehouse_pipelines.simulators.arrivy.operations import FIXED, ArrivyOperat
 from warehouse_pipelines.simulators.arrivy.record_store import NO_DATETIME, UNSCHEDULED
 from warehouse_pipelines.simulators.arrivy.settings import ArrivySettings
 from warehouse_pipelines.simulators.core.faults import Fault
+from warehouse_pipelines.simulators.core.per_minute import PerMinute
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 
@@ -26,7 +25,7 @@ DEFAULT_PER_PAGE = {"tasks": 500, "bookings": 500}
 class Arrivy(ArrivyOperations):
     def __init__(self, population: Population, settings: ArrivySettings) -> None:
         super().__init__(population, settings)
-        self._recent: deque[float] = deque()
+        self._minute = PerMinute()
 
     def environment(self) -> dict[str, str]:
         return {
@@ -41,7 +40,7 @@ class Arrivy(ArrivyOperations):
         headers = request.headers
         if (headers.get("x-auth-key"), headers.get("x-auth-token")) != (self.settings.auth_key, self.settings.token):
             return replace(self.refused(), route=self.route_of(request))
-        if self._over_limit():
+        if self._minute.is_over(self.settings.per_minute):
             return replace(self.rate_limited(""), route=self.route_of(request))
         answer = self._route(request)
         answer.route = self.route_of(request)
@@ -54,17 +53,6 @@ class Arrivy(ArrivyOperations):
 
     def rate_limited(self, policy: str) -> Answer:
         return answer_json(429, {"message": "TOO_MANY_REQUESTS"})
-
-    def _over_limit(self) -> bool:
-        if self.settings.per_minute is None:
-            return False
-        now = time.monotonic()
-        while self._recent and self._recent[0] <= now - 60:
-            self._recent.popleft()
-        if len(self._recent) >= self.settings.per_minute:
-            return True
-        self._recent.append(now)
-        return False
 
     def route_of(self, request: Request) -> str:
         return "/".join("{id}" if part.isdigit() else part for part in request.path.split("/"))

@@ -14,7 +14,6 @@ import re
 import secrets
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from warehouse_pipelines.simulators.core.faults import Fault
+from warehouse_pipelines.simulators.core.per_minute import PerMinute
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.simulator import operation
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
@@ -72,7 +72,7 @@ class Google(CalendarWriteApi, DriveWriteApi, SheetsApi, ChannelApi):
         started = time.time()
         self._ahead = (settings.now or started) - started
         self._tokens: dict[str, tuple[float, frozenset[str], str]] = {}
-        self._recent: deque[float] = deque()
+        self._minute = PerMinute()
         self._file: Path | None = None
         super().__init__(population, settings)
 
@@ -143,13 +143,8 @@ class Google(CalendarWriteApi, DriveWriteApi, SheetsApi, ChannelApi):
             if request.path.startswith("/v4/"):
                 return error_v4(403, "PERMISSION_DENIED", "Request had insufficient authentication scopes.")
             return error_v3(403, "insufficientPermissions", "Insufficient Permission")
-        if self.settings.per_minute is not None:
-            now = time.monotonic()
-            while self._recent and self._recent[0] <= now - 60:
-                self._recent.popleft()
-            if len(self._recent) >= self.settings.per_minute:
-                return self.rate_limited(self.settings.limit_as)
-            self._recent.append(now)
+        if self._minute.is_over(self.settings.per_minute):
+            return self.rate_limited(self.settings.limit_as)
         return None
 
     def acts_for(self, request: Request) -> str:

@@ -8,8 +8,6 @@ What the notes could not confirm is a setting; the words of a refusal are invent
 from __future__ import annotations
 
 import base64
-import time
-from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import msgspec
 
 from warehouse_pipelines.simulators.core.faults import BAD_VALUES, Fault
+from warehouse_pipelines.simulators.core.per_minute import PerMinute
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 from warehouse_pipelines.simulators.leadconduit.operations import LeadConduitOperations
@@ -28,7 +27,7 @@ USUAL = 100
 class LeadConduit(LeadConduitOperations):
     def __init__(self, population: Population, settings: LeadConduitSettings) -> None:
         super().__init__(population, settings)
-        self._recent: deque[float] = deque()
+        self._minute = PerMinute()
 
     def environment(self) -> dict[str, str]:
         return {
@@ -48,7 +47,7 @@ class LeadConduit(LeadConduitOperations):
         known = scheme == "Basic" and key == self.settings.token and self.settings.user in (None, user)
         if not known or not self.settings.plan:
             return replace(self.refused(), route=route)
-        if self._over_limit():
+        if self._minute.is_over(self.settings.per_minute):
             return replace(self.rate_limited(""), route=route)
         return replace(self._route(request), route=route)
 
@@ -57,17 +56,6 @@ class LeadConduit(LeadConduitOperations):
 
     def rate_limited(self, policy: str) -> Answer:
         return answer_json(429, {"message": "Too many requests"})
-
-    def _over_limit(self) -> bool:
-        if self.settings.per_minute is None:
-            return False
-        now = time.monotonic()
-        while self._recent and self._recent[0] <= now - 60:
-            self._recent.popleft()
-        if len(self._recent) >= self.settings.per_minute:
-            return True
-        self._recent.append(now)
-        return False
 
     def route_of(self, request: Request) -> str:
         return "/events/{id}" if request.path.startswith("/events/") else request.path

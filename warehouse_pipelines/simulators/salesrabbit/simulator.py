@@ -7,14 +7,13 @@ object in `appointment` are invented.
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from warehouse_pipelines.simulators.core.faults import BAD_VALUES, Fault
+from warehouse_pipelines.simulators.core.per_minute import PerMinute
 from warehouse_pipelines.simulators.core.population import Population
 from warehouse_pipelines.simulators.core.wire import Answer, Request, answer_json
 from warehouse_pipelines.simulators.salesrabbit.crew import FIRST_LEAD
@@ -28,7 +27,7 @@ LISTS = {"/leads": "lead", "/users": "user", "/leadStatusHistories": "history"}
 class SalesRabbit(SalesRabbitOperations):
     def __init__(self, population: Population, settings: SalesRabbitSettings) -> None:
         super().__init__(population, settings)
-        self._recent: deque[float] = deque()
+        self._minute = PerMinute()
 
     def environment(self) -> dict[str, str]:
         return {
@@ -40,7 +39,7 @@ class SalesRabbit(SalesRabbitOperations):
     def answer(self, request: Request) -> Answer:
         if request.headers.get("authorization") != f"Bearer {self.settings.token}":
             return replace(self.refused(), route=self.route_of(request))
-        if self._over_limit():
+        if self._minute.is_over(self.settings.per_minute):
             return replace(self.rate_limited(""), route=self.route_of(request))
         answer = self._route(request)
         answer.route = self.route_of(request)
@@ -51,17 +50,6 @@ class SalesRabbit(SalesRabbitOperations):
 
     def rate_limited(self, policy: str) -> Answer:
         return answer_json(429, {"meta": {"status": 429}, "error": "Too many requests"})
-
-    def _over_limit(self) -> bool:
-        if self.settings.per_minute is None:
-            return False
-        now = time.monotonic()
-        while self._recent and self._recent[0] <= now - 60:
-            self._recent.popleft()
-        if len(self._recent) >= self.settings.per_minute:
-            return True
-        self._recent.append(now)
-        return False
 
     def route_of(self, request: Request) -> str:
         head, _, tail = request.path.rpartition("/")

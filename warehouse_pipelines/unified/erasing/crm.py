@@ -5,6 +5,7 @@ The number stays blocked where it was: of an entry the keyed hash is kept.
 
 from typing import TYPE_CHECKING, Any
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified.acting import act_for, as_role
 from warehouse_pipelines.unified.erasing.emptying import Part
@@ -31,21 +32,19 @@ def erase(session: "Session", whom: Subject, rows: Rows) -> list[Part]:
     done = _forget_feed(session, whom, rows, [lead["id"] for lead in found])
     for lead in found:
         act_for(session, lead["organization_id"])
-        row = _as_owner(session, "SELECT crm.erase_lead(%s) AS done", lead["id"])
-        for table, changed in row["done"].items():
+        for table, changed in _as_owner(session, "SELECT crm.erase_lead(%s)", lead["id"]).items():
             done[table] = done.get(table, 0) + changed
     listed = 0
     for organization in _listing(session, whom):
         act_for(session, organization)
-        listed += _as_owner(session, "SELECT crm.erase_dnc_numbers(%s) AS done", list(whom.phones))["done"]
+        listed += _as_owner(session, "SELECT crm.erase_dnc_numbers(%s)", list(whom.phones))
     parts = [Part(f"crm.{table}", "erase", changed) for table, changed in done.items() if table != "dnc_list"]
     return [*parts, Part("crm.dnc_list", "hash", done.get("dnc_list", 0) + listed)]
 
 
 def _forget_feed(session: "Session", whom: Subject, rows: Rows, ids: list[Any]) -> dict[str, int]:
     """Delete what the feed noted of the leads and of these records; nothing where there is no feed yet."""
-    there = session.execute("SELECT to_regclass('crm.consent_fact') IS NOT NULL AS there").fetchone()
-    if not (there and there["there"]):
+    if not warehouse.has_table(session, "crm.consent_fact"):
         return {}
     with as_role(session, "crm_definer"):
         fed = session.execute("DELETE FROM crm.lead_feed WHERE lead_id = ANY(%s)", [ids]).rowcount
@@ -65,7 +64,6 @@ def _listing(session: "Session", whom: Subject) -> list[Any]:
         return [row["organization_id"] for row in found.fetchall()]
 
 
-def _as_owner(session: "Session", statement: str, value: Any) -> dict[str, Any]:
+def _as_owner(session: "Session", statement: str, given: Any) -> Any:
     with as_role(session, "crm_owner"):
-        row = session.execute(statement, [value]).fetchone()
-    return row or {}
+        return warehouse.value(session, statement, [given])

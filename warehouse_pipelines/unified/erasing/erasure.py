@@ -28,6 +28,7 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import TryAgain
 from warehouse_pipelines.loading.erased import LOCK, record_digest
 from warehouse_pipelines.loading.erased_values import listed
@@ -269,7 +270,8 @@ def _scrub(
 
 
 def _certify(session: "Session", found: Certificate, asked_by: AskedBy, erased_by: str) -> int:
-    row = session.execute(
+    number = warehouse.value(
+        session,
         "INSERT INTO identity.erasure (asked_by, erased_by, persons, rows, counts, residual, files)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING erasure_id",
         [
@@ -281,16 +283,13 @@ def _certify(session: "Session", found: Certificate, asked_by: AskedBy, erased_b
             json.dumps([asdict(one) for one in found.left]),
             json.dumps([asdict(one) for one in found.files]),
         ],
-    ).fetchone()
-    assert row is not None  # noqa: S101  (RETURNING)
-    return int(row["erasure_id"])
+    )
+    return int(number)
 
 
 def _list(session: "Session", number: int, whom: Subject, rows: Rows) -> None:
     """List what must not come back. What an employee is known by stands in customers' records, which must come back."""
-    found = session.execute("SELECT key FROM identity.erasure_key").fetchone()
-    assert found is not None  # noqa: S101  (made by the migration)
-    key = bytes(found["key"])
+    key = bytes(warehouse.value(session, "SELECT key FROM identity.erasure_key"))
     entries: list[tuple[str, bytes, str | None]] = [
         ("record", record_digest(key, table, source_key), table) for table, keys in rows.items() for source_key in keys
     ]

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import TooManyErasures, WrongUse
 from warehouse_pipelines.loading.erased import ERASED_RECORD
 from warehouse_pipelines.model.accounts import declared_table, tables_of
@@ -143,10 +144,10 @@ def _require_few(session: "Session") -> None:
     for label, count in counts.items():
         if count <= FEW or label not in there:
             continue
-        rows = session.execute(sql.SQL("SELECT count(*) AS n FROM {}").format(there[label].identifier)).fetchone()
-        if rows and count > LARGEST_SHARE * rows["n"]:
+        rows = warehouse.value(session, sql.SQL("SELECT count(*) FROM {}").format(there[label].identifier))
+        if count > LARGEST_SHARE * rows:
             raise TooManyErasures(
-                f"{count} of the {rows['n']} records of {label} would be erased, each with its person in all CRMs; "
+                f"{count} of the {rows} records of {label} would be erased, each with its person in all CRMs; "
                 "nobody was. Look at them, `warehouse erase --proposals`: if that is right, run it with --yes --force."
             )
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.model import phones
 from warehouse_pipelines.unified.identity.entered import ENTERED
@@ -180,9 +181,10 @@ def _boxes_of_others(session: "Session", ids: list[UUID], boxes: set[str]) -> se
 
 def _of_others(session: "Session", ids: list[UUID], emails: set[str], numbers: set[str]) -> set[str]:
     """Return those that another person has too, or the business itself."""
-    row = session.execute(
+    values = warehouse.value(
+        session,
         """
-        SELECT array_agg(DISTINCT v) AS values FROM (
+        SELECT array_agg(DISTINCT v) FROM (
             SELECT v FROM identity.record AS r JOIN identity.member AS m USING (record_id), unnest(r.emails) AS v
             WHERE r.emails && %(emails)s AND v = ANY(%(emails)s) AND m.person_id <> ALL(%(ids)s)
             UNION ALL
@@ -191,8 +193,8 @@ def _of_others(session: "Session", ids: list[UUID], emails: set[str], numbers: s
         ) AS others
         """,
         {"emails": list(emails), "phones": list(numbers), "ids": ids},
-    ).fetchone()
-    shared = set((row and row["values"]) or ())
+    )
+    shared = set(values or ())
     for table, column in OWN_NUMBERS:
         statement = sql.SQL("SELECT DISTINCT {column} AS v FROM {table} WHERE {column} = ANY(%s)").format(
             column=sql.Identifier(f"{column}_e164"), table=sql.Identifier(*table.split("."))

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.settings import settings
@@ -66,7 +67,7 @@ def run(session: "Session", *, full: bool = False) -> Summary:
         session.execute("SET LOCAL jit = off")
         session.execute("SET LOCAL work_mem = '64MB'")
         act_for(session, organization, "import")
-        until = session.execute(query("feed_until")).fetchone()
+        read_until = warehouse.value(session, query("feed_until"))
         with _timed(summary, "read"):
             summary.full = signals.find_people(session, full=full)
             signals.read(session, organization)
@@ -75,8 +76,7 @@ def run(session: "Session", *, full: bool = False) -> Summary:
             run_script(session, query("feed_wanted"), {})
             session.execute(query("feed_statuses"), {"full": summary.full})
             consent.read(session, organization, full=summary.full)
-        row = session.execute("SELECT count(*) AS n FROM feed_person").fetchone()
-        summary.people = row["n"] if row else 0
+        summary.people = warehouse.value(session, "SELECT count(*) FROM feed_person")
         for one in _organizations(session, organization):
             act_for(session, one, "import")
             with _timed(summary, "leads"):
@@ -93,7 +93,7 @@ def run(session: "Session", *, full: bool = False) -> Summary:
             theirs = _fed_by(session, costs.CRM, organization)
             act_for(session, theirs, "import")
             summary.add(costs.write(session, theirs))
-        _keep_positions(session, until["read_until"] if until else None)
+        _keep_positions(session, read_until)
         summary.unmapped = _unmapped(session)
     return summary
 
@@ -128,17 +128,16 @@ def _organizations(session: "Session", default: UUID) -> list[UUID]:
 
 
 def _fed_by(session: "Session", crm: str, default: UUID) -> UUID:
-    row: Any = session.execute("SELECT organization_id FROM crm.feed_source WHERE crm = %s", [crm]).fetchone()
-    return row["organization_id"] if row else default
+    return warehouse.value(session, "SELECT organization_id FROM crm.feed_source WHERE crm = %s", [crm]) or default
 
 
 def _keep_positions(session: "Session", read_until: Any) -> None:
-    row: Any = session.execute(query("feed_mappings"), {"rules": signals.RULES}).fetchone()
+    [mappings] = session.execute(query("feed_mappings"), {"rules": signals.RULES})
     session.execute(
         query("feed_positions"),
         {
             "read_until": read_until,
-            "fingerprint": row["fingerprint"],
+            "fingerprint": mappings["fingerprint"],
             "tables": [*signals.tables(), "identity.person", "crm.status_mapping"],
         },
     )

@@ -24,13 +24,14 @@ from uuid import UUID
 
 from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.unified import columns
 from warehouse_pipelines.unified.columns import RAW, Joined
 from warehouse_pipelines.unified.feed import marks, own
-from warehouse_pipelines.unified.feed.signals import concerned_tables
+from warehouse_pipelines.unified.feed.signals import concerned_tables, read_until
 from warehouse_pipelines.unified.lead_rows import CONTACTED, MORE_CONSENT, SIGNALS, Contacted
 from warehouse_pipelines.unified.people import (
     Consent,
@@ -134,8 +135,7 @@ def _read_stops(session: "Session", organization: UUID, *, full: bool) -> None:
 
 
 def _read_stops_of(session: "Session", organization: UUID, table: str, crm: str, *, full: bool) -> None:
-    row = session.execute("SELECT read_until FROM crm.feed_position WHERE source_table = %s", [table]).fetchone()
-    known = row["read_until"] if row else "-infinity"
+    known = read_until(session, table)
     messages = columns.one("t", table, "recent_messages")
     session.execute(
         sql.SQL(query("feed_consent_stops")).format(
@@ -165,9 +165,8 @@ def write(session: "Session", organization: UUID, default: UUID) -> dict[str, in
     given = {"organization": organization, "default": default}
     session.execute("DROP TABLE IF EXISTS feed_live, feed_number, feed_wish, feed_whose, feed_evidence, feed_entry")
     listed = run_script(session, query("feed_dnc"), given)
-    entered = session.execute(query("feed_dnc_entered"), given).fetchone()
     return {
-        "listed": listed + int(entered["listed"] if entered else 0),
+        "listed": listed + int(warehouse.value(session, query("feed_dnc_entered"), given)),
         "consent": run_script(session, query("feed_consent"), given),
     }
 
@@ -185,10 +184,8 @@ def find_conflicts(session: "Session", organization: UUID, default: UUID) -> int
     for row in CONTACTED:
         session.execute(_contacts(row), {"organization": organization, "default": default})
     run_script(session, query("feed_conflicts"), {"organization": organization})
-    found = session.execute(
-        "SELECT count(*) AS n FROM marts.dnc_conflicts WHERE organization_id = %s", [organization]
-    ).fetchone()
-    return found["n"] if found else 0
+    counting = "SELECT count(*) FROM marts.dnc_conflicts WHERE organization_id = %s"
+    return int(warehouse.value(session, counting, [organization]))
 
 
 def _contacts(row: Contacted) -> sql.Composed:

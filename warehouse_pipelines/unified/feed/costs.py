@@ -7,6 +7,7 @@ a code. Foreign money is refused without a rate in ``crm.fx_rate``; ``marts.refu
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.settings import settings
 from warehouse_pipelines.unified import columns
@@ -28,7 +29,5 @@ def write(session: "Session", organization: UUID) -> dict[str, int]:
     names |= {"spend": columns.table(SPEND), "key": columns.key("t", SPEND), "channel": joined.value("channel")}
     zone = settings().warehouse_time_zone.key
     rows = run_script(session, query("feed_costs"), {"organization": organization, "zone": zone}, names)
-    row = session.execute(
-        "SELECT count(*) AS n FROM marts.refused_costs WHERE organization_id = %s", [organization]
-    ).fetchone()
-    return {"costs": rows, "refused_costs": row["n"] if row else 0}
+    counting = "SELECT count(*) FROM marts.refused_costs WHERE organization_id = %s"
+    return {"costs": rows, "refused_costs": warehouse.value(session, counting, [organization])}

@@ -21,6 +21,7 @@ from uuid import UUID
 
 from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified.script import run_script
 
@@ -51,7 +52,7 @@ def write(session: "Session", organization: UUID, *, full: bool = False) -> dict
     run(query("feed_merge"))
     run(query("feed_snapshot"), leads=sql.Identifier("feed_merge"))
     run(query("feed_merged"))
-    done["merged"] = _count(session, "SELECT count(*) AS n FROM feed_merge WHERE place > 1")
+    done["merged"] = warehouse.value(session, "SELECT count(*) FROM feed_merge WHERE place > 1")
     run(query("feed_returned"))
     run(query("feed_assigned"))
     run(query("feed_snapshot"), leads=sql.Identifier("feed_lead"))
@@ -66,8 +67,3 @@ def write(session: "Session", organization: UUID, *, full: bool = False) -> dict
         # Or what follows is planned for the table as it was.
         session.execute("ANALYZE crm.leads")
     return done
-
-
-def _count(session: "Session", counting: str) -> int:
-    row = session.execute(counting).fetchone()
-    return int(row["n"]) if row else 0

@@ -15,6 +15,7 @@ from psycopg import sql
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified import columns
 from warehouse_pipelines.unified.columns import RAW
+from warehouse_pipelines.unified.feed.signals import read_until
 from warehouse_pipelines.unified.lead_rows import MARKS, Mark
 from warehouse_pipelines.unified.script import run_script
 
@@ -25,10 +26,7 @@ if TYPE_CHECKING:
 def read(session: "Session", organization: UUID, *, full: bool) -> None:
     """Add to ``feed_consent`` what marks say: all, or those of records that changed since the feed's position."""
     for row in MARKS:
-        position = session.execute(
-            "SELECT read_until FROM crm.feed_position WHERE source_table = %s", [row.table]
-        ).fetchone()
-        since = position["read_until"] if position and not full else "-infinity"
+        since = "-infinity" if full else read_until(session, row.table)
         given = {"organization": organization, "since": since}
         run_script(session, query("feed_consent_marks"), given, _names(row))
 

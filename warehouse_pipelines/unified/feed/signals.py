@@ -9,11 +9,12 @@ A job says who its customer is now, and not who it was. So ``crm.lead_feed.recor
 computed from beside its person's own, and the staff whom they name, known to identity or not.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.model.accounts import tables_of
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.sources import SOURCES
@@ -36,7 +37,7 @@ FOLDED = r"nullif(lower(btrim(regexp_replace({}, '^\s*\[[^]]*\]', ''))), '')"
 RULES = 5
 """One more whenever an existing warehouse must be computed anew as a whole, once, by what the feed does differently."""
 
-_CHANGED = "SELECT max(sync_updated_at) > %s AS changed FROM {}"
+_CHANGED = "SELECT max(sync_updated_at) > %s FROM {}"
 
 
 def tables() -> dict[str, list[Signal]]:
@@ -58,9 +59,9 @@ def find_people(session: "Session", *, full: bool) -> bool:
     A run without a position reads all, and so does one after a change of the mappings or of ``RULES``.
     """
     session.execute(query("feed_temp"))
-    row = session.execute(query("feed_mappings"), {"rules": RULES}).fetchone()
-    fingerprint, known = (row["fingerprint"], row["known"]) if row else ("", None)
-    if full or known != fingerprint:
+    [mappings] = session.execute(query("feed_mappings"), {"rules": RULES})
+    full = full or mappings["known"] != mappings["fingerprint"]
+    if full:
         session.execute("INSERT INTO feed_person SELECT person_id FROM identity.person WHERE kind = 'customer'")
     else:
         run_script(session, query("feed_touched"), {})
@@ -69,15 +70,19 @@ def find_people(session: "Session", *, full: bool) -> bool:
         own.add_people(session)
         run_script(session, query("feed_touched_people"), {"texts": list(tables_of("callrail_text_message", SOURCES))})
     session.execute(query("feed_member"))
-    return bool(full or known != fingerprint)
+    return full
+
+
+def read_until(session: "Session", table: str) -> Any:
+    """Return the feed's position in a table, ``-infinity`` where it has none."""
+    asked = "SELECT read_until FROM crm.feed_position WHERE source_table = %s"
+    return warehouse.value(session, asked, [table]) or "-infinity"
 
 
 def _add_changed(session: "Session", name: str, signals: list[Signal]) -> None:
     """Put the records into ``feed_changed`` that rows of this table, changed since its position, tell of."""
-    row = session.execute("SELECT read_until FROM crm.feed_position WHERE source_table = %s", [name]).fetchone()
-    since = row["read_until"] if row else "-infinity"
-    changed = session.execute(sql.SQL(_CHANGED).format(columns.table(name)), [since]).fetchone()
-    if not (changed and changed["changed"]):
+    since = read_until(session, name)
+    if not warehouse.value(session, sql.SQL(_CHANGED).format(columns.table(name)), [since]):
         return
     for signal in signals:
         joined = Joined(signal.table, signal.joins)

@@ -164,7 +164,7 @@ def _decide(
         " AND withdrawn_at IS NULL AND verdict <> %s",
         [*a, *b, verdict],
     )
-    row = session.execute(
+    [row] = session.execute(
         """
         INSERT INTO identity.decision AS d (verdict, command, a_table, a_key, b_table, b_key, reason, decided_by)
             VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
@@ -173,8 +173,7 @@ def _decide(
             RETURNING *
         """,
         [verdict, command, *a, *b, reason, by],
-    ).fetchone()
-    assert row is not None  # noqa: S101  (RETURNING)
+    )
     _note(session, (a, b))
     return _decision(row)
 

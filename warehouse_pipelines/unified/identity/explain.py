@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.unified.identity import candidates, decisions, edges, weights
 from warehouse_pipelines.unified.identity.cluster import Called, contradict
 from warehouse_pipelines.unified.identity.compare import Comparison, compare, words
@@ -77,10 +78,8 @@ def _of_itself(session: "Session", one: Meant, other: Meant) -> str:
     named = one.record or other.record
     if named is None:
         return f"Both are person {one.person_id}."
-    row = session.execute(
-        "SELECT evidence FROM identity.member WHERE (source_table, source_key) = (%s, %s)", named
-    ).fetchone()
-    held = row["evidence"] if row else {}
+    asked = "SELECT evidence FROM identity.member WHERE (source_table, source_key) = (%s, %s)"
+    held = warehouse.value(session, asked, named)
     by = f"It is held there by {held['with']}: {', '.join(held['rules'])}." if held else "It is the only record."
     return f"{':'.join(named)} is a record of person {one.person_id}. {by}"
 
@@ -89,12 +88,11 @@ def _sides(session: "Session", one: Meant, other: Meant) -> tuple[_Side, _Side]:
     """Return the two records: those that were named, or that stand for two people."""
     sides = []
     for name in decisions.standing_for(session, one, other):
-        row = session.execute(
+        [row] = session.execute(
             "SELECT r.record_id, m.person_id FROM identity.record AS r LEFT JOIN identity.member AS m USING (record_id)"
             " WHERE (r.source_table, r.source_key) = (%s, %s)",
             name,
-        ).fetchone()
-        assert row is not None  # noqa: S101  (they were found)
+        )
         sides.append(_Side(row["record_id"], name, row["person_id"]))
     return sides[0], sides[1]
 

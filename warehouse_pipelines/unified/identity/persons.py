@@ -25,6 +25,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified import bulk
 
@@ -113,8 +114,8 @@ def _write(session: "Session", *, everybody: bool) -> int:
     session.execute("CREATE TEMP TABLE person_best (LIKE identity.person) ON COMMIT DROP")
     session.execute("ALTER TABLE person_best DROP household_id, DROP created_at, DROP updated_at")
     _insert(session, "person_best", query("persons_best"))
-    row = session.execute("SELECT count(*) AS persons FROM person_best").fetchone()
-    with bulk.bare(session, "identity.person", rows=row["persons"] if row else 0):
+    persons = warehouse.value(session, "SELECT count(*) FROM person_best")
+    with bulk.bare(session, "identity.person", rows=persons):
         session.execute(query("properties_lost"))
         written = session.execute(query("persons_update")).rowcount
     # Two rows that came and went since it was last analysed, and the planner would read all properties for them.

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import errors, sql
 from psycopg.rows import tuple_row
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.unified import columns
@@ -114,8 +115,7 @@ def refresh(session: "Session", *, full: bool = False, tables: Collection[str] |
     wanted = [row for row in (*PEOPLE, entered.ENTERED) if tables is None or row.table in tables]
     with session.transaction():
         _prepare(session)
-        until = session.execute(query("identity_read_until")).fetchone()
-        assert until is not None  # noqa: S101  (an aggregate)
+        [until] = session.execute(query("identity_read_until"))
         own = own_values.read(session)
         positions = {
             row["source_table"]: row["read_until"]
@@ -161,10 +161,8 @@ def refresh(session: "Session", *, full: bool = False, tables: Collection[str] |
 
 def are_of_other_rules(session: "Session") -> bool:
     """Return whether records were read or compared by other rules than ``RULES``."""
-    row = session.execute(
-        "SELECT EXISTS (SELECT FROM identity.read_position WHERE rules <> %s) AS it", [RULES]
-    ).fetchone()
-    return row is not None and row["it"]
+    asked = "SELECT EXISTS (SELECT FROM identity.read_position WHERE rules <> %s)"
+    return bool(warehouse.value(session, asked, [RULES]))
 
 
 def note_rules(session: "Session") -> None:
@@ -188,13 +186,10 @@ def _remove_excluded(
 
 def _prepare(session: "Session") -> None:
     """Set what holds until the end of the transaction, and make the table that takes the records."""
-    shown = session.execute("SELECT current_setting('transaction_isolation') AS level").fetchone()
-    if shown is None or shown["level"] != "read committed":
+    if warehouse.value(session, "SELECT current_setting('transaction_isolation')") != "read committed":
         raise ValueError("records are read in a transaction that sees what others commit: READ COMMITTED")
     settings = {"jit": "off", "work_mem": "64MB", "maintenance_work_mem": "256MB", "cursor_tuple_fraction": "1"}
-    if session.execute("SELECT to_regclass('pg_temp.incoming_record') IS NOT NULL AS there").fetchone() == {
-        "there": True
-    }:
+    if warehouse.has_table(session, "pg_temp.incoming_record"):
         session.execute("DROP TABLE pg_temp.incoming_record, pg_temp.changed_record")
     with contextlib.suppress(errors.InvalidParameterValue), session.transaction():
         # A session that has had temporary tables keeps the buffers that it has, even if it was cleaned since.
@@ -318,8 +313,7 @@ def _write(
     if read > LISTED:
         session.execute("ANALYZE incoming_record")
     session.execute("CREATE TEMP TABLE changed_record ON COMMIT DROP AS " + query("identity_changed_records"))
-    counted = session.execute("SELECT count(*) AS changed FROM changed_record").fetchone()
-    changed = 0 if counted is None else counted["changed"]
+    changed = warehouse.value(session, "SELECT count(*) FROM changed_record")
     removed = {**excluded, **_removed(session, whole, all_tables)}
     if _are_many(session, max(changed, len(removed))):
         with _Rebuilt(session):
@@ -352,8 +346,7 @@ def _write(
 def _are_many(session: "Session", changed: int) -> bool:
     if not FEW < changed <= LISTED:
         return changed > LISTED
-    row = session.execute("SELECT count(*) AS records FROM identity.record").fetchone()
-    return row is None or changed > row["records"] / 10
+    return bool(changed > warehouse.value(session, "SELECT count(*) FROM identity.record") / 10)
 
 
 def _removed(

@@ -22,6 +22,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified import bulk
 from warehouse_pipelines.unified.identity import (
@@ -121,10 +122,8 @@ def rebuild(session: "Session", current: weights.Weights, summary: Summary) -> N
 
     The first time nothing keeps up the indexes and foreign keys of identity.person while its rows are written thrice.
     """
-    found = session.execute(
-        "SELECT count(*) AS rows FROM identity.record WHERE NOT EXISTS (SELECT FROM identity.member)"
-    ).fetchone()
-    with bulk.bare(session, "identity.person", rows=found["rows"] if found else 0):
+    counting = "SELECT count(*) FROM identity.record WHERE NOT EXISTS (SELECT FROM identity.member)"
+    with bulk.bare(session, "identity.person", rows=warehouse.value(session, counting)):
         _derive(session, everything(session, current, summary), frozenset(), summary)
     with summary.step("touches"):
         summary.touches = touches.refresh(session)
@@ -160,10 +159,10 @@ def _derive(session: "Session", resolved: Resolved, before: frozenset[str], summ
 
 def must_be_full(session: "Session", current: weights.Weights) -> bool:
     """Return whether there are no people yet, or the edges are of other weights than the current ones."""
-    row = session.execute(
+    [found] = session.execute(
         "SELECT EXISTS (SELECT FROM identity.member) AS people, (SELECT version FROM identity.edge LIMIT 1) AS version"
-    ).fetchone()
-    return row is None or not row["people"] or row["version"] not in (None, current.version)
+    )
+    return not found["people"] or found["version"] not in (None, current.version)
 
 
 @contextmanager

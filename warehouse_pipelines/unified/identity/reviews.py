@@ -8,6 +8,7 @@ import json
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified.identity.compare import gate, words
 from warehouse_pipelines.unified.identity.edges import levels_of
@@ -60,7 +61,7 @@ def settle(session: "Session", torn: Collection[tuple[int, int]], ids: Collectio
 
 def waiting(session: "Session", limit: int) -> tuple[int, list[dict[str, Any]]]:
     """Return how many pairs wait for a decision, and the likeliest of them, called by their records."""
-    counted = session.execute("SELECT count(*) AS pairs FROM identity.review").fetchone()
+    pairs = warehouse.value(session, "SELECT count(*) FROM identity.review")
     rows = session.execute(
         """
         SELECT a.source_table AS a_table, a.source_key AS a_key, b.source_table AS b_table, b.source_key AS b_key,
@@ -72,4 +73,4 @@ def waiting(session: "Session", limit: int) -> tuple[int, list[dict[str, Any]]]:
         """,
         [limit],
     ).fetchall()
-    return (counted["pairs"] if counted else 0), rows
+    return pairs, rows

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from warehouse_pipelines import warehouse
+
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
@@ -100,8 +102,7 @@ def add(
 
 
 def _write(session: "Session", weights: Weights) -> Weights:
-    newest = session.execute("SELECT coalesce(max(version), 0) AS version FROM identity.weight_version").fetchone()
-    version = (newest["version"] if newest else 0) + 1
+    version = warehouse.value(session, "SELECT coalesce(max(version), 0) + 1 FROM identity.weight_version")
     session.execute("UPDATE identity.weight_version SET is_current = false WHERE is_current")
     session.execute(
         "INSERT INTO identity.weight_version (version, origin, same_bits, review_bits, is_current)"

@@ -172,12 +172,11 @@ def _begin(session: "Session", file: LeadFile, mapping: ColumnMap, options: Opti
                     f"The import {str(found['id'])[:8]} of this file was begun with other columns or options and is "
                     "unfinished. Go on with the same, or undo it first."
                 )
-        begun = session.execute(
+        [begun] = session.execute(
             "INSERT INTO crm.lead_import (organization_id, file_name, file_hash, sheet, mapping, started_by)"
             " VALUES (%s, %s, %s, %s, %s, %s) RETURNING *",
             [options.organization_id, file.path.name, file.hash, file.about.sheet, json.dumps(chosen), options.by],
-        ).fetchone()
-    assert begun is not None  # noqa: S101 - RETURNING of one row
+        )
     return begun
 
 
@@ -194,9 +193,9 @@ class _Import:
             statuses |= store.mapped_statuses(session)
             allowed = store.allowed_statuses(session)
             aliases = session.execute("SELECT spelling, source FROM crm.lead_source_alias").fetchall()
-            default = session.execute("SELECT crm.lead_source(%s) AS source", [options.source]).fetchone()
+            default = warehouse.value(session, "SELECT crm.lead_source(%s)", [options.source])
         self.rules = Rules(
-            import_id, statuses, allowed, default["source"] if default else options.source, options.overwrite,
+            import_id, statuses, allowed, default, options.overwrite,
             {row["spelling"]: row["source"] for row in aliases},
         )  # fmt: skip
 

@@ -192,6 +192,5 @@ def end(session: "Session", organization_id: UUID, import_id: UUID, unread: tupl
     }  # fmt: skip
     if unread:
         session.execute(UNREAD, given)
-    done = session.execute(END, given).fetchone()
-    assert done is not None  # noqa: S101 - it is locked by this session
+    [done] = session.execute(END, given)
     return done

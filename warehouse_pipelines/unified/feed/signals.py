@@ -9,6 +9,7 @@ A job says who its customer is now, and not who it was. So ``crm.lead_feed.recor
 computed from beside its person's own, and the staff whom they name, known to identity or not.
 """
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -67,15 +68,22 @@ def find_people(session: "Session", *, full: bool) -> bool:
         for name, signals in tables().items():
             _add_changed(session, name, signals)
         own.add_people(session)
-        run_script(session, query("feed_touched_people"), {"texts": list(tables_of("callrail_text_message", SOURCES))})
+        texts = list(tables_of("callrail_text_message", SOURCES))
+        since = _position(session, "identity.person")
+        run_script(session, query("feed_touched_people"), {"texts": texts, "since": since})
     session.execute(query("feed_member"))
     return bool(full or known != fingerprint)
 
 
+def _position(session: "Session", table: str) -> datetime | str:
+    """Return until when the rows of a table were read."""
+    row = session.execute("SELECT read_until FROM crm.feed_position WHERE source_table = %s", [table]).fetchone()
+    return row["read_until"] if row else "-infinity"
+
+
 def _add_changed(session: "Session", name: str, signals: list[Signal]) -> None:
     """Put the records into ``feed_changed`` that rows of this table, changed since its position, tell of."""
-    row = session.execute("SELECT read_until FROM crm.feed_position WHERE source_table = %s", [name]).fetchone()
-    since = row["read_until"] if row else "-infinity"
+    since = _position(session, name)
     changed = session.execute(sql.SQL(_CHANGED).format(columns.table(name)), [since]).fetchone()
     if not (changed and changed["changed"]):
         return

@@ -175,8 +175,17 @@ def test_a_number_that_is_free_again_is_given(fed: FeedDatabase) -> None:
     assert "shared_phones" not in fed.lead(second)["source_metadata"]
 
 
-@pytest.mark.parametrize("full", [False, True])
-@pytest.mark.parametrize("entered", [OTHER_PHONE, None])
+@pytest.mark.parametrize(
+    ("entered", "full"),
+    [
+        (OTHER_PHONE, False),
+        pytest.param(
+            OTHER_PHONE, True, marks=pytest.mark.slow("people in other orders of edits, decisions and erasures")
+        ),
+        pytest.param(None, False, marks=pytest.mark.slow("people in other orders of edits, decisions and erasures")),
+        (None, True),
+    ],
+)
 def test_a_number_that_a_user_takes_from_a_lead_is_given_to_who_shares_it_by_the_next_feed(
     fed: FeedDatabase, entered: str | None, full: bool
 ) -> None:

@@ -4,12 +4,16 @@
 environment but which CRMs are configured, which decides whether their schedules run; no secret is needed to import.
 
 The executor runs all steps of a run in its own process: 0.1 s a step instead of 2.4 s. Those of a whole CRM it runs in
-a few processes side by side (``side_by_side``). A step that fails stops what depends on it and nothing else.
+a few processes side by side (``side_by_side``). A step that fails stops what depends on it and nothing else. Each job
+has it, and so have the definitions: what *Materialize* runs is a job of Dagster's own, which has no other way to one.
+
+``to_merge`` returns them for a code location that has other definitions beside these (docs/deploy.md).
 """
 
 from collections.abc import Callable, Sequence
 
 import dagster as dg
+from dagster_shared.record import copy
 
 from warehouse_pipelines import settings
 from warehouse_pipelines.local.database import database_url
@@ -35,8 +39,8 @@ from warehouse_pipelines.orchestration import (
 )
 from warehouse_pipelines.orchestration.assets import SyncOptions, assets
 from warehouse_pipelines.orchestration.checks import checks
-from warehouse_pipelines.orchestration.io_manager import io_manager
-from warehouse_pipelines.orchestration.run_lock import executor
+from warehouse_pipelines.orchestration.io_manager import IO_MANAGER, io_manager
+from warehouse_pipelines.orchestration.run_lock import executed, executor
 from warehouse_pipelines.orchestration.schedules import jobs, schedules, whole
 from warehouse_pipelines.orchestration.sensors import sensors
 from warehouse_pipelines.sequences.settings import SequenceSettings
@@ -45,7 +49,8 @@ from warehouse_pipelines.sources import SOURCES
 
 def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], str] = database_url) -> dg.Definitions:
     """Return the definitions of ``sources``, loaded into the warehouse at ``url()``."""
-    sync_jobs, sync_schedules = jobs(sources), schedules(sources, url)
+    in_process = executor(url, sources)
+    sync_jobs, sync_schedules = executed(jobs(sources), in_process), schedules(sources, url)
     tasks = {
         "crm": crm_maintenance.TASKS,
         "pipedesk": pipedesk_maintenance.TASKS,
@@ -58,15 +63,15 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
         asset_checks=checks(sources, url),
         jobs=[
             *sync_jobs,
-            *backfills.jobs(sources, url),
-            *maintenance.jobs(tasks, url),
-            *dagster_maintenance.jobs(url),
-            *unified.jobs(),
-            *webhooks.jobs(sources, url),
-            *marts.jobs(),
-            *outbound.jobs(),
-            *sequences.jobs(url),
-            *alerts.jobs(sources, url),
+            *executed(backfills.jobs(sources, url), in_process),
+            *executed(maintenance.jobs(tasks, url), in_process),
+            *executed(dagster_maintenance.jobs(url), in_process),
+            *executed(unified.jobs(), in_process),
+            *executed(webhooks.jobs(sources, url), in_process),
+            *executed(marts.jobs(), in_process),
+            *executed(outbound.jobs(), in_process),
+            *executed(sequences.jobs(url), in_process),
+            *executed(alerts.jobs(sources, url), in_process),
         ],
         schedules=[
             *sync_schedules,
@@ -83,8 +88,8 @@ def build_definitions(sources: Sequence[Source] = SOURCES, *, url: Callable[[], 
             *webhooks.sensors(sources, url),
             *alerts.sensors(sources, url),
         ],
-        resources={"io_manager": io_manager(sources, url), "sync": SyncOptions()},
-        executor=executor(url, sources),
+        resources={IO_MANAGER: io_manager(sources, url), "sync": SyncOptions()},
+        executor=in_process,
     )
 
 
@@ -96,3 +101,11 @@ forked_runs.go_on_looking()
 forked_runs.sleep_longer()
 
 defs = build_definitions()
+
+
+def to_merge(definitions: dg.Definitions = defs) -> dg.Definitions:
+    """Return the definitions without an executor, for ``dg.Definitions.merge`` with others, which may have one.
+
+    Our jobs keep theirs. What *Materialize* runs of our assets is run by that of the others, or by Dagster's.
+    """
+    return copy(definitions, executor=None)

@@ -357,7 +357,7 @@ def test_a_run_that_begins_while_a_removal_asks_keeps_its_tables(
 def test_a_removal_does_not_wait_for_long_for_who_uses_the_tables(
     unknown: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accounts_command, "PATIENCE", "50ms")
+    monkeypatch.setattr(accounts_command, "PATIENCE", 0.05)
     with unknown.transaction():
         unknown.execute("SELECT FROM hubspot_west.hubspot_contact")
         refused = command("accounts", "remove", "hubspot_west", "callrail_north", "--yes")

@@ -1,7 +1,8 @@
 """``warehouse accounts``: which accounts of CRMs there are beside the first of each, how one is removed or emptied."""
 
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, LiteralString
 
@@ -72,8 +73,12 @@ FORGOTTEN_WHEN_EMPTIED = (
 )
 """Done once identity and the feed know the rows no more. From then on another account may be loaded."""
 
-PATIENCE = "10s"
-"""How long a removal waits for who uses the tables."""
+PATIENCE = 10.0
+"""Seconds that a removal waits for who uses the tables."""
+
+LOCKED_WITHIN = "800ms"
+"""How long all tables may take to be locked. Below ``deadlock_timeout``, so that whoever waits for one of them, and
+reads another that is waited for here, is never the victim of the deadlock: this gives way, and tries again."""
 
 NOTHING = "Nothing was removed."
 
@@ -190,6 +195,8 @@ def empty(name: str, yes: bool) -> None:
     resolves all people and feeds all leads again. Numbers on the do-not-call list stay there. Switch the schedules of
     the account off before. If it is interrupted, repeat it.
     """
+    from psycopg import sql
+
     from warehouse_pipelines.outbound.targets import TARGETS
     from warehouse_pipelines.schema.declared_accounts import require_declared
     from warehouse_pipelines.unified import feed
@@ -221,7 +228,8 @@ def empty(name: str, yes: bool) -> None:
         with _told(NOTHING), _patient(session), session.transaction():
             for run in RUNS:  # which read several of the tables in one transaction
                 session.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [run])
-            session.execute(_of_all("TRUNCATE {}", source))
+            _lock(session, _tables(source), "ACCESS EXCLUSIVE")
+            session.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(_tables(source))))
             _require_ended(session, [name], NOTHING)
             _take_consents(session, values)
             for statement in DELETED_WHEN_EMPTIED:
@@ -232,7 +240,7 @@ def empty(name: str, yes: bool) -> None:
             resolve.run(session, full=True)
             feed.run(session, full=True)
             with _patient(session), session.transaction():
-                session.execute(_of_all("LOCK TABLE {} IN SHARE MODE", source))
+                _lock(session, _tables(source), "SHARE")
                 _require_ended(session, [name], half)
                 _require_empty(session, source)
                 _require_none_begins(session, source, half)
@@ -244,12 +252,31 @@ def empty(name: str, yes: bool) -> None:
     )
 
 
-def _of_all(statement: LiteralString, source: "Source") -> "sql.Composed":
-    """Return a statement upon all tables of a source."""
+def _tables(source: "Source") -> "list[sql.Identifier]":
     from psycopg import sql
 
-    names = [entity.identifier for entity in source.entities]
-    return sql.SQL(statement).format(sql.SQL(", ").join(names))
+    return [entity.identifier for entity in source.entities]
+
+
+def _lock(session: "Session", tables: "Sequence[sql.Identifier]", mode: LiteralString) -> None:
+    """Lock all tables, tried until none is missing after ``LOCKED_WITHIN``; others end in between.
+
+    Raises ``LockNotAvailable`` after ``PATIENCE``.
+    """
+    from psycopg import errors, sql
+
+    began = time.monotonic()
+    while tables:
+        try:
+            with session.transaction():  # a savepoint: locks of a try that fails go with it
+                session.execute("SELECT set_config('statement_timeout', %s, true)", [LOCKED_WITHIN])
+                session.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(sql.SQL(", ").join(tables), sql.SQL(mode)))
+                session.execute("SET LOCAL statement_timeout = 0")
+            return
+        except (errors.QueryCanceled, errors.LockNotAvailable) as error:
+            if time.monotonic() - began > PATIENCE:
+                raise errors.LockNotAvailable(str(error)) from error
+        time.sleep(0.2)
 
 
 def _require_migrated(url: str) -> None:
@@ -320,6 +347,10 @@ def _delete(session: "Session", names: list[str]) -> None:
     from psycopg import sql
 
     with _told(NOTHING), _patient(session), session.transaction():
+        found = session.execute(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY (%s) ORDER BY 1, 2", [names]
+        ).fetchall()
+        _lock(session, [sql.Identifier(row["schemaname"], row["tablename"]) for row in found], "ACCESS EXCLUSIVE")
         for name in names:
             session.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
         _require_ended(session, names, NOTHING)
@@ -344,7 +375,7 @@ def _take_consents(session: "Session", values: Mapping[str, Any]) -> None:
 @contextmanager
 def _patient(session: "Session") -> Iterator[None]:
     """Wait for locks for so long and no longer."""
-    session.execute("SELECT set_config('lock_timeout', %s, false)", [PATIENCE])
+    session.execute("SELECT set_config('lock_timeout', %s, false)", [f"{PATIENCE * 1000:.0f}ms"])
     try:
         yield
     finally:
@@ -359,7 +390,7 @@ def _told(left: str) -> Iterator[None]:
     try:
         yield
     except errors.LockNotAvailable as error:
-        raise Stop(f"The tables are in use, for longer than {PATIENCE}; end what uses them. {left}") from error
+        raise Stop(f"The tables are in use, for longer than {PATIENCE:g} s; end what uses them. {left}") from error
     except errors.DeadlockDetected as error:
         raise Stop(f"The tables are in use by who waits for this; try again. {left}") from error
     except errors.InsufficientPrivilege as error:

@@ -26,8 +26,8 @@ import dlt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from warehouse_pipelines.errors import BadRecord, SuspiciousRead
-from warehouse_pipelines.loading import dlt_columns
+from warehouse_pipelines.errors import BadRecord, NotConfigured, SuspiciousRead
+from warehouse_pipelines.loading import dlt_columns, kept_redactions
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.completeness import Counts, incomplete_reason
 from warehouse_pipelines.loading.dlt_known import DltKnown
@@ -38,6 +38,7 @@ from warehouse_pipelines.loading.process_budget import ProcessBudget
 from warehouse_pipelines.loading.rejects import Reject
 from warehouse_pipelines.loading.resource import EntityRead, newest_cursor
 from warehouse_pipelines.loading.tombstones import LARGEST_SHARE, SMALL_TABLE
+from warehouse_pipelines.model.column_config import columns_file
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import NotStored, ReadContext, ReadReport, ReadRequest, Window
 from warehouse_pipelines.model.source import Source
@@ -82,7 +83,22 @@ class DltRead:
         name = dlt.current.resource_name()  # with_name may have given it another one than the entity's
         self.resource = dlt.current.source().resources[name]
         self.state = DltState(dlt.current.resource_state(name))
+        self._require_redacted(name)
         self.now = datetime.now(UTC)
+
+    def _require_redacted(self, name: str) -> None:
+        """Refuse to deliver in clear what this pipeline has hashed or dropped, and remember what it does of both."""
+        entity, local = self.declared, self.declared.local
+        stored = {local.renamed.get(column, column) for column in entity.columns}
+        clear = kept_redactions.less_than(entity, [one for one in self.state.redacted if one[0] in stored])
+        if any(clear.values()):
+            raise NotConfigured(
+                f"This pipeline has {kept_redactions.said(clear)} in {self.resource.table_name}, and {columns_file()} "
+                "does not say so, so it would be delivered in clear. Name the right file by WAREHOUSE_COLUMNS_FILE; "
+                f'or, if it shall be delivered from now on, begin {name} anew by refresh="drop_resources".'
+            )
+        hashed = dict.fromkeys((local.renamed.get(column, column) for column in local.hashed), "hash")
+        self.state.note_redacted({**hashed, **dict.fromkeys(local.dropped, "drop")})
 
     def items(self) -> Iterator[Any]:
         """Read by the plan; once more and everything, if the source would go on from what nobody has stored.

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from warehouse_pipelines.loading.kept_redactions import Kept
 from warehouse_pipelines.loading.sync_history import LastGood
 
 KEPT_FOR = timedelta(days=100)
@@ -23,6 +24,7 @@ class DltState:
     complete_since       from when on the first of these reads was complete, where the vendor forgets what is old
     living               how many records that read found, archived ones aside
     vendor               what the source left for its next read (``next_state``)
+    redacted             columns that were hashed or dropped, by declared name, with which of both
     archived             keys of records that the vendor calls deleted, with the time: who lists them need not be
                          asked for them again, and one that is no longer listed may have been restored
     """
@@ -53,6 +55,11 @@ class DltState:
         """How many living records the last complete read of everything found."""
         return int(self._kept.get("living", 0))
 
+    @property
+    def redacted(self) -> list[Kept]:
+        """The columns that were hashed or dropped so far."""
+        return list(self._kept.get("redacted", {}).items())
+
     def archived(self, since: datetime) -> set[str]:
         """Return the keys that the vendor archived at ``since`` or later."""
         return {key for key, at in self._kept.get("archived", {}).items() if datetime.fromisoformat(at) >= since}
@@ -68,6 +75,11 @@ class DltState:
             self._kept["complete_since"] = complete_since.isoformat()
         if began:
             self._kept["full_time"] = began.isoformat()
+
+    def note_redacted(self, columns: Mapping[str, str]) -> None:
+        """Keep what is hashed or dropped now."""
+        if columns or "redacted" in self._kept:
+            self._kept["redacted"] = dict(columns)
 
     def note_vendor(self, state: Mapping[str, str]) -> None:
         """Keep what the source left."""

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import DatabaseUnavailable, WarehouseError
-from warehouse_pipelines.loading import kept_hashes, lease, run_report, sync_history, vendor_account
+from warehouse_pipelines.loading import kept_redactions, lease, run_report, sync_history, vendor_account
 from warehouse_pipelines.loading import resource as extracting
 from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.completeness import Counts, incomplete_reason
@@ -155,7 +155,7 @@ class Run:
         if entity.cursor is None and mode == "full" and not (options.full or options.force or options.start_date):
             self.change_request(state=sync_history.last_state(session, source, entity))
         source.require_settings()
-        kept_hashes.require(session, entity)
+        kept_redactions.require(session, entity)
         self.accounts = vendor_account.known(session, source)
         self.declare(source.configured(entity), session)
         self.expect(*sync_history.last_values(session, source, entity, mode))

@@ -53,6 +53,15 @@ RENAMED = "Renamed from `{}` (config/columns.toml)."
 HASHED = "; kept here as a hash of it"
 """What the text of a column says that the installation hashes; a load finds there what it must not store in clear."""
 
+DROPPED = "Not kept here: {} (config/columns.toml)."
+"""The end of the text of a table of which the installation drops columns; a load finds there what it must not store."""
+
+
+def of_table(entity: Entity) -> str:
+    """Return what a row of the table is, and which columns are dropped."""
+    names = ", ".join(f"`{name}`" for name in sorted(entity.local.dropped))
+    return f"{entity.about} {DROPPED.format(names)}".strip() if names else entity.about
+
 
 def text(entity: Entity, name: str) -> str:
     """Return what a column means, in which unit, where it comes from, and what it was called before a rename."""

@@ -27,6 +27,7 @@ from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.asset_facts import key_of, vendor_key
 from warehouse_pipelines.orchestration.checks import at_once, judge_at_once, specs
 from warehouse_pipelines.orchestration.failures import failures
+from warehouse_pipelines.orchestration.io_manager import IO_MANAGER
 
 OWNERS = ["team:data-platform"]
 
@@ -143,6 +144,7 @@ def asset(
         },
         freshness_policy=freshness(entity),
         code_version=code_version(entity),
+        io_manager_key=IO_MANAGER,
     )
 
     @dg.multi_asset(

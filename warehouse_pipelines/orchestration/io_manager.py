@@ -25,6 +25,9 @@ from warehouse_pipelines.observability import logs
 from warehouse_pipelines.orchestration.asset_facts import key_of, metadata, vendor_key
 from warehouse_pipelines.orchestration.failures import failures
 
+IO_MANAGER = "warehouse_io_manager"
+"""The key of the resource. A code location that has our assets beside others may have an ``io_manager`` of its own."""
+
 DEFER_EVENTS = "dagster/defer_asset_events"
 
 

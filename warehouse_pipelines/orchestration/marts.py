@@ -14,13 +14,15 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.orchestration.asset_facts import key_of, table_metadata
 from warehouse_pipelines.orchestration.assets import OWNERS
 from warehouse_pipelines.orchestration.failures import failures, session_of_step
-from warehouse_pipelines.orchestration.unified import MARTS_GROUP, UnifyOptions
+from warehouse_pipelines.orchestration.io_manager import IO_MANAGER
+from warehouse_pipelines.orchestration.unified import UnifyOptions
 from warehouse_pipelines.unified.marts.mart import Check, Mart
 from warehouse_pipelines.unified.marts.rows import MARTS
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
+GROUP = "marts"
 JOB = "refresh_marts_job"
 KEY_CHECK = "key_is_unique"
 
@@ -47,12 +49,12 @@ def _asset(mart: Mart, url: Callable[[], str]) -> dg.AssetsDefinition:
     spec = dg.AssetSpec(
         key_of(mart.table),
         deps=[key_of(table) for table in mart.reads],
-        group_name=MARTS_GROUP,
+        group_name=GROUP,
         description=f"{mart.about}\n\nA row is: {mart.grain}",
         kinds={"postgres", "table"},
         owners=OWNERS,
         metadata={"dagster/table_name": mart.table},
-    )
+    ).with_io_manager_key(IO_MANAGER)
     checks = [
         dg.AssetCheckSpec(KEY_CHECK, asset=spec.key, description="PostgreSQL keeps its key unique.", blocking=True),
         *(
@@ -103,7 +105,7 @@ def jobs() -> list["dg.UnresolvedAssetJobDefinition"]:
     return [
         dg.define_asset_job(
             JOB,
-            selection=dg.AssetSelection.groups(MARTS_GROUP),
+            selection=dg.AssetSelection.assets(*(key_of(mart.table) for mart in MARTS)),
             description="Bring the marts up to date with identity, crm and the sources.",
         )
     ]

@@ -12,7 +12,7 @@ import dagster as dg
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration import backfills
 from warehouse_pipelines.orchestration.assets import SyncOptions, asset, vendor
-from warehouse_pipelines.orchestration.io_manager import io_manager
+from warehouse_pipelines.orchestration.io_manager import IO_MANAGER, io_manager
 from warehouse_pipelines.orchestration.run_lock import executor
 from warehouse_pipelines.orchestration.schedules import sync_job
 from warehouse_pipelines.sources import SOURCES
@@ -30,6 +30,6 @@ def definitions_of(source: Source, name: str, url: Callable[[], str]) -> dg.Defi
     return dg.Definitions(
         assets=[*(asset(source, entity, by_table, url) for entity in entities), vendor(source)],
         jobs=[sync_job(source, one), *([backfills.job(source, one, since, url)] if one and since else [])],
-        resources={"io_manager": io_manager([source], url), "sync": SyncOptions()},
+        resources={IO_MANAGER: io_manager([source], url), "sync": SyncOptions()},
         executor=executor(url),
     )

@@ -14,6 +14,7 @@ from pydantic import Field
 from warehouse_pipelines.orchestration.asset_facts import column_lineage, key_of
 from warehouse_pipelines.orchestration.assets import OWNERS
 from warehouse_pipelines.orchestration.failures import failures
+from warehouse_pipelines.orchestration.io_manager import IO_MANAGER
 from warehouse_pipelines.outbound.target import Target
 from warehouse_pipelines.outbound.targets import TARGETS
 
@@ -71,7 +72,7 @@ def _asset(target: Target, url: Callable[[], str]) -> dg.AssetsDefinition:
                 {field.name: [field.origin] for field in target.fields if field.origin}
             ),
         },
-    )
+    ).with_io_manager_key(IO_MANAGER)
     about = "Nothing was refused by the vendor, and nothing had changed there since it was planned."
 
     @dg.multi_asset(

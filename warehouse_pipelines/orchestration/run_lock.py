@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.executor.in_process import InProcessExecutor
+from dagster_shared.record import copy
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import PoolBusy, WarehouseError
@@ -364,6 +365,13 @@ def _of_a_command(
     except (KeyboardInterrupt, DagsterExecutionInterruptedError):
         instance.report_run_canceling(run)
         raise
+
+
+def executed(jobs: Iterable[Any], by: dg.ExecutorDefinition) -> list[Any]:
+    """Return the jobs with an executor of their own, which they keep in a code location that has another one."""
+    return [
+        job.with_executor_def(by) if isinstance(job, dg.JobDefinition) else copy(job, executor_def=by) for job in jobs
+    ]
 
 
 def executor(url: Callable[[], str], sources: "Sequence[Source]" = ()) -> dg.ExecutorDefinition:

@@ -24,18 +24,17 @@ from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.asset_facts import key_of, table_metadata
 from warehouse_pipelines.orchestration.assets import OWNERS
 from warehouse_pipelines.orchestration.failures import failures, session_of_step
+from warehouse_pipelines.orchestration.io_manager import IO_MANAGER
 from warehouse_pipelines.orchestration.ticks import told_plainly
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified.identity.entered import ENTERED
+from warehouse_pipelines.unified.marts.rows import MARTS
 from warehouse_pipelines.unified.people_rows import PEOPLE
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
 JOB = "unify"
-MARTS_GROUP = "marts"
-"""Whose assets ``marts`` makes; the job runs them after those of ``crm``."""
-
 CRON = "7,22,37,52 * * * *"
 """A few minutes after most of the syncs have ended (``schedules.cron``)."""
 
@@ -119,7 +118,7 @@ def _specs(group: str, tables: Mapping[str, tuple[str, Iterable[str]]]) -> list[
             kinds={"postgres", "view" if table.startswith("marts.") else "table"},
             owners=OWNERS,
             metadata={"dagster/table_name": table},
-        )
+        ).with_io_manager_key(IO_MANAGER)
         for table, (about, made_of) in tables.items()
     ]
 
@@ -132,24 +131,29 @@ def _results(session: "Session", tables: Iterable[str], summary: Any) -> Iterato
 
 def jobs() -> list["dg.UnresolvedAssetJobDefinition"]:
     """Return the job of both steps and the marts, and a job for each step: what the command line runs."""
-    steps = {"identity": IDENTITY, "crm": CRM}
+    marts = [mart.table for mart in MARTS]
     return [
         dg.define_asset_job(
             JOB,
-            selection=dg.AssetSelection.groups(*steps, MARTS_GROUP),
+            selection=_of_tables([*IDENTITY, *CRM, *marts]),
             description="Decide who is who, bring the people into the schema crm, then bring the marts up to date.",
         ),
         dg.define_asset_job(
             "resolve_identity_job",
-            selection=dg.AssetSelection.groups("identity"),
+            selection=_of_tables(IDENTITY),
             description="Decide who is who among what has changed.",
         ),
         dg.define_asset_job(
             "feed_crm_job",
-            selection=dg.AssetSelection.groups("crm"),
+            selection=_of_tables(CRM),
             description="Bring the people, their consent, costs and scores into the schema crm.",
         ),
     ]
+
+
+def _of_tables(tables: Iterable[str]) -> dg.AssetSelection:
+    """Select these alone: a code location that has others beside them may have others of the same group."""
+    return dg.AssetSelection.assets(*map(key_of, tables))
 
 
 def schedules(sources: Sequence[Source], url: Callable[[], str]) -> list[dg.ScheduleDefinition]:

@@ -17,7 +17,7 @@ from psycopg.rows import tuple_row
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import WrongUse
-from warehouse_pipelines.loading import kept_hashes
+from warehouse_pipelines.loading import kept_redactions
 from warehouse_pipelines.loading.hash_and_drop import HASH, Redactor, redactor, scrubbed
 from warehouse_pipelines.model.column_texts import RENAMED
 from warehouse_pipelines.model.entity import Entity
@@ -35,13 +35,13 @@ AT_ONCE = 5_000
 """Rows that are read, hashed and written at a time."""
 
 
-def require_hashed(connection: sa.Connection, entities: Sequence[Entity]) -> None:
-    """Raise ``NotConfigured`` when a column of a table is kept as a hash, and the file does not say so."""
-    found: dict[str, list[str]] = {}
-    for table, column in connection.exec_driver_sql(*kept_hashes.asked(entities)):
-        found.setdefault(table, []).append(column)
+def require_redacted(connection: sa.Connection, entities: Sequence[Entity]) -> None:
+    """Raise ``NotConfigured`` when a table keeps a column as a hash or not at all, and the file does not say so."""
+    found: dict[str, list[kept_redactions.Kept]] = {}
+    for table, column, done in connection.exec_driver_sql(*kept_redactions.asked(entities)):
+        found.setdefault(table, []).append((column, done))
     for entity in entities:
-        kept_hashes.refuse_clear(entity, found.get(kept_hashes.quoted(entity), []))
+        kept_redactions.refuse_clear(entity, found.get(kept_redactions.quoted(entity), []))
 
 
 def rename(connection: sa.Connection, entities: Sequence[Entity]) -> list[str]:

@@ -134,7 +134,7 @@ def upgrade(
         config.attributes["applied"] = lambda revision: done([f"revision {revision}"])
         alembic.command.upgrade(config, "head")
         revised = bool(changes)
-        local_columns.require_hashed(connection, entities)
+        local_columns.require_redacted(connection, entities)
         aligned = [
             *local_columns.rename(connection, entities),
             *tables.align(connection, entities, indexes=False, largest=largest),

@@ -187,7 +187,7 @@ def _differences(entity: Entity, found: _Found | None) -> Iterator[Difference]:
             yield Difference(entity, "index", index)
         elif [*found.indexes[index]] != [False, [name]]:
             yield Difference(entity, "columns of index", index)
-    if (found.comment or "") != entity.about:
+    if (found.comment or "") != column_texts.of_table(entity):
         yield Difference(entity, "comment")
     if not found.stored_as_said:
         yield Difference(entity, "storage")
@@ -225,7 +225,7 @@ def align(
         *_set_storage(connection, [difference.entity for difference in found["storage"]]),
     ]
     comments = [
-        *((entity, "") for entity in missing if entity.about),
+        *((entity, "") for entity in missing if column_texts.of_table(entity)),
         *((entity, name) for entity in missing for name in entity.pg_types),
         *((difference.entity, difference.name) for difference in (*found["column"], *found["comment"])),
     ]
@@ -364,7 +364,7 @@ def _comment(entity: Entity, name: str) -> str:
     """Return the statement that writes the comment of a column, or without a name that of the table."""
     if not name:
         table = entity.identifier.as_string()
-        return f"COMMENT ON TABLE {table} IS {quote(entity.about)}"
+        return f"COMMENT ON TABLE {table} IS {quote(column_texts.of_table(entity))}"
     column = Identifier(entity.schema, entity.table_name, name).as_string()
     return f"COMMENT ON COLUMN {column} IS {quote(column_texts.text(entity, name))}"
 

@@ -17,13 +17,14 @@ import pyarrow.parquet
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from warehouse_pipelines import dlt_source
+from warehouse_pipelines import dlt_source, dlt_sources
 from warehouse_pipelines.errors import BadRecord, NotConfigured, PermissionMissing, SuspiciousRead, WrongUse
 from warehouse_pipelines.loading import dlt_columns, resource
 from warehouse_pipelines.loading.dlt_state import DltState
 from warehouse_pipelines.loading.sync import unwrap_error
+from warehouse_pipelines.model import column_config
 from warehouse_pipelines.model.entity import Entity
-from warehouse_pipelines.sources import SOURCES
+from warehouse_pipelines.sources import DECLARED, SOURCES
 from warehouse_pipelines_tests.harness.drivers.driver import Key
 from warehouse_pipelines_tests.harness.source_harness import SourceHarness, source_harness
 
@@ -382,6 +383,36 @@ class TestWithoutAWarehouse:
         it.driver.corrupt(it.entity, "missing_id")  # so nothing is replaced
         it.run(hard_delete=True, batch_size=2)
         assert (files[1],) not in it.rows()
+
+    def test_a_pipeline_whose_file_hashes_or_drops_less_than_before_is_refused(
+        self, piped: Callable[..., Piped], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        def configure(written: str) -> None:
+            text = f"[hubspot.owners]\n{written}\n"
+            sources = column_config.read(tmp_path / "columns.toml", text, DECLARED)
+            monkeypatch.setattr(dlt_sources, "SOURCES", sources)
+
+        it = piped("hubspot_owner")
+        monkeypatch.setenv("WAREHOUSE_HASH_KEY", "a key of some length")
+        configure("hash = ['email']\ndrop = ['last_name']")
+        it.run()
+        (row, *_) = it.table("hubspot_owner")
+        assert (row["email"][:5], "last_name" in row) == ("hmac:", False)
+        it.pipeline = it.pipeline.drop()  # as on another machine: the state is in the destination
+        for written, kept in (
+            ("", "email as a hash and last_name not at all"),
+            ("hash = ['email']", "last_name not at all"),
+            ("drop = ['last_name']", "email as a hash"),
+        ):
+            configure(written)
+            refused = fails(lambda: it.run(full=True))
+            assert isinstance(refused, NotConfigured)
+            assert f"This pipeline has {kept} in hubspot_owner, and" in str(refused)
+        configure("drop = ['email', 'last_name']")
+        it.run(full=True)
+        configure("hash = ['email']")
+        it.pipeline.run(dlt_source("hubspot").with_resources("owners"), refresh="drop_resources").raise_on_failed_jobs()
+        assert it.table("hubspot_owner")[0]["last_name"]
 
     def test_a_resource_may_have_another_name(self, piped: Callable[..., Piped]) -> None:
         it = piped("hubspot_division")

@@ -197,7 +197,7 @@ def test_an_account_that_is_loaded_while_it_is_emptied_does_not_count_as_empty(
 
 
 def test_an_account_that_cannot_be_emptied_keeps_its_rows(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts, "PATIENCE", "100ms")
+    monkeypatch.setattr(accounts, "PATIENCE", 0.1)
     revision = "UPDATE orchestration.alembic_version SET version_num = %s"
     with source_harness("hubspot_owner", database_url, monkeypatch) as it:
         it.sync()
@@ -222,10 +222,39 @@ def test_an_account_that_cannot_be_emptied_keeps_its_rows(database_url: str, mon
             assert "The tables are in use" in refused()
 
 
+def test_who_reads_several_tables_is_not_the_victim_of_emptying_them(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader waits for a table that is locked already, and has one that is waited for."""
+    monkeypatch.setattr(resolve, "run", lambda *_, **__: None)
+    monkeypatch.setattr(feed, "run", lambda *_, **__: None)
+    with source_harness("hubspot_owner", database_url, monkeypatch) as it, warehouse.connect(database_url) as reader:
+        it.sync()
+        first, *_, last = [entity.table for entity in it.source.entities]
+        reader.execute(f"BEGIN; SELECT FROM {last}")
+        failed: list[Exception] = []
+
+        def read() -> None:
+            locked = "SELECT FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock' AND relation = %s::regclass"
+            try:
+                while not it.query(locked, first):
+                    time.sleep(0.01)
+                reader.execute(f"SELECT FROM {first}")
+                reader.execute("COMMIT")
+            except Exception as error:
+                failed.append(error)
+
+        reading = threading.Thread(target=read)
+        reading.start()
+        told = command("accounts", "empty", "hubspot", "--yes").output
+        reading.join()
+        assert (told[:17], failed, it.rows()) == ("Emptied: hubspot.", [], {}), told
+
+
 def test_an_account_that_is_emptied_by_half_is_read_anew_and_not_of_another_portal(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accounts, "PATIENCE", "100ms")
+    monkeypatch.setattr(accounts, "PATIENCE", 0.1)
     with source_harness("hubspot_company", database_url, monkeypatch) as it, warehouse.connect(database_url) as other:
         it.sync()
         rows = it.rows()
@@ -237,7 +266,7 @@ def test_an_account_that_is_emptied_by_half_is_read_anew_and_not_of_another_port
             (errors.DeadlockDetected("deadlock detected"), "in use by who waits"),
             (errors.InsufficientPrivilege("permission denied"), "permission denied; this needs the user who migrates"),
             (errors.UndefinedColumn("no such column"), "no such column; run `warehouse migrate`"),
-            (lock, "in use, for longer than 100ms"),
+            (lock, "in use, for longer than 0.1 s"),
         ):
             with monkeypatch.context() as patched:
                 patched.setattr(resolve, "run", Mock(side_effect=problem))

@@ -437,10 +437,41 @@ def test_a_program_whose_file_hashes_less_than_the_warehouse_neither_loads_nor_m
     assert fake.row("1")["name"].startswith("hmac:")
     with migrate.engine(fake.url).begin() as connection:
         with pytest.raises(NotConfigured, match=words):
-            local_columns.require_hashed(connection, [plain])
+            local_columns.require_redacted(connection, [plain])
         connection.exec_driver_sql(str(refused.value).partition("now on, ")[2].partition(", and")[0])
-        local_columns.require_hashed(connection, [plain])
+        local_columns.require_redacted(connection, [plain])
     assert fake.sync([thing(1, day=2, **PEOPLE)]).updated == 1
+
+
+def test_a_program_whose_file_drops_less_than_the_warehouse_neither_loads_nor_migrates(
+    fake: FakeSource, configure: Configure
+) -> None:
+    plain = fake.entity
+    fake.entity = changed(fake, configure, "[fake.things]\ndrop = ['name', 'phone']\n")
+    fake.sync([thing(1, **PEOPLE)])
+    local_columns.redact(fake.url, [replace(fake.source(), entities=(fake.entity,))])
+    fake.sync([thing(1, day=2, **PEOPLE)])
+    less = (
+        ("", plain, "name, phone"),
+        ("drop = ['phone']", None, "name"),
+        ("drop = ['phone']\nhash = ['name']", None, "name"),
+        ("drop = ['phone']\nrename = { name = 'title' }", None, "name"),
+    )
+    for written, entity, lost in less:
+        fake.entity = entity or configure(f"[fake.things]\n{written}\n", fake.source())[THING.table]
+        words = rf"fake_thing keeps {lost} not at all, and .*columns\.toml does not say so"
+        with pytest.raises(NotConfigured, match=words) as refused:
+            fake.sync([thing(1, day=3, **PEOPLE)])
+        with migrate.engine(fake.url).begin() as connection, pytest.raises(NotConfigured, match=words):
+            local_columns.require_redacted(connection, [fake.entity])
+        fake.entity = plain
+    assert "name" not in fake.row("1")
+    with migrate.engine(fake.url).begin() as connection:
+        connection.exec_driver_sql(str(refused.value).partition("now on, ")[2].partition(", and")[0])
+        local_columns.require_redacted(connection, [plain])
+        tables.align(connection, [plain])
+    assert fake.sync([thing(1, day=4, **PEOPLE)]).updated == 1
+    assert fake.row("1")["name"] == "Ann Ford"
 
 
 def test_redact_takes_out_what_was_stored_before_and_can_be_repeated(fake: FakeSource, configure: Configure) -> None:

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from warehouse_pipelines.definitions import build_definitions, defs
+from warehouse_pipelines.definitions import build_definitions, defs, to_merge
 from warehouse_pipelines.errors import CredentialRefused, VendorUnavailable, WrongUse
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sample import value
@@ -99,6 +99,51 @@ def test_a_command_runs_the_very_job_that_the_ui_has(source: Source) -> None:
         job, listed = own.resolve_job_def(name), defs.resolve_job_def(name)
         assert job.get_job_snapshot_id() == listed.get_job_snapshot_id()
         assert job.run_tags == listed.run_tags
+
+
+def beside(ours: dg.Definitions) -> dg.Definitions:
+    """Merge with what a data engineer may have in a code location: an asset of ours is upstream of one of theirs."""
+
+    @dg.asset(group_name="marts")
+    def number() -> int:
+        return 7
+
+    @dg.asset(deps=["hubspot_contact", THING])
+    def report(number: int) -> int:
+        return number + 1
+
+    theirs = dg.Definitions(
+        assets=[number, report],
+        jobs=[dg.define_asset_job("theirs", [number, report])],
+        resources={"io_manager": dg.InMemoryIOManager()},
+        executor=dg.multiprocess_executor,
+        loggers={"console": dg.colored_console_logger},
+    )
+    return dg.Definitions.merge(to_merge(ours), theirs)
+
+
+def test_definitions_are_merged_with_others_that_have_an_executor_and_an_io_manager() -> None:
+    both = beside(defs)
+    report = both.resolve_asset_graph().get(dg.AssetKey("report"))
+    assert dg.AssetKey("hubspot_contact") in report.parent_keys
+    implicit = defs.resolve_implicit_global_asset_job_def()
+    for name in ("sync_hubspot_contacts", "unify", "refresh_marts_job", "feed_crm_job", "check_warehouse"):
+        ours, merged = defs.resolve_job_def(name), both.resolve_job_def(name)
+        assert merged.executor_def is ours.executor_def is implicit.executor_def
+        assert merged.graph.node_dict.keys() == ours.graph.node_dict.keys()
+    assert both.resolve_job_def("theirs").executor_def is dg.multiprocess_executor
+    assert all(job.executor_def is implicit.executor_def for job in defs.jobs or [])
+
+
+def test_assets_of_ours_are_materialized_together_with_those_of_others(
+    definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    job = beside(definitions).resolve_implicit_global_asset_job_def()
+    assert job.executor_def is dg.multiprocess_executor
+    chosen = [THING, dg.AssetKey("number"), dg.AssetKey("report")]
+    together = job.execute_in_process(instance=instance, asset_selection=chosen)
+    assert (together.success, together.output_for_node("report")) == (True, 8)
+    assert latest(instance, THING)["processed"] == 3
 
 
 def test_asset_check_floor() -> None:

@@ -68,7 +68,9 @@ def find_people(session: "Session", *, full: bool) -> bool:
         for name, signals in tables().items():
             _add_changed(session, name, signals)
         own.add_people(session)
-        run_script(session, query("feed_touched_people"), {"texts": list(tables_of("callrail_text_message", SOURCES))})
+        texts = list(tables_of("callrail_text_message", SOURCES))
+        since = read_until(session, "identity.person")
+        run_script(session, query("feed_touched_people"), {"texts": texts, "since": since})
     session.execute(query("feed_member"))
     return full
 

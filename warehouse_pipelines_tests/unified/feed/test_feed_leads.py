@@ -175,6 +175,36 @@ def test_a_number_that_is_free_again_is_given(fed: FeedDatabase) -> None:
     assert "shared_phones" not in fed.lead(second)["source_metadata"]
 
 
+@pytest.mark.parametrize(
+    ("entered", "full"),
+    [
+        (OTHER_PHONE, False),
+        pytest.param(
+            OTHER_PHONE, True, marks=pytest.mark.slow("people in other orders of edits, decisions and erasures")
+        ),
+        pytest.param(None, False, marks=pytest.mark.slow("people in other orders of edits, decisions and erasures")),
+        (None, True),
+    ],
+)
+def test_a_number_that_a_user_takes_from_a_lead_is_given_to_who_shares_it_by_the_next_feed(
+    fed: FeedDatabase, entered: str | None, full: bool
+) -> None:
+    first = fed.person(fed.contact(), phones=(PHONE,), first_name="Ada")
+    second = fed.person(fed.contact(2, createdate="2026-03-01T00:00:00Z", lead_is_dnc=True), phones=(PHONE,),
+                        first_name="Ben")  # fmt: skip
+    fed.feed()
+    fed.settle()
+    fed.session.execute("UPDATE crm.leads SET phone = %s WHERE golden_id = %s", [entered, first])
+    fed.feed(full=full)
+    assert (fed.lead(first)["phone"], fed.lead(second)["phone"]) == (entered, PHONE)
+    assert "shared_phones" not in fed.lead(second)["source_metadata"]
+    reason = "SELECT crm.lead_block_reason(l, 'call') AS it FROM crm.leads AS l WHERE golden_id = %s"
+    assert fed.one(reason, [second])["it"] == "dnc"
+    for again in (False, True):
+        counts = fed.feed(full=again).counts
+        assert (counts["updated"], fed.lead(first)["phone"], fed.lead(second)["phone"]) == (0, entered, PHONE)
+
+
 @pytest.mark.slow("people in other orders of edits, decisions and erasures")
 def test_two_numbers_that_change_places(fed: FeedDatabase) -> None:
     first = fed.person(fed.contact(), phones=(PHONE,), first_name="Ada")

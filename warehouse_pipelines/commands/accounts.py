@@ -253,7 +253,6 @@ def empty(name: str, yes: bool) -> None:
 
 
 def _tables(source: "Source") -> "list[sql.Identifier]":
-    from psycopg import sql
 
     return [entity.identifier for entity in source.entities]
 

@@ -245,8 +245,7 @@ def _quoted(entity: Entity) -> str:
 
 
 def _exists(session: "Session", entity: Entity) -> bool:
-    row = session.execute("SELECT to_regclass(%s) IS NOT NULL AS there", [_quoted(entity)]).fetchone()
-    return bool(row and row["there"])
+    return warehouse.has_table(session, _quoted(entity))
 
 
 def _key(session: "Session", entity: Entity) -> dg.AssetCheckResult:
@@ -265,12 +264,8 @@ def _key(session: "Session", entity: Entity) -> dg.AssetCheckResult:
     if not (row["valid"] and row["not_null"]):
         return _result(entity, "key", False, f"the primary key of {entity.table} is not valid: REINDEX it")
     if entity.pg_types[entity.keys[0]].startswith("text"):
-        empty = session.execute(
-            sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} = '') AS found").format(
-                sql.Identifier(entity.schema, entity.table_name), sql.Identifier(entity.keys[0])
-            )
-        ).fetchone()
-        if empty and empty["found"]:
+        empty = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} = '')")
+        if warehouse.value(session, empty.format(entity.identifier, sql.Identifier(entity.keys[0]))):
             return _result(entity, "key", False, f"{entity.table} has a row whose {entity.keys[0]} is empty")
     return _result(entity, "key", True, f"({declared}) is unique and never null")
 
@@ -314,8 +309,7 @@ def _references(
 
     targets = {column: target(ref, by_table) for column, ref in entity.refs.items()}
     there = {column: goal for column, goal in targets.items() if _exists(session, goal[0])}
-    found = session.execute("SELECT pg_relation_size(to_regclass(%s)) AS bytes", [_quoted(entity)]).fetchone()
-    size = found["bytes"] if found else 0
+    size = warehouse.value(session, "SELECT pg_relation_size(to_regclass(%s))", [_quoted(entity)]) or 0
     sample: sql.Composable = sql.SQL("")
     if size > SAMPLE_BYTES:
         sample = sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(100 * SAMPLE_BYTES / size))
@@ -351,12 +345,12 @@ def _orphans(entity: Entity, targets: Mapping[str, tuple[Entity, str]], sample: 
         "WITH sampled AS MATERIALIZED (SELECT {columns} FROM {table} {sample} WHERE NOT archived) {counts}"
     ).format(
         columns=sql.SQL(", ").join(map(sql.Identifier, targets)),
-        table=sql.Identifier(entity.schema, entity.table_name),
+        table=entity.identifier,
         sample=sample,
         counts=sql.SQL(" UNION ALL ").join(
             counted.format(
                 name=sql.Literal(column), column=sql.Identifier(column), key=sql.Identifier(key),
-                other=sql.Identifier(other.schema, other.table_name),
+                other=other.identifier,
             )
             for column, (other, key) in targets.items()
         ),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.unified import columns
 
 if TYPE_CHECKING:
@@ -56,12 +57,10 @@ def counts(session: "Session", tables: Iterable[str], *, tombstones: bool = Fals
     """
     found = {}
     if tombstones:
-        row = session.execute(TOMBSTONES).fetchone()
-        found["tombstones"] = str(row["it"]) if row else ""
+        found["tombstones"] = warehouse.value(session, TOMBSTONES) or ""
     for table in tables:
         if table in COUNTS:
-            row = session.execute(COUNTS[table]).fetchone()
-            found[table] = str(row["it"]) if row else ""
+            found[table] = warehouse.value(session, COUNTS[table])
     return found
 
 
@@ -79,24 +78,19 @@ def _changed(session: "Session", table: str, since: Any) -> bool:
         asked = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} > %s) AS it").format(
             sql.Identifier(*table.split(".")), sql.Identifier(STAMPED[table])
         )
-        row = session.execute(asked, [since]).fetchone()
-        return not row or bool(row["it"]) or is_deleted(session, [table], since)
+        return bool(warehouse.value(session, asked, [since])) or is_deleted(session, [table], since)
     if table.startswith("marts."):
-        row = session.execute(
-            "SELECT changed_at > %s AS it FROM marts.position WHERE mart = %s", [since, table.removeprefix("marts.")]
-        ).fetchone()
-    elif table in columns.entities():
-        asked = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE sync_updated_at > %s) AS it").format(columns.table(table))
-        row = session.execute(asked, [since]).fetchone()
-    else:
-        return True
-    return row is None or bool(row["it"])
+        asked = sql.SQL("SELECT coalesce(changed_at > %s, false) FROM marts.position WHERE mart = {}").format(
+            table.removeprefix("marts.")
+        )
+        return warehouse.value(session, asked, [since]) in (True, None)
+    if table in columns.entities():
+        asked = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE sync_updated_at > %s)").format(columns.table(table))
+        return bool(warehouse.value(session, asked, [since]))
+    return True
 
 
 def is_deleted(session: "Session", tables: Iterable[str], since: Any) -> bool:
     """Whether rows of one of these tables of ``identity`` and ``crm`` were deleted since."""
-    row = session.execute(
-        "SELECT EXISTS (SELECT FROM identity.deletion WHERE table_name = ANY (%s) AND deleted_at > %s) AS it",
-        [list(tables), since],
-    ).fetchone()
-    return row is None or bool(row["it"])
+    asked = "SELECT EXISTS (SELECT FROM identity.deletion WHERE table_name = ANY (%s) AND deleted_at > %s)"
+    return bool(warehouse.value(session, asked, [list(tables), since]))

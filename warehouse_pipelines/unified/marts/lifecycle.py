@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified import bulk, columns
 from warehouse_pipelines.unified.columns import Joined
@@ -51,8 +52,7 @@ def find(session: "Session", since: Any) -> int:
     given = {"systems": [one.system for one in LIVES], "tables": [one.table for one in LIVES], "since": since}
     session.execute(query("marts_lives_moved"), given)
     bulk.analyze(session, "mart_record")
-    row = session.execute("SELECT count(*) AS n FROM mart_record").fetchone()
-    return int(row["n"]) if row else 0
+    return int(warehouse.value(session, "SELECT count(*) FROM mart_record"))
 
 
 def _words() -> Iterator[tuple[Life, Signal]]:
@@ -69,9 +69,8 @@ def _used(signal: Signal) -> set[str]:
 
 
 def _changed(session: "Session", table: sql.Composable, since: Any) -> bool:
-    asked = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE sync_updated_at > %s) AS it").format(table)
-    row = session.execute(asked, [since]).fetchone()
-    return row is None or bool(row["it"])
+    asked = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE sync_updated_at > %s)").format(table)
+    return bool(warehouse.value(session, asked, [since]))
 
 
 def _said(life: Life, signal: Signal, rows: str) -> sql.Composed:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema.declared_accounts import require_declared
 from warehouse_pipelines.unified import bulk, columns
@@ -152,19 +153,17 @@ def as_declared(select: str, reads: Iterable[str]) -> str:
 def _fingerprint(session: "Session", mart: Mart) -> str:
     text = timeline.fingerprint() if mart.scope == "activities" else statement(mart)
     if mart.scope == "activities" or "crm.lead_source(" in text:
-        names = session.execute(query("marts_source_names"), {"jobs": CALLED_OFF_BY}).fetchone()
-        text += str(names and names["fingerprint"])
+        text += str(warehouse.value(session, query("marts_source_names"), {"jobs": CALLED_OFF_BY}))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _is_forgotten(session: "Session", position: Any) -> bool:
     """Whether retention may have removed from ``identity.deletion`` what was deleted since the mart was computed."""
-    row = session.execute(
-        "SELECT coalesce(bool_or(%s < now() - keep_days * interval '1 day'), false) AS it"
-        " FROM orchestration.retention_policy WHERE kind = 'identity_deletions'",
-        [position["read_until"]],
-    ).fetchone()
-    return row is None or bool(row["it"])
+    asked = (
+        "SELECT coalesce(bool_or(%s < now() - keep_days * interval '1 day'), false)"
+        " FROM orchestration.retention_policy WHERE kind = 'identity_deletions'"
+    )
+    return bool(warehouse.value(session, asked, [position["read_until"]]))
 
 
 def _write(session: "Session", mart: Mart, summary: Summary, since: Any) -> None:
@@ -235,24 +234,22 @@ def _write(session: "Session", mart: Mart, summary: Summary, since: Any) -> None
 
 def _first_rows(session: "Session", table: sql.Composable) -> int:
     """Return how many rows are made for an empty mart; 0 for one that has rows, or that somebody is reading."""
-    counted = sql.SQL("SELECT (SELECT count(*) FROM mart_made) AS rows WHERE NOT EXISTS (SELECT FROM {})")
-    found = session.execute(counted.format(table)).fetchone()
-    if found is None or found["rows"] < bulk.MANY:
+    counted = sql.SQL("SELECT (SELECT count(*) FROM mart_made) WHERE NOT EXISTS (SELECT FROM {})")
+    rows = int(warehouse.value(session, counted.format(table)) or 0)
+    if rows < bulk.MANY:
         return 0
     try:
         with session.transaction():
             session.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT").format(table))
     except psycopg.errors.LockNotAvailable:
         return 0
-    return int(found["rows"])
+    return rows
 
 
 def _are_few(session: "Session", table: sql.Composable, no_more: sql.Composable) -> bool:
     """Whether so few rows are made, and of the table deleted, that they are kept for marts that sum them."""
-    found = session.execute(
-        sql.SQL(
-            "SELECT (SELECT count(*) FROM mart_made)"
-            " + (SELECT count(*) FROM (SELECT FROM {table} AS o WHERE {no_more} LIMIT {most} + 1) AS d) <= {most} AS it"
-        ).format(table=table, no_more=no_more, most=sql.Literal(sums.MOST))
-    ).fetchone()
-    return bool(found and found["it"])
+    asked = sql.SQL(
+        "SELECT (SELECT count(*) FROM mart_made)"
+        " + (SELECT count(*) FROM (SELECT FROM {table} AS o WHERE {no_more} LIMIT {most} + 1) AS d) <= {most}"
+    ).format(table=table, no_more=no_more, most=sql.Literal(sums.MOST))
+    return bool(warehouse.value(session, asked))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified import bulk
 from warehouse_pipelines.unified.marts.mart import select_of
@@ -89,8 +90,7 @@ def find(session: "Session", declared: Callable[[str], str], since: Any, *, full
     bulk.analyze(session, "mart_member")
     run_script(session, query("marts_related_after"), {})
     bulk.analyze(session, "mart_pair")
-    row = session.execute("SELECT count(*) AS n FROM mart_person").fetchone()
-    return int(row["n"]) if row else 0
+    return int(warehouse.value(session, "SELECT count(*) FROM mart_person"))
 
 
 def _insert(session: "Session", table: str, select: str, since: Any) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified import bulk
 from warehouse_pipelines.unified.marts import activity, changes, lifecycle, related, sums, timeline
@@ -129,8 +130,7 @@ def _persons(session: "Session", mart: Mart, position: Position, *, full: bool) 
             more = position.declared(select_of(f"{mart.name}_touched"))
             session.execute(sql.SQL(query("marts_touched_more")).format(found=sql.SQL(more)), given)
     bulk.analyze(session, "mart_person")
-    row = session.execute("SELECT count(*) AS n FROM mart_person").fetchone()
-    return int(row["n"]) if row else 0
+    return int(warehouse.value(session, "SELECT count(*) FROM mart_person"))
 
 
 def _hours(session: "Session", mart: Mart, position: Position, summary: Summary) -> int:
@@ -167,5 +167,4 @@ def _left(session: "Session", mart: Mart, since: Any) -> int:
 def _is_old(session: "Session", mart: Mart, computed_at: Any) -> bool:
     if not mart.ages:
         return False
-    row = session.execute(IS_OLD, [computed_at]).fetchone()
-    return row is None or row["it"] is not False
+    return warehouse.value(session, IS_OLD, [computed_at]) is not False

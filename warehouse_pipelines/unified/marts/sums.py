@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.unified import bulk
 from warehouse_pipelines.unified.marts.mart import Mart
 
@@ -27,10 +28,8 @@ MOST_WAITING = 10 * MOST
 
 def is_uncounted(session: "Session", mart: Mart) -> bool:
     """Whether more was written of what the mart sums than was kept."""
-    row = session.execute(
-        "SELECT EXISTS (SELECT FROM marts.changed_row WHERE reader = %s AND weight = 0) AS it", [mart.name]
-    ).fetchone()
-    return row is None or bool(row["it"])
+    asked = "SELECT EXISTS (SELECT FROM marts.changed_row WHERE reader = %s AND weight = 0)"
+    return bool(warehouse.value(session, asked, [mart.name]))
 
 
 def find(session: "Session", mart: Mart, *, full: bool) -> bool:
@@ -49,8 +48,7 @@ def find(session: "Session", mart: Mart, *, full: bool) -> bool:
     if full:
         return True
     bulk.analyze(session, "mart_counted")
-    row = session.execute("SELECT EXISTS (SELECT FROM mart_counted) AS it").fetchone()
-    return bool(row and row["it"])
+    return bool(warehouse.value(session, "SELECT EXISTS (SELECT FROM mart_counted)"))
 
 
 def make(session: "Session", mart: Mart, select: str) -> None:

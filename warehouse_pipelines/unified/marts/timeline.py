@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.unified import bulk, columns
 from warehouse_pipelines.unified.marts import activity
@@ -70,13 +71,8 @@ def _find_rows(session: "Session", since: Any) -> None:
     for one in ACTIVITIES:
         for table, select in activity.changed(one):
             if table not in changed:
-                found = session.execute(
-                    sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE sync_updated_at > %s) AS it").format(
-                        columns.table(table)
-                    ),
-                    [since],
-                ).fetchone()
-                changed[table] = bool(found and found["it"])
+                asked = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE sync_updated_at > %s)")
+                changed[table] = warehouse.value(session, asked.format(columns.table(table)), [since])
             if changed[table]:
                 session.execute(
                     sql.SQL("INSERT INTO mart_row (source_table, source_key)"
@@ -110,12 +106,11 @@ def _find_deleted(session: "Session", since: Any, *, leads: bool) -> None:
 
 def is_much_deleted(session: "Session", since: Any) -> bool:
     """Whether so much of identity was deleted since that it was not noted row by row."""
-    row = session.execute(
+    asked = (
         "SELECT EXISTS (SELECT FROM identity.deletion WHERE deleted_at > %s AND person_id IS NULL"
-        " AND source_key IS NULL AND table_name IN ('identity.person', 'identity.member', 'identity.touch')) AS it",
-        [since],
-    ).fetchone()
-    return bool(row and row["it"])
+        " AND source_key IS NULL AND table_name IN ('identity.person', 'identity.member', 'identity.touch'))"
+    )
+    return bool(warehouse.value(session, asked, [since]))
 
 
 def fingerprint() -> str:

@@ -78,7 +78,7 @@ class Lease:
         self._ended.set()
         self._keeper.join(timeout=2)
         if self._keeper.is_alive():
-            self.session.close()
+            warehouse.end(self.session)
 
     def error(self) -> LeaseLost | DatabaseUnavailable:
         """Return the error of a run that lost this lease; while the server is away it says that."""

@@ -30,7 +30,7 @@ from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.completeness import Counts, incomplete_reason
 from warehouse_pipelines.loading.dlt_source import dlt_resource
 from warehouse_pipelines.loading.erased import Erased
-from warehouse_pipelines.loading.interruption import Stopped, interruptible
+from warehouse_pipelines.loading.interruption import STOP_SECONDS, Stopped, interruptible
 from warehouse_pipelines.loading.loader import Loader
 from warehouse_pipelines.loading.options import PROBE, SCHEDULED, Options, Purpose, Result, Status
 from warehouse_pipelines.loading.plan import Plan, plan
@@ -99,7 +99,13 @@ def sync(
             error = unwrap_error(raised)
             if held.lost.is_set() and isinstance(error, Exception):
                 error = held.error()
-            run.close_failed(error)
+            try:
+                run.close_failed(error)
+            except Exception:
+                raise
+            except BaseException as again:  # a second interrupt, of a run that has not ended soon
+                run.close_failed(again)
+                raise
             run.tell_failed(error)
             if error is raised:
                 raise
@@ -191,13 +197,23 @@ class Run:
     def close_failed(self, error: BaseException) -> None:
         """Close the history row of a run that raised, in another session where that of an interrupted run may be busy.
 
-        If there is no other, ``close_stale_runs`` closes the row.
+        The server may have no session left: the run has just given up some of its own. If there is none for
+        ``STOP_SECONDS``, ``close_stale_runs`` closes the row.
         """
         if isinstance(error, Exception):
             self.fail(self.lease.session, error)
             return
-        with contextlib.suppress(DatabaseUnavailable), warehouse.session(self.lease.url) as own:
-            self.fail(own, error)
+        deadline = time.monotonic() + STOP_SECONDS
+        while True:
+            try:
+                with warehouse.session(self.lease.url) as own:
+                    self.fail(own, error)
+                return
+            except DatabaseUnavailable as away:
+                if time.monotonic() > deadline:
+                    log.error("the history row of %s %s is left open: %s", self.source.name, self.entity.name, away)
+                    return
+                time.sleep(0.2)
 
     def fail(self, session: "Session", error: BaseException) -> None:
         """Close the history row as failed or cancelled."""

@@ -112,7 +112,7 @@ class RunLock:
         self._stopped.set()
         self._keeper.join(timeout=1)
         if self._connection is not None:
-            self._connection.close()
+            warehouse.end(self._connection)
 
     def _take(self) -> "Session":
         connection = warehouse.connect(self._url)

@@ -70,18 +70,20 @@ def sync(
     run_id: str | None = None,
     resource: "DltResource | None" = None,
     longest_wait: float = LONGEST_WAIT,
+    until_free: bool = False,
     progress: Callable[[int], None] = lambda records: None,
 ) -> Result:
     """Sync one entity and return what was done. ``progress`` is called after each batch with the records read so far.
 
-    It raises ``BudgetSpent`` rather than wait more than ``longest_wait`` seconds for a request of a budget.
+    It raises ``BudgetSpent`` rather than wait more than ``longest_wait`` seconds for a request of a budget. With
+    ``until_free`` it waits for another run of the entity until that has ended.
 
     Raises a ``WarehouseError`` that says what to do; the history row is closed then, and nothing was loaded. A probe
     leaves no row then; it also raises ``SomethingNew``, and ``TimeoutError`` after ``PROBE_SECONDS``.
     """
     flags = source.flags_for(entity, options.vendor)
     options = replace(options, vendor={flag.name: value for flag, value in flags.items()})
-    with lease.hold(url, source, entity, run_id, at_once=purpose == PROBE) as held:
+    with lease.hold(url, source, entity, run_id, at_once=purpose == PROBE, until_free=until_free) as held:
         last = sync_history.last_good(held.session, source, entity)
         narrowed = any(flag.narrows for flag in flags)
         planned = plan(entity, options, last, held.taken_at, purpose, narrowed=narrowed)

@@ -22,6 +22,7 @@ Decided:
 import atexit
 import contextlib
 import os
+import socket
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -54,6 +55,9 @@ KEPT = 4
 
 IDLE_SECONDS = 300.0
 """A session that nobody borrowed for so long is closed: a firewall may have forgotten it."""
+
+END_SECONDS = 2.0
+"""How long a session that is ended waits for the thread that is in a statement of it."""
 
 _kept: dict[str, "deque[tuple[float, Session]]"] = {}
 """By URL, what can be lent, with the time it came back."""
@@ -118,7 +122,7 @@ def session(url: str) -> "Iterator[Session]":
     try:
         yield lent
     except BaseException:
-        lent.close()
+        end(lent)
         raise
     _take_back(url, lent)
 
@@ -138,6 +142,24 @@ def value(session: "Session", statement: "Query", parameters: "Params | None" = 
 def has_table(session: "Session", name: str) -> bool:
     """Return whether there is a table or view of this name: ``schema.table``, quoted where SQL needs it."""
     return bool(value(session, "SELECT to_regclass(%s) IS NOT NULL", [name]))
+
+
+def end(session: "Session") -> None:
+    """Close a session; a statement of it that another thread waits for fails, as when the connection is lost.
+
+    That thread must have left the session before its memory is freed: it would go on with that of the next session that
+    is opened, which then waits in vain for what the thread has read, or the process crashes. A thread that does not
+    leave it within ``END_SECONDS`` keeps it.
+    """
+    if not session.lock.acquire(blocking=False):
+        with contextlib.suppress(Exception), socket.socket(fileno=os.dup(session.fileno())) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
+        if not session.lock.acquire(timeout=END_SECONDS):
+            return
+    try:
+        session.close()
+    finally:
+        session.lock.release()
 
 
 @contextlib.contextmanager

@@ -2,13 +2,16 @@
 
 import contextlib
 import os
+import queue
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import DatabaseUnavailable
@@ -90,6 +93,38 @@ def test_an_interrupt_within_a_statement_is_raised_and_the_lock_is_free(url: str
             return free
 
     eventually(is_free, "the server ends the session")
+
+
+def test_a_session_is_not_closed_while_another_thread_is_in_a_statement_of_it(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread went on with the memory of the next session, which then waited in vain until it gave up."""
+    states: list[TransactionStatus] = []
+    close, raised = psycopg.Connection.close, queue.SimpleQueue[Exception]()
+
+    def noted(session: psycopg.Connection) -> None:
+        states.append(session.info.transaction_status)
+        close(session)
+
+    def wait(session: psycopg.Connection[Any]) -> None:
+        try:
+            session.execute("SELECT pg_sleep(30)")
+        except psycopg.Error as error:
+            raised.put(error)
+
+    monkeypatch.setattr(psycopg.Connection, "close", noted)
+
+    def interrupted() -> None:
+        with warehouse.session(url) as session:
+            threading.Thread(target=wait, args=[session], daemon=True).start()
+            eventually(lambda: session.info.transaction_status == TransactionStatus.ACTIVE, "the thread waits")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert isinstance(raised.get(timeout=10), psycopg.OperationalError)
+    assert states == [TransactionStatus.UNKNOWN], "the thread has left it"
+    assert lent(url)
 
 
 def test_a_dead_session_is_not_lent(url: str) -> None:

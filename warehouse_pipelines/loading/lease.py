@@ -49,6 +49,9 @@ SECOND_LOOK_SECONDS = 2.0
 LOCK_SECONDS = 30.0
 """How long a run waits for another one of its entity: longer than a lease takes to expire."""
 
+UNHURRIED_SECONDS = 2.0
+"""Between two looks of a run that has waited longer than that, because it waits until the other has ended."""
+
 ACQUIRE_SECONDS = 10.0
 """How long the commit of a former holder is waited for, before its session is ended."""
 
@@ -78,7 +81,7 @@ class Lease:
         self._ended.set()
         self._keeper.join(timeout=2)
         if self._keeper.is_alive():
-            self.session.close()
+            warehouse.end(self.session)
 
     def error(self) -> LeaseLost | DatabaseUnavailable:
         """Return the error of a run that lost this lease; while the server is away it says that."""
@@ -110,17 +113,24 @@ class Lease:
 
 @contextlib.contextmanager
 def hold(
-    url: str, source: Source, entity: Entity, run_id: str | None = None, *, at_once: bool = False
+    url: str,
+    source: Source,
+    entity: Entity,
+    run_id: str | None = None,
+    *,
+    at_once: bool = False,
+    until_free: bool = False,
 ) -> Iterator[Lease]:
     """Hold the lease of an entity for the block; rows that a dead or silent process left are closed first.
 
     Raises ``SyncRunning`` when another run holds it for longer than ``LOCK_SECONDS``, or its commit stands still and
-    cannot be ended, and leaves a row that says so. With ``at_once`` nobody is waited for, and there is no such row.
+    cannot be ended, and leaves a row that says so. With ``at_once`` nobody is waited for, and there is no such row;
+    with ``until_free`` a run that renews its lease is waited for as long as it takes.
     """
     with warehouse.session(url) as session:
         if at_once and not entity_lock.take(session, source.name, entity.name):
             raise SyncRunning(f"{source.name} {entity.name} is being synced. Nothing was read")
-        silent = not at_once and _lock(session, source, entity, run_id)
+        silent = not at_once and _lock(session, source, entity, run_id, until_free=until_free)
         token, taken_at = _acquire(session, source, entity, run_id, at_once=at_once)
         _terminate_holders(session, entity_lock.loading_key(source.name, entity.name), wait=True)
         sync_history.close_dead(session, source.name, entity.name, SILENT if silent else sync_history.DIED)
@@ -128,7 +138,7 @@ def hold(
             yield lease
 
 
-def _lock(session: "Session", source: Source, entity: Entity, run_id: str | None) -> bool:
+def _lock(session: "Session", source: Source, entity: Entity, run_id: str | None, *, until_free: bool = False) -> bool:
     """Wait for the lock of an entity. Return True if it was taken from a holder that did not renew its lease."""
     start_time, began = datetime.now(UTC), time.monotonic()
     other, silent, may_end = "", False, True
@@ -138,7 +148,8 @@ def _lock(session: "Session", source: Source, entity: Entity, run_id: str | None
         now = time.monotonic()
         if not other:
             other = _describe_holder(session, source.name, entity.name)
-            log.warning("%s %s waits at most %.0f s for %s", source.name, entity.name, LOCK_SECONDS, other)
+            longest = "until it is free of" if until_free else f"at most {LOCK_SECONDS:.0f} s for"
+            log.warning("%s %s waits %s %s", source.name, entity.name, longest, other)
         expired = _expired(session, source, entity)
         if expired is None or expired != suspect:
             suspect, suspected_at = expired, now
@@ -146,9 +157,10 @@ def _lock(session: "Session", source: Source, entity: Entity, run_id: str | None
             log.warning("%s %s: %s does not renew its lease; it is ended", source.name, entity.name, other)
             ended = _terminate_holders(session, entity_lock.key(source.name, entity.name))
             silent, may_end, suspect = silent or bool(ended), ended is not None, None
-        if now - began > LOCK_SECONDS:
+        patience_spent = now - began > LOCK_SECONDS
+        if patience_spent and not until_free:
             raise _refused(session, source, entity, other, start_time, run_id)
-        time.sleep(0.2)
+        time.sleep(UNHURRIED_SECONDS if patience_spent else 0.2)
     return silent
 
 

@@ -30,7 +30,7 @@ from warehouse_pipelines.loading.coerce import Coercer
 from warehouse_pipelines.loading.completeness import Counts, incomplete_reason
 from warehouse_pipelines.loading.dlt_source import dlt_resource
 from warehouse_pipelines.loading.erased import Erased
-from warehouse_pipelines.loading.interruption import Stopped, interruptible
+from warehouse_pipelines.loading.interruption import STOP_SECONDS, Stopped, interruptible
 from warehouse_pipelines.loading.loader import Loader
 from warehouse_pipelines.loading.options import PROBE, SCHEDULED, Options, Purpose, Result, Status
 from warehouse_pipelines.loading.plan import Plan, plan
@@ -70,18 +70,20 @@ def sync(
     run_id: str | None = None,
     resource: "DltResource | None" = None,
     longest_wait: float = LONGEST_WAIT,
+    until_free: bool = False,
     progress: Callable[[int], None] = lambda records: None,
 ) -> Result:
     """Sync one entity and return what was done. ``progress`` is called after each batch with the records read so far.
 
-    It raises ``BudgetSpent`` rather than wait more than ``longest_wait`` seconds for a request of a budget.
+    It raises ``BudgetSpent`` rather than wait more than ``longest_wait`` seconds for a request of a budget. With
+    ``until_free`` it waits for another run of the entity until that has ended.
 
     Raises a ``WarehouseError`` that says what to do; the history row is closed then, and nothing was loaded. A probe
     leaves no row then; it also raises ``SomethingNew``, and ``TimeoutError`` after ``PROBE_SECONDS``.
     """
     flags = source.flags_for(entity, options.vendor)
     options = replace(options, vendor={flag.name: value for flag, value in flags.items()})
-    with lease.hold(url, source, entity, run_id, at_once=purpose == PROBE) as held:
+    with lease.hold(url, source, entity, run_id, at_once=purpose == PROBE, until_free=until_free) as held:
         last = sync_history.last_good(held.session, source, entity)
         narrowed = any(flag.narrows for flag in flags)
         planned = plan(entity, options, last, held.taken_at, purpose, narrowed=narrowed)
@@ -99,7 +101,13 @@ def sync(
             error = unwrap_error(raised)
             if held.lost.is_set() and isinstance(error, Exception):
                 error = held.error()
-            run.close_failed(error)
+            try:
+                run.close_failed(error)
+            except Exception:
+                raise
+            except BaseException as again:  # a second interrupt, of a run that has not ended soon
+                run.close_failed(again)
+                raise
             run.tell_failed(error)
             if error is raised:
                 raise
@@ -191,13 +199,23 @@ class Run:
     def close_failed(self, error: BaseException) -> None:
         """Close the history row of a run that raised, in another session where that of an interrupted run may be busy.
 
-        If there is no other, ``close_stale_runs`` closes the row.
+        The server may have no session left: the run has just given up some of its own. If there is none for
+        ``STOP_SECONDS``, ``close_stale_runs`` closes the row.
         """
         if isinstance(error, Exception):
             self.fail(self.lease.session, error)
             return
-        with contextlib.suppress(DatabaseUnavailable), warehouse.session(self.lease.url) as own:
-            self.fail(own, error)
+        deadline = time.monotonic() + STOP_SECONDS
+        while True:
+            try:
+                with warehouse.session(self.lease.url) as own:
+                    self.fail(own, error)
+                return
+            except DatabaseUnavailable as away:
+                if time.monotonic() > deadline:
+                    log.error("the history row of %s %s is left open: %s", self.source.name, self.entity.name, away)
+                    return
+                time.sleep(0.2)
 
     def fail(self, session: "Session", error: BaseException) -> None:
         """Close the history row as failed or cancelled."""

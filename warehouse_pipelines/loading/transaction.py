@@ -43,6 +43,7 @@ class Transaction:
     def __init__(self, url: str, table: str) -> None:
         """Connect and begin. Raises ``DatabaseUnavailable``."""
         self.table = table
+        self._ending = threading.Lock()
         try:
             self._connection = _connect(url)
             self.cursor = self._connection.cursor()
@@ -96,15 +97,19 @@ class Transaction:
         return translate_error(error, self.table)
 
     def cancel(self) -> None:
-        """End the statement that another thread waits for, if there is one."""
-        with contextlib.suppress(adbc_driver_manager.Error):
+        """End the statement that another thread waits for, if there is one.
+
+        Not while that thread closes the session: ADBC would use what is being freed, and the process crash.
+        """
+        with self._ending, contextlib.suppress(adbc_driver_manager.Error):
             self.cursor.adbc_cancel()
 
     def close(self) -> None:
         """End the session, which rolls back what was not committed."""
-        for open_one in (self.cursor, self._connection):
-            with contextlib.suppress(adbc_driver_manager.Error):
-                open_one.close()
+        with self._ending:
+            for open_one in (self.cursor, self._connection):
+                with contextlib.suppress(adbc_driver_manager.Error):
+                    open_one.close()
 
 
 def _connect(url: str) -> dbapi.Connection:

@@ -5,8 +5,10 @@ a partitioned configuration the UI of Dagster 1.13 shows it without any, and sta
 these jobs is one op, which loads its table and says so to the asset.
 
 Months of one entity run one after the other, because only one run may load it: they have its ``TAG``, of which
-``dagster.yaml`` starts one run at a time. A scheduled sync of the entity has the tag as well while a month is being
-read, and goes before the next month (``after_the_month``).
+``dagster.yaml`` starts one run at a time. So has the job that syncs the entity alone, and a scheduled sync while a
+month is being read; both go before the next month (``after_the_month``). A run of several entities can have no such
+tag, as it has one value, and one of *Materialize* has none: a month that meets their sync of the entity waits in its
+own run.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +27,10 @@ TAG = "warehouse/backfill"
 
 
 def after_the_month(source: Source, entity: Entity) -> dict[str, str]:
-    """Return the tags of a sync that waits in the queue for the month that is being read, and before the next one."""
+    """Return the tags of a sync that waits in the queue for the month that is being read, and before the next one.
+
+    A month that is queued waits for that sync.
+    """
     return {TAG: f"{source.name} {entity.name}", "dagster/priority": "1"}
 
 
@@ -56,7 +61,8 @@ def job(source: Source, entity: Entity, since: date, url: Callable[[], str]) -> 
         from warehouse_pipelines.loading.dlt_source import dlt_resource
 
         options = context.resources.sync.options()
-        result = load(context, source, entity, options, url=url, unread=dlt_resource(source, entity))
+        unread = dlt_resource(source, entity)
+        result = load(context, source, entity, options, url=url, unread=unread, until_free=True)
         key, facts = key_of(entity.table), metadata(result)
         if options.dry_run:
             context.log_event(dg.AssetObservation(key, metadata=facts, description="a dry run"))

@@ -76,15 +76,21 @@ def load(
     *,
     url: Callable[[], str],
     unread: Any,
+    until_free: bool = False,
 ) -> Result:
-    """Read and load one entity in a step of Dagster's. Raises ``dg.Failure``, or asks for another attempt."""
+    """Read and load one entity in a step of Dagster's. Raises ``dg.Failure``, or asks for another attempt.
+
+    With ``until_free`` another run of the entity is waited for until it has ended.
+    """
     from warehouse_pipelines.loading import sample
     from warehouse_pipelines.loading.sync import sync
 
     run_id = _run_id(context)
     with failures(context, lambda: _history(url(), source, entity, run_id)), _at_debug(options.debug):
         purpose = options.purpose(source, entity)
-        result = sync(source, entity, options, purpose, url=url(), run_id=run_id, resource=unread)
+        result = sync(
+            source, entity, options, purpose, url=url(), run_id=run_id, resource=unread, until_free=until_free
+        )
         if options.dry_run:
             return result
         # The vendor's own page shows when it was last read, and plots what that cost.

@@ -82,6 +82,8 @@ LAUNCHED = [
 
 NEVER_SUBMITTED = "it was created and never submitted, so nothing was read; whatever created it died"
 
+TOO_LATE = "it was created long after it was asked for, when it may have been asked for again, so nothing is synced"
+
 _held: set[str] = set()
 """The runs whose lock is held by this process."""
 
@@ -113,7 +115,7 @@ class RunLock:
         self._stopped.set()
         self._keeper.join(timeout=1)
         if self._connection is not None:
-            self._connection.close()
+            warehouse.end(self._connection)
 
     def _take(self) -> "Session":
         connection = warehouse.connect(self._url)
@@ -333,6 +335,9 @@ class _Executor(InProcessExecutor):
         self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
     ) -> Iterator[dg.DagsterEvent]:
         run, instance = plan_context.dagster_run, plan_context.instance
+        if _is_late(instance, run):
+            instance.report_run_canceling(run, TOO_LATE)
+            raise DagsterExecutionInterruptedError
         if run.run_id in _held:
             yield from _of_a_command(instance, run, super().execute(plan_context, execution_plan))
             return
@@ -354,6 +359,19 @@ class _Executor(InProcessExecutor):
                 yield from side_by_side(plan_context, execution_plan, parts, lambda own: waiting(own, url))
             else:
                 yield from super().execute(plan_context, execution_plan)
+
+
+def _is_late(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Return whether a run was created later than it was asked for.
+
+    One that is tried again has the tags of the first, and is not late.
+    """
+    from warehouse_pipelines.serving.dagster import LAUNCH_BY
+
+    if LAUNCH_BY not in run.tags or run.parent_run_id is not None:
+        return False
+    record = instance.get_run_record_by_id(run.run_id)
+    return record is not None and record.create_timestamp.astimezone(UTC) > datetime.fromisoformat(run.tags[LAUNCH_BY])
 
 
 def _of_a_command(

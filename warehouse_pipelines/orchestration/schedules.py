@@ -90,6 +90,7 @@ def whole(
 
 def sync_job(source: Source, entity: Entity | None) -> "dg.UnresolvedAssetJobDefinition":
     """Return the job of an entity, or of the whole CRM."""
+    turn = after_the_month(source, entity) if entity and entity.cadence.backfill_since else {}
     return dg.define_asset_job(
         job_name(source, entity),
         selection=_selection([entity] if entity else source.entities),
@@ -98,7 +99,7 @@ def sync_job(source: Source, entity: Entity | None) -> "dg.UnresolvedAssetJobDef
             if entity
             else f"Every entity of {source.title}; a parent comes before its own."
         ),
-        tags={"warehouse/crm": source.name, "warehouse/sync_type": entity.name if entity else "all"},
+        tags={"warehouse/crm": source.name, "warehouse/sync_type": entity.name if entity else "all", **turn},
     )
 
 

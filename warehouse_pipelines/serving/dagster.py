@@ -12,6 +12,10 @@ import httpx
 from warehouse_pipelines.errors import ActionNeeded, TryAgain, masked
 
 SECONDS = 15.0
+
+LAUNCH_BY = "warehouse/launch_by"
+"""Tag of a run that does nothing if Dagster creates it later than this time (``run_lock.executor``)."""
+
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """Errors of a request of which Dagster got nothing."""
 

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import CredentialRefused, CursorStuck, DatabaseUnavailable, SyncRunning
 from warehouse_pipelines.loading import lease, resource, sync_history
 from warehouse_pipelines.local.postgres import Server
@@ -138,6 +139,49 @@ def test_an_interrupt_closes_the_row(open_harness: OpenHarness) -> None:
     it.simulator.clear_faults()
     child.ended()
     assert it.rows() == before
+
+
+def test_a_second_interrupt_while_the_row_is_being_closed_leaves_it_closed(
+    fake: FakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ten seconds after the first, where the session for that is slow to come."""
+    fail, interrupts = sync_history.fail, iter([KeyboardInterrupt()])
+
+    def interrupted(*given: Any, **more: Any) -> None:
+        for interrupt in interrupts:
+            raise interrupt
+        fail(*given, **more)
+
+    def stop(records: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sync_history, "fail", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fake.sync([thing("a")], [thing("b")], progress=stop)
+    assert [row["status"] for row in fake.history()] == ["cancelled"]
+
+
+def test_a_cancelled_run_for_which_the_server_has_no_session_left_closes_its_row_as_soon_as_there_is_one(
+    fake: FakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, refusals = warehouse.connect, iter([DatabaseUnavailable("sorry, too many clients already")])
+    refusing: list[bool] = []
+
+    def refused(*given: Any, **more: Any) -> Any:
+        for refusal in refusals if refusing else ():
+            raise refusal
+        return connect(*given, **more)
+
+    def stop(records: int) -> None:
+        warehouse.close_kept()
+        refusing.append(True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(warehouse, "connect", refused)
+    with pytest.raises(KeyboardInterrupt):
+        fake.sync([thing("a")], [thing("b")], progress=stop)
+    assert next(refusals, None) is None
+    assert [row["status"] for row in fake.history()] == ["cancelled"]
 
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, GeneratorExit])

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from warehouse_pipelines.loading import interruption
+from warehouse_pipelines.loading.transaction import Transaction
 
 
 def test_a_signal_that_comes_just_before_the_wait_ends_the_work() -> None:
@@ -34,3 +35,33 @@ def test_what_the_work_returns_or_raises_is_returned_or_raised() -> None:
     assert interruption.interruptible(lambda: 3, lambda: None, seconds=10) == 3
     with pytest.raises(ValueError, match="no"):
         interruption.interruptible(fail, lambda: None)
+
+
+def test_a_session_of_a_load_is_not_closed_while_it_is_cancelled(
+    bare_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ADBC frees with the session what it cancels by: one process in some thousand crashed, its row left open."""
+    transaction, done, cancelling, go_on = Transaction(bare_url, "any"), [], threading.Event(), threading.Event()
+    cancel, close = transaction.cursor.adbc_cancel, transaction.cursor.close
+
+    def slowly() -> None:
+        cancelling.set()
+        go_on.wait(20)
+        cancel()
+        done.append("cancelled")
+
+    def noted() -> None:
+        done.append("closed")
+        close()
+
+    monkeypatch.setattr(transaction.cursor, "adbc_cancel", slowly)
+    monkeypatch.setattr(transaction.cursor, "close", noted)
+    threads = [threading.Thread(target=transaction.cancel), threading.Thread(target=transaction.close)]
+    threads[0].start()
+    assert cancelling.wait(20)
+    threads[1].start()
+    threads[1].join(0.3)
+    go_on.set()
+    for thread in threads:
+        thread.join(20)
+    assert done[:2] == ["cancelled", "closed"]

@@ -1,10 +1,12 @@
 """What Dagster sees, and what a run of it does: the store vendor, a real PostgreSQL, an instance in memory."""
 
+import contextlib
 import logging
 import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -18,6 +20,7 @@ from psycopg.rows import dict_row
 
 from warehouse_pipelines.definitions import build_definitions, defs, to_merge
 from warehouse_pipelines.errors import CredentialRefused, VendorUnavailable, WrongUse
+from warehouse_pipelines.loading import lease
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sample import value
 from warehouse_pipelines.local.database import database_url
@@ -270,6 +273,20 @@ def test_a_backfill_loads_its_window_and_leaves_the_cursor_alone(
     assert (asked["window_start"][:10], asked["window_end"][:10]) == window
     assert asked["cursor"] is None
     assert row["records_created"] == count
+
+
+def test_a_backfill_that_meets_a_sync_of_its_entity_waits_until_that_has_ended(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, bare_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that *Materialize* began, which has no tag by which Dagster's queue could hold the backfill back."""
+    monkeypatch.setattr(lease, "LOCK_SECONDS", 0.3)
+    monkeypatch.setattr(lease, "UNHURRIED_SECONDS", 0.1)
+    with contextlib.ExitStack() as syncing:
+        syncing.enter_context(lease.hold(bare_url, STORE.source(), record_store.THINGS))
+        threading.Timer(2.0, syncing.pop_all().close).start()
+        days = {"start_date": "2024-02-02", "end_date": "2024-02-02"}
+        assert record_store.run(definitions, "backfill_store_things", instance, config=days).success
+    assert [row["status"] for row in history(bare_url)] == ["success"], "none was refused, and tried again"
 
 
 def test_a_month_of_a_backfill_job_asks_for_its_days(

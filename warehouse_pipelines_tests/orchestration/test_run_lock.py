@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -25,6 +25,7 @@ from warehouse_pipelines.loading import sync_history
 from warehouse_pipelines.local import dagster_home
 from warehouse_pipelines.local.postgres import Server
 from warehouse_pipelines.orchestration import run_lock
+from warehouse_pipelines.serving.dagster import LAUNCH_BY
 from warehouse_pipelines_tests.harness import record_store
 from warehouse_pipelines_tests.harness.subprocesses import eventually
 
@@ -357,6 +358,31 @@ def test_a_run_of_the_daemon_holds_its_lock(
         making = job.executor_def.executor_creation_fn
         assert making is not None, job.name
         assert making.__qualname__.startswith("executor."), job.name
+
+
+@pytest.mark.parametrize(("seconds", "done"), [(-60, []), (60, ["done"])])
+def test_a_run_that_is_created_later_than_it_was_asked_for_does_nothing(
+    instance: dg.DagsterInstance, seconds: float, done: list[str]
+) -> None:
+    """A repetition of the request may have made another meanwhile."""
+    from dagster._core.definitions.job_base import InMemoryJob
+    from dagster._core.execution.execute_in_process import core_execute_in_process
+
+    found: list[str] = []
+
+    @dg.op
+    def note() -> None:
+        found.append("done")
+
+    @dg.job(executor_def=run_lock.executor(lambda: "postgresql://a:b@127.0.0.1:1/none"))
+    def noted() -> None:
+        note()
+
+    tags = {LAUNCH_BY: (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()}
+    core_execute_in_process({}, InMemoryJob(noted), instance, False, False, run_tags=tags)
+    assert found == done
+    status = dg.DagsterRunStatus.SUCCESS if done else dg.DagsterRunStatus.CANCELED
+    assert [run.status for run in instance.get_runs()] == [status]
 
 
 def test_a_run_whose_warehouse_is_away_runs_without_a_lock(instance: dg.DagsterInstance) -> None:

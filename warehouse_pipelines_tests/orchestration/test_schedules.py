@@ -352,7 +352,20 @@ def test_of_the_runs_that_load_one_entity_for_a_backfill_one_is_started_at_a_tim
     assert going.is_blocked(month("backfill_callrail_calls"))
     assert going.is_blocked(sync_of(callrail, "calls"))
     assert not going.is_blocked(month("backfill_callrail_text_messages"))
-    assert not going.is_blocked(dg.DagsterRun("sync_callrail_calls"))
+    assert not going.is_blocked(
+        dg.DagsterRun("sync_callrail_all", tags=defs.resolve_job_def("sync_callrail_all").run_tags)
+    )
+
+
+def test_a_month_and_the_job_of_its_entity_alone_wait_for_each_other_in_the_queue() -> None:
+    limits = yaml.safe_load((settings.project_root() / "dagster.yaml").read_text())["concurrency"]["runs"]
+    month, sync = (
+        dg.DagsterRun(job, tags=defs.resolve_job_def(job).run_tags)
+        for job in ("backfill_callrail_calls", "sync_callrail_calls")
+    )
+    for going, waiting in ((month, sync), (sync, month)):
+        assert TagConcurrencyLimitsCounter(limits["tag_concurrency_limits"], [going]).is_blocked(waiting)
+    assert int(sync.tags["dagster/priority"]) > int(month.tags.get("dagster/priority", "0"))
 
 
 def test_what_another_run_has_synced_already_is_due_again(instance: dg.DagsterInstance, url: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ import pytest
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.serving import dagster
+from warehouse_pipelines.serving.api import writes
 from warehouse_pipelines.serving.database import SESSIONS, Pool
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.crm_database import A, B, add, session
@@ -298,6 +300,21 @@ def test_what_dagster_may_still_make_is_not_asked_for_anew(
         found.execute("UPDATE access.idempotency_key SET created_at = created_at - interval '11 minutes'")
     assert operator.post("/api/syncs", json=CONTACTS, headers=key).status_code == 202
     assert len(late.launched) == 1
+
+
+def test_a_run_of_a_request_that_may_be_repeated_is_to_be_made_before_it_is_asked_for_anew(
+    serve: Serving, operator: httpx.Client, late: LateDagster
+) -> None:
+    late.late = False
+    key = {"Idempotency-Key": str(uuid4())}
+    assert operator.post("/api/syncs", json=CONTACTS, headers=key).status_code == 202
+    with warehouse.session(serve.url) as found:
+        [row] = found.execute(
+            "SELECT max(created_at) + %s::interval AS anew FROM access.idempotency_key", [writes.UNDECIDED]
+        ).fetchall()
+    assert datetime.now(UTC) < datetime.fromisoformat(late.launched[0][dagster.LAUNCH_BY]) < row["anew"]
+    assert operator.post("/api/syncs", json=CONTACTS).status_code == 202
+    assert dagster.LAUNCH_BY not in late.launched[1]
 
 
 DOCUMENTS = [dagster.JOBS, dagster.LAUNCH, dagster.RUN, dagster.TAGGED, dagster.TERMINATE]

@@ -1,9 +1,11 @@
 """Run a sync, see how it goes, cancel it. Dagster runs it (``serving.dagster``).
 
 A repetition under the same Idempotency-Key is answered with the first run. The run has a tag of the key, by which a
-repetition finds it where Dagster made it and answered too late.
+repetition finds it where Dagster made it and answered too late. One that Dagster makes later than ``LAUNCHED_WITHIN``
+syncs nothing, because a repetition may have made another.
 """
 
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +18,7 @@ from warehouse_pipelines.serving.api.answers import reply
 from warehouse_pipelines.serving.api.bodies import NewSync
 from warehouse_pipelines.serving.api.crms import source_named
 from warehouse_pipelines.serving.api.writes import once_elsewhere, replayed
-from warehouse_pipelines.serving.dagster import DagsterAway, LaunchUnknown
+from warehouse_pipelines.serving.dagster import LAUNCH_BY, DagsterAway, LaunchUnknown
 from warehouse_pipelines.serving.guard import visitor
 from warehouse_pipelines.serving.problems import Refusal
 from warehouse_pipelines.serving.rights import Right, needs
@@ -26,6 +28,9 @@ routes = guard.router("/api/syncs", tags=["syncs"], in_schema=True)
 TAG = "warehouse/requested_by"
 REQUEST_TAG = "warehouse/request"
 """The mark of the request that a run was made for."""
+
+LAUNCHED_WITHIN = timedelta(minutes=5)
+"""Less than ``writes.UNDECIDED``, as Dagster's storage may have another clock than the warehouse."""
 
 
 def job_of(wanted: NewSync) -> tuple[str, dict[str, Any]]:
@@ -44,8 +49,9 @@ async def run_sync(request: Request, wanted: NewSync) -> Response:
     job, config = job_of(wanted)
     dagster, by = request.app.state.dagster, {TAG: str(visitor(request).user_id)}
 
-    async def launch(mark: str) -> str:
-        run_id: str = await dagster.launch(job, config, by | {REQUEST_TAG: mark})
+    async def launch(mark: str, asked_at: datetime | None) -> str:
+        until = {LAUNCH_BY: (asked_at + LAUNCHED_WITHIN).isoformat()} if asked_at else {}
+        run_id: str = await dagster.launch(job, config, by | {REQUEST_TAG: mark} | until)
         return run_id
 
     async def find(mark: str) -> str | None:

@@ -11,6 +11,7 @@ a repetition looks there for what was made.
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 LONGEST = 200
 UNDECIDED = "10 minutes"
-"""After this a program that was asked for something no longer works on it: Dagster launches a run in seconds."""
+"""After this a program that was asked for something no longer works on it. ``make`` sees to that."""
 RETRY_SECONDS = "30"
 
 TAKE = """
@@ -71,7 +72,7 @@ async def once(request: Request, write: Write, show: Show) -> Response:
 
 async def once_elsewhere(
     request: Request,
-    make: Callable[[str], Awaitable[str]],
+    make: Callable[[str, datetime | None], Awaitable[str]],
     find: Callable[[str], Awaitable[str | None]],
     *,
     unknown: type[Exception],
@@ -79,13 +80,14 @@ async def once_elsewhere(
 ) -> tuple[str, bool]:
     """Have another program make something, once for each key; return its id, and whether it was made before.
 
-    ``make`` and ``find`` get a mark by which the other program knows what it makes. ``make`` raises ``unknown`` where
+    ``make`` and ``find`` get a mark by which the other program knows what it makes, and ``make`` the time of the try by
+    PostgreSQL's clock, None without a key. ``make`` raises ``unknown`` where
     it did not say whether it made it: a repetition asks ``find``, and makes it anew only after ``UNDECIDED``, when the
     other program works on it no longer. No session is lent while that is asked. Raises ``Refusal``.
     """
     who, key = visitor(request), request.headers.get("idempotency-key")
     if key is None:
-        return await make(str(uuid4())), False
+        return await make(str(uuid4()), None), False
     fingerprint, hashed, pool = await _fingerprint(request, key), digest(key), request.app.state.pool
     async with pool.session(who) as session:
         taken = await (await session.execute(TAKE, [who.user_id, hashed, fingerprint])).fetchone()
@@ -103,7 +105,7 @@ async def once_elsewhere(
         said = "Whether the request under this Idempotency-Key was carried out is not known yet. Send it again later."
         raise Refusal(503, said, headers={"Retry-After": RETRY_SECONDS})
     try:
-        made = await make(_mark(who, hashed, taken))
+        made = await make(_mark(who, hashed, taken), taken["created_at"])
     except unknown:
         raise
     except Exception:

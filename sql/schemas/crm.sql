@@ -1944,6 +1944,9 @@ COMMENT ON COLUMN crm.leads.lead_score IS 'Score of the last scoring.';
 COMMENT ON COLUMN crm.leads.lead_score_factors IS 'Points of each factor of the score.';
 COMMENT ON COLUMN crm.leads.source IS 'Where the lead came from.';
 COMMENT ON COLUMN crm.leads.source_metadata IS 'What the source told beside it.';
+COMMENT ON COLUMN crm.leads.value_usd IS
+    'What the job is worth; source_roi counts it when the lead is won. Of a sale of two people of one household it stands '
+    'at one of them, null at the other, so that a sum counts it once.';
 COMMENT ON COLUMN crm.leads.tags IS 'Words that users gave the lead.';
 COMMENT ON COLUMN crm.leads.timezone IS 'Time zone of the lead, by its IANA name.';
 COMMENT ON COLUMN crm.leads.division IS 'Branch of the business that the lead belongs to.';

@@ -32,7 +32,7 @@ COMMENT ON COLUMN reverse_etl.plan_item.object_id IS 'The vendor''s id of the re
 COMMENT ON COLUMN reverse_etl.plan_item.operation_id IS 'Names this write for ever: of a created record, the vendor keeps it.';
 COMMENT ON COLUMN reverse_etl.plan_item.fields IS 'By field: old, what the vendor had when it was planned, and new.';
 COMMENT ON COLUMN reverse_etl.plan_item.status IS
-    'planned; sending: sent, outcome unknown; written; partial; refused; moved: the vendor''s value is not the old one, '
+    'planned, also while it waits to be sent; sending: sent, outcome unknown; written; partial; refused; moved: the vendor''s value is not the old one, '
     'or the warehouse no longer says the new one; withheld: it must not leave the warehouse.';
 COMMENT ON COLUMN reverse_etl.plan_item.reason IS 'Why it was not written, or not as a whole.';
 
@@ -47,8 +47,10 @@ COMMENT ON COLUMN reverse_etl.receipt.subject IS 'As in plan_item.';
 COMMENT ON COLUMN reverse_etl.receipt.object_id IS 'The vendor''s id of the record; null for a create that failed.';
 COMMENT ON COLUMN reverse_etl.receipt.fields IS
     'By field: before, sent, and stored, which is what the vendor made of it. Without stored it was not written by us.';
-COMMENT ON COLUMN reverse_etl.receipt.status IS 'sending: the outcome is unknown; written; partial; refused.';
-COMMENT ON COLUMN reverse_etl.receipt.message IS 'What the vendor said, or what was found.';
+COMMENT ON COLUMN reverse_etl.receipt.status IS
+    'sending: the outcome is unknown, or a part is written and the rest waits, as message says; written; partial; refused: '
+    'by the vendor, or put off, as message says.';
+COMMENT ON COLUMN reverse_etl.receipt.message IS 'What the vendor said, or what was found; null while it is sent.';
 COMMENT ON COLUMN reverse_etl.receipt.attempts IS 'How often it was sent.';
 COMMENT ON COLUMN reverse_etl.receipt.sent_at IS 'When it was last sent.';
 COMMENT ON COLUMN reverse_etl.receipt.settled_at IS 'When it was read back.';

@@ -63,6 +63,36 @@ def _contacts(entity: Entity) -> list[str]:
     return [name for name, column in entity.columns.items() if column.kind in ("email", "phone")]
 
 
+@dataclass(frozen=True)
+class ErasedList:
+    """The list as it was read at one moment: ``last`` is the number of the last erasure."""
+
+    key: bytes = b""
+    last: int = 0
+    records: frozenset[bytes] = frozenset()
+    values: ErasedValues = field(default_factory=lambda: ErasedValues(b"", frozenset()))
+
+    @classmethod
+    def read(cls, session: "Session", table: str | None = None) -> "ErasedList":
+        """Read the list, of the records those of one table, or all."""
+        last = last_erasure(session)
+        if not last:
+            return ErasedList()
+        found = session.execute("SELECT key FROM identity.erasure_key").fetchone()
+        listed = session.execute(
+            "SELECT kind, digest FROM identity.tombstone"
+            " WHERE %(table)s::text IS NULL OR source_table IS NULL OR source_table = %(table)s",
+            {"table": table},
+        ).fetchall()
+        key = bytes(found["key"]) if found else b""
+        return ErasedList(
+            key,
+            last,
+            frozenset(bytes(one["digest"]) for one in listed if one["kind"] == "record"),
+            ErasedValues(key, frozenset(bytes(one["digest"]) for one in listed if one["kind"] != "record")),
+        )
+
+
 @dataclass
 class Erased:
     """The list as one run reads it for one entity; without ``listed`` there is none.
@@ -99,23 +129,8 @@ class Erased:
     def _of_warehouse(cls, session: "Session", entity: Entity) -> "Erased":
         if not warehouse.has_table(session, "identity.tombstone"):
             return cls(entity)
-        last = last_erasure(session)
-        if not last:
-            return cls(entity, listed=True)
-        found = session.execute("SELECT key FROM identity.erasure_key").fetchone()
-        listed = session.execute(
-            "SELECT kind, digest FROM identity.tombstone WHERE source_table IS NULL OR source_table = %s",
-            [entity.table],
-        ).fetchall()
-        key = bytes(found["key"]) if found else b""
-        return cls(
-            entity,
-            key=key,
-            last=last,
-            listed=True,
-            records=frozenset(bytes(one["digest"]) for one in listed if one["kind"] == "record"),
-            values=ErasedValues(key, frozenset(bytes(one["digest"]) for one in listed if one["kind"] != "record")),
-        )
+        found = ErasedList.read(session, entity.table)
+        return cls(entity, found.key, found.last, found.records, found.values, listed=True)
 
     def __bool__(self) -> bool:
         return bool(self.records or self.values)

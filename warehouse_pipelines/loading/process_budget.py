@@ -22,14 +22,15 @@ class ProcessBudget:
     def __init__(self, cancelled: threading.Event) -> None:
         self._cancelled = cancelled
 
-    def acquire(self, credential: str, budget: Budget) -> None:
+    def acquire(self, credential: str, budget: Budget, longest_wait: float | None = None) -> None:
         """Wait for one request of ``budget``.
 
-        Raises ``BudgetSpent`` when its turn would come later than ``LONGEST_WAIT``, ``VendorUnavailable`` when the read
-        is cancelled meanwhile.
+        Raises ``BudgetSpent`` when its turn would come later than ``longest_wait``, by default ``LONGEST_WAIT``,
+        ``VendorUnavailable`` when the read is cancelled meanwhile.
         """
+        longest = LONGEST_WAIT if longest_wait is None else longest_wait
         while wait := self._ask(credential, budget):
-            if wait > LONGEST_WAIT:
+            if wait > longest:
                 raise BudgetSpent(
                     f"the budget {budget.name} ({budget.requests} requests in {budget.seconds:.0f} s) is spent; "
                     f"the next request is free in {wait:.0f} s. The next run starts at the same place."

@@ -81,14 +81,15 @@ class RequestBudget:
             self._ended = True
             self._borrowed.__exit__(kind, error, traceback)
 
-    def acquire(self, credential: str, budget: Budget) -> None:
+    def acquire(self, credential: str, budget: Budget, longest_wait: float | None = None) -> None:
         """Wait for one request of ``budget``.
 
         Threads wait for one budget in a queue of their own, so a run asks for one portion at a time however many
         requests it has in flight, and whoever waits for one budget holds up no other.
 
-        Raises ``BudgetSpent`` when its turn would come later than ``longest_wait``, ``VendorUnavailable`` when the run
-        is cancelled meanwhile, ``DatabaseUnavailable`` when PostgreSQL is away.
+        Raises ``BudgetSpent``, without having waited, when its turn would come later than ``longest_wait``, by default
+        that of the run, ``VendorUnavailable`` when the run is cancelled meanwhile, ``DatabaseUnavailable`` when
+        PostgreSQL is away.
         """
         with self._queue(credential, budget):
             if self._cancelled.is_set():
@@ -99,8 +100,9 @@ class RequestBudget:
                 return
             wanted = acquired - left if left else min(portion(budget), 2 * acquired or 1)
             asked = time.monotonic()
-            wait = self._ask(credential, budget, wanted)
-            if wait > self.longest_wait:
+            longest = self.longest_wait if longest_wait is None else longest_wait
+            wait = self._ask(credential, budget, wanted, longest)
+            if wait > longest:
                 raise BudgetSpent(
                     f"the budget {budget.name} ({budget.requests} requests in {budget.seconds:.0f} s) is spent; "
                     f"the next request is free in {_spoken(wait)}. Nothing was loaded; the next run "
@@ -127,7 +129,7 @@ class RequestBudget:
         with self._lock:
             return self._queues.setdefault((credential, budget), threading.Lock())
 
-    def _ask(self, credential: str, budget: Budget, wanted: int) -> float:
+    def _ask(self, credential: str, budget: Budget, wanted: int, longest_wait: float) -> float:
         """Return after how many seconds the requests may be made; they are granted unless that is too long."""
         try:
             with self._lock:
@@ -139,7 +141,7 @@ class RequestBudget:
                     self._session.execute("SET synchronous_commit = off")
                 row = self._session.execute(
                     "SELECT orchestration.take_requests(%s, %s, %s, %s, %s, %s, %s) AS wait",
-                    [credential, budget.name, budget.requests, budget.seconds, wanted, self._crm, self.longest_wait],
+                    [credential, budget.name, budget.requests, budget.seconds, wanted, self._crm, longest_wait],
                 ).fetchone()
         except psycopg.Error as error:
             raise DatabaseUnavailable(

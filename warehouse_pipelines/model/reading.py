@@ -166,7 +166,8 @@ class ReadContext:
 
     ``account``    which account of the vendor is read; empty for the one without a name (``model.accounts``)
     ``known``      asks the warehouse
-    ``acquire``    waits for the shared budget of a credential; raises ``BudgetSpent``
+    ``acquire``    waits for the shared budget of a credential; raises ``BudgetSpent``, and waits not at all, for a wait
+                   that is longer than its third argument
     ``cancelled``  set when the run is stopped; a wait must end with it
     ``see_accounts``  is told the vendor's ids of the accounts that are about to be read, by a source that lists them in
                    each read; raises ``WrongAccount``
@@ -180,7 +181,7 @@ class ReadContext:
         self,
         *,
         known: Known | None = None,
-        acquire: Callable[[str, Budget], None] = lambda credential, budget: None,
+        acquire: Callable[[str, Budget, float | None], None] = lambda credential, budget, longest_wait: None,
         cancelled: threading.Event | None = None,
         account: str = "",
     ) -> None:

@@ -26,7 +26,7 @@ from warehouse_pipelines.model.reading import ReadContext
 from warehouse_pipelines.outbound import ledger
 from warehouse_pipelines.outbound.delivery import Delivery
 from warehouse_pipelines.outbound.ledger import Item, Plan
-from warehouse_pipelines.outbound.partner import Partner, Record, used_by_others
+from warehouse_pipelines.outbound.partner import Partner, Record, batches, used_by_others
 from warehouse_pipelines.outbound.planning import Row, rows_of
 from warehouse_pipelines.outbound.target import Target, Written
 from warehouse_pipelines.outbound.values import same, wire
@@ -45,6 +45,10 @@ CANARIES = 3
 
 JUDGED = 25
 """How many of the last records tell whether the vendor refuses too much, where each is sent by itself."""
+
+PUT_OFF = "put off: nothing of it was sent, and it waits"
+
+PART_WAITS = "put off: a part of it was sent, and the rest waits"
 
 ASKED_SECONDS = 30.0
 """How old an answer of the warehouse may be when a batch is sent by it."""
@@ -152,7 +156,7 @@ class _Applying:
     ) -> None:  # fmt: skip
         self._url, self._by = url, by
         self._session, self._target, self._plan, self._partner = session, target, plan, partner
-        self._delivery = Delivery(target, partner, context, self._begin, self._put_off)
+        self._delivery = Delivery(target, partner, context, self._begin, self._put_off, self._note_wait)
         self._allow_archive = allow_archive
         self._withheld = Withheld.read(session)
         self._said: Mapping[str, Row] = {}
@@ -174,7 +178,7 @@ class _Applying:
                 reason = next((item.reason for item in sent if item.status == "refused"), "")
                 raise ActionNeeded(f"{self._target.name}: the vendor refuses too much, so writing stopped: {reason}")
 
-    def _batches(self, items: Sequence[Item]) -> Iterator[list[Item]]:
+    def _batches(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
         """Yield canaries until one is written, then batches of one action."""
         place = 0
         while place < min(CANARIES, len(items)):
@@ -182,10 +186,7 @@ class _Applying:
             place += 1
             if items[place - 1].status == "written":
                 break
-        for _, group in groupby(items[place:], lambda item: item.action):
-            of_one_action = list(group)
-            for start in range(0, len(of_one_action), self._partner.most):
-                yield of_one_action[start : start + self._partner.most]
+        yield from self._of_one_action(items[place:])
 
     def recover(self, *, give_up: bool = False) -> None:
         """Read back what an earlier attempt sent without learning the outcome.
@@ -193,15 +194,13 @@ class _Applying:
         What is not done stays ``sending``, to be sent again; unless the plan is given up.
         """
         sending = ledger.items(self._session, self._plan.plan_id, ["sending"])
-        for batch in self._chunks(sending):
+        for batch in self._of_one_action(sending):
             left = set() if give_up else {item.operation for item in self._delivery.left(batch)}
             self._settle([item for item in batch if item.operation not in left], {})
 
-    def _chunks(self, items: Sequence[Item]) -> Iterator[list[Item]]:
+    def _of_one_action(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
         for _, group in groupby(items, lambda item: item.action):
-            of_one_action = list(group)
-            for start in range(0, len(of_one_action), self._partner.most):
-                yield of_one_action[start : start + self._partner.most]
+            yield from batches(list(group), self._partner.most)
 
     def _hold_back_archiving(self) -> None:
         """Refuse all archiving that was not allowed by number; an undo archives what its plan created."""
@@ -311,7 +310,7 @@ class _Applying:
         One of which the vendor has a part stays ``sending``. The warehouse is asked anew after the wait.
         """
         self._asked_at = -ASKED_SECONDS
-        why = dict.fromkeys((item.operation for item in items), "put off")
+        why = dict.fromkeys((item.operation for item in items), PUT_OFF)
         outcomes = self._delivery.outcomes(items, why) if items else {}
         untouched = [item for item in items if outcomes[item.operation].status == "refused"]
         reasons = [item.reason for item in untouched]
@@ -320,6 +319,11 @@ class _Applying:
             for item, reason in zip(untouched, reasons, strict=True):
                 item.reason = reason
             ledger.mark(self._session, untouched, "planned")
+
+    def _note_wait(self, items: Sequence[Item], waits: bool) -> None:
+        """Let items of which the vendor may have a part say that the rest waits, or that it does not."""
+        if items:
+            ledger.note_wait(self._session, items, PART_WAITS if waits else None)
 
     def _is_said(self, item: Item) -> bool:
         row, fields = self._said.get(item.source_key), self._target.by_name

@@ -10,7 +10,7 @@ Unconfirmed: whether ``PUT`` takes names alone, as the vendor's help says, where
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +19,7 @@ import msgspec
 
 from warehouse_pipelines.errors import AnswerChanged, OutcomeUnknown, PermissionMissing, RequestRefused
 from warehouse_pipelines.model.reading import ReadContext
-from warehouse_pipelines.outbound.partner import Action, Record, Reply, Write
+from warehouse_pipelines.outbound.partner import Action, ById, Record, Reply, Write
 from warehouse_pipelines.outbound.target import Target
 from warehouse_pipelines.sources.callrail.client import VERSION, answers, client
 
@@ -43,7 +43,7 @@ class _Account(msgspec.Struct):
     id: str
 
 
-class CallRailPartner:
+class CallRailPartner(ById):
     """The calls of the accounts that the key sees."""
 
     most = 1
@@ -144,28 +144,12 @@ class CallRailPartner:
         """Return nothing: calls are never made."""
         return {}
 
-    def everything(self) -> Iterator[Record]:
-        """Yield nothing: the rows name their calls."""
-        return iter(())
-
-    def linked_ids(self, link: str) -> Mapping[str, str]:
-        """Return nothing: calls have no associations."""
-        return {}
-
     def filled_by_others(self, ids: Sequence[str]) -> dict[str, list[str]]:
         """Return nothing: calls are never made."""
-        return {}
-
-    def associated_by_others(self, ids: Sequence[str]) -> dict[str, list[str]]:
-        """Return nothing: calls have no associations."""
         return {}
 
     def lacking(self) -> list[str]:
         """Return nothing; a tag is made by using it. Raises ``PermissionMissing`` when the key sees no account."""
         if not self._accounts:
             raise PermissionMissing("CallRail: the key sees no account. Check the rights of its user.")
-        return []
-
-    def prepare(self) -> list[str]:
-        """Do nothing."""
         return []

@@ -45,15 +45,16 @@ class Delivery:
 
     def __init__(
         self, target: Target, partner: Partner, context: ReadContext, begin: Callable[[Sequence[Item]], list[Item]],
-        put_off: Callable[[Sequence[Item]], None],
+        put_off: Callable[[Sequence[Item]], None], note_wait: Callable[[Sequence[Item], bool], None],
     ) -> None:  # fmt: skip
         """``begin`` returns those of the items that are to be sent now, and gives them the status ``sending``.
 
-        ``put_off`` takes that back from items that wait, as far as the vendor has nothing of them.
+        ``put_off`` takes that back from items that wait, as far as the vendor has nothing of them. ``note_wait`` says
+        of the others that their rest waits, or with False that it does not.
         """
         self._reached: set[str] = set()  # operations of which the vendor may have something
         self._target, self._partner, self._context = target, partner, context
-        self._begin, self._put_off = begin, put_off
+        self._begin, self._put_off, self._note_wait = begin, put_off, note_wait
         self._kinds = {field.name: field.kind for field in target.fields}
         self._links = {field.name for field in target.links}
         self._updated: dict[str, str] = {}
@@ -138,8 +139,11 @@ class Delivery:
         log.warning("%s: %s; put off for %.1f s", self._target.name, postponed, postponed.seconds)
         if untouched := [item for item in items if item.operation not in self._reached]:
             self._put_off(untouched)
-        if begun := self.left([item for item in items if item.operation in self._reached]):
+        reached = [item for item in items if item.operation in self._reached]
+        self._note_wait(reached, True)
+        if begun := self.left(reached):
             self._put_off(begun)
+        self._note_wait([item for item in reached if item not in begun], False)
         waiting = {item.operation for item in [*untouched, *begun]}
         if waiting and postponed.seconds > LONGEST_WAIT:
             raise VendorUnavailable(

@@ -113,10 +113,11 @@ class HubSpotPartner:
                 one.id,
                 {
                     **{field.name: one.properties.get(field.name) or None for field in self._plain},
-                    **{name: link_value(found.get(one.id, set())) for name, found in links.items()},
+                    **{name: link_value({*found.get(one.id, ())}) for name, found in links.items()},
                 },
                 one.updated_at,
                 one.properties.get(BOOKKEEPING),
+                {name: self._links.shared(name, found.get(one.id, {})) for name, found in links.items()},
             )
             for one in shown
         ]
@@ -161,8 +162,8 @@ class HubSpotPartner:
         reply = Reply()
         if inputs:
             reply = self._reply(writes, self._send("update", inputs))
-        self._links.write([one for one in writes if one.operation not in reply.refused])
-        return reply
+        left = self._links.write([one for one in writes if one.operation not in reply.refused])
+        return Reply({**reply.refused, **left}, reply.updated_at)
 
     def _send(self, action: Action, inputs: Sequence[Mapping[str, Any]]) -> _Batch:
         return send_once(self.client, f"{self._path}/batch/{action}", {"inputs": inputs}, _Batch)

@@ -2,6 +2,12 @@
 
 An association is of the type that the portal has for the two objects, without a label if there is one. Two records that
 only have another label between them are not associated as we do it, and get ours beside theirs.
+
+What is taken away is our type alone (``batch/labels/archive``). Where ours has no label HubSpot takes all labels of the
+two away with it ("Deleting an unlabeled association will also delete all labeled associations between those two
+objects", its reference of that endpoint), so an association that others labelled stays.
+
+Unconfirmed: that a new type goes beside those that two records have, and that none stays where the last label goes.
 """
 
 from collections import defaultdict
@@ -22,6 +28,10 @@ from warehouse_pipelines.sources.hubspot.reader import HubSpotReader
 
 T = TypeVar("T")
 Type = tuple[int, str | None]
+Linked = Mapping[str, set[Type]]
+"""With which records one is associated, each with all types of the pair."""
+
+LABELLED = "others labelled the association, and their label would go with it: "
 
 
 class _Associated(msgspec.Struct):
@@ -35,9 +45,16 @@ class HubSpotLinks:
         self._target, self._reader, self._schema = target, reader, schema
         self._client = reader.client
 
-    def read(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, set[str]]]:
-        """Return with which records these are associated, by the field and their id."""
+    def read(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, Linked]]:
+        """Return with which records these are associated by our type, by the field and their id."""
         return {field.name: self._read(field, ids) for field in self._target.links}
+
+    def shared(self, link: str, found: Linked) -> set[str]:
+        """Return which records of a field are associated by labels of others too, that would go with our type."""
+        ours = self._schema.association_type(self._target.by_name[link])
+        if ours is None or ours.label:
+            return set()
+        return {other for other, types in found.items() if types - {(ours.type_id, ours.category)}}
 
     def creation(self, write: Write) -> list[dict[str, Any]]:
         """Return the associations that a record is created with."""
@@ -47,17 +64,19 @@ class HubSpotLinks:
             for one in sorted(linked(write.values.get(field.name)))
         ]
 
-    def write(self, writes: Sequence[Write]) -> None:
-        """Give records that are there the associations of their values."""
+    def write(self, writes: Sequence[Write]) -> dict[str, str]:
+        """Give records that are there the associations of their values; return why some stay, by operation."""
+        left: dict[str, str] = {}
         for field in self._target.links:
-            self._write(field, [one for one in writes if field.name in one.values])
+            left |= self._write(field, [one for one in writes if field.name in one.values])
+        return left
 
     def _path(self, field: Field, what: str) -> str:
         ends = [self._reader.type_of(one) for one in (self._target.object, field.link)]
         return f"{ASSOCIATIONS}/{'/'.join(ends)}/{what}"
 
-    def _read(self, field: Field, ids: Sequence[str]) -> dict[str, set[str]]:
-        """Return with which records these are associated."""
+    def _read(self, field: Field, ids: Sequence[str]) -> dict[str, dict[str, set[Type]]]:
+        """Return with which records these are associated by our type."""
         ours = self._ours(field)
         return self._pairs(self._path(field, "batch/read"), ids, lambda types: ours in types)
 
@@ -65,20 +84,21 @@ class HubSpotLinks:
         found = self._schema.association_type(field)
         return (found.type_id, found.category) if found else None
 
-    def _pairs(self, path: str, ids: Sequence[str], counts: Callable[[set[Type]], bool]) -> dict[str, set[str]]:
+    def _pairs(
+        self, path: str, ids: Sequence[str], counts: Callable[[set[Type]], bool]
+    ) -> dict[str, dict[str, set[Type]]]:
         """Return the records that a path associates these with, by id, as far as the types of the pair count."""
-        found: dict[str, set[str]] = defaultdict(set)
+        found: dict[str, dict[str, set[Type]]] = defaultdict(dict)
         more: list[dict[str, str]] = [{"id": one} for one in ids]
         while more:
             answer = self._client.post(path, PairsBatch, body={"inputs": more})
             self._reader.check(path, answer.errors)
             more = []
             for pair in answer.results:
-                found[pair.from_.id] |= {
-                    str(target.to_object_id)
-                    for target in pair.to
-                    if counts({(one.type_id, one.category) for one in target.association_types})
-                }
+                for target in pair.to:
+                    types = {(one.type_id, one.category) for one in target.association_types}
+                    if counts(types):
+                        found[pair.from_.id][str(target.to_object_id)] = types
                 if pair.paging and pair.paging.next:
                     more.append({"id": pair.from_.id, "after": str(pair.paging.next.after)})
         return found
@@ -109,32 +129,38 @@ class HubSpotLinks:
             raise ActionNeeded(f"HubSpot: there is no association from {self._target.object} to {field.link}")
         return {"associationCategory": found.category, "associationTypeId": found.type_id}
 
-    def _write(self, field: Field, writes: Sequence[Write]) -> None:
-        """Add and take away associations, so that each record has those of its value.
+    def _write(self, field: Field, writes: Sequence[Write]) -> dict[str, str]:
+        """Add and take away associations, so that each record has those of its value; return why some stay.
 
         Take away only from records that are shown to have what was added: else a lost addition would leave neither.
         """
-        pairs: dict[str, list[tuple[str, str]]] = {"create": [], "archive": []}
+        added: list[tuple[str, str]] = []
+        dropped: list[tuple[Write, str]] = []
         for one in writes:
             new, old = linked(one.values[field.name]), linked(one.before.get(field.name))
-            pairs["create"] += [(one.object_id or "", other) for other in sorted(new - old)]
-            pairs["archive"] += [(one.object_id or "", other) for other in sorted(old - new)]
-        if pairs["create"]:
-            inputs = [
-                {"from": {"id": one}, "to": {"id": other}, "types": [self._type(field)]}
-                for one, other in pairs["create"]
-            ]
-            send_once(self._client, self._path(field, "batch/create"), {"inputs": inputs}, _Associated)
-        if pairs["create"] and pairs["archive"]:
-            has = self._read(field, list(dict.fromkeys(one for one, _ in pairs["archive"])))
-            lack = {one for one, other in pairs["create"] if other not in has.get(one, set())}
-            pairs["archive"] = [(one, other) for one, other in pairs["archive"] if one not in lack]
-        if pairs["archive"]:
-            ends: dict[str, list[dict[str, str]]] = defaultdict(list)
-            for here, there in pairs["archive"]:
-                ends[here].append({"id": there})
-            inputs = [{"from": {"id": here}, "to": others} for here, others in ends.items()]
-            send_once(self._client, self._path(field, "batch/archive"), {"inputs": inputs}, _Associated)
+            added += [(one.object_id or "", other) for other in sorted(new - old)]
+            dropped += [(one, other) for other in sorted(old - new)]
+        self._send(field, "batch/create", added)
+        if not dropped:
+            return {}
+        has = self._read(field, list(dict.fromkeys(one.object_id or "" for one, _ in dropped)))
+        lack = {one for one, other in added if other not in has.get(one, {})}
+        left: dict[str, list[str]] = defaultdict(list)
+        alone: list[tuple[str, str]] = []
+        for one, other in dropped:
+            record = one.object_id or ""
+            if other in self.shared(field.name, has.get(record, {})):
+                left[one.operation].append(other)
+            elif record not in lack:
+                alone.append((record, other))
+        self._send(field, "batch/labels/archive", alone)
+        return {operation: LABELLED + ", ".join(others) for operation, others in left.items()}
+
+    def _send(self, field: Field, what: str, pairs: Sequence[tuple[str, str]]) -> None:
+        """Add or take away our type of association between these pairs."""
+        inputs = [{"from": {"id": one}, "to": {"id": other}, "types": [self._type(field)]} for one, other in pairs]
+        if inputs:
+            send_once(self._client, self._path(field, what), {"inputs": inputs}, _Associated)
 
 
 def send_once(client: Client, path: str, body: Any, into: type[T]) -> T:

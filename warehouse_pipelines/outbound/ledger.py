@@ -289,6 +289,13 @@ def settle(session: "Session", outcomes: Sequence[tuple[Item, Outcome]]) -> None
         cursor.executemany(query("outbound_settle"), rows)
 
 
+def note_wait(session: "Session", items: Sequence[Item], message: str | None) -> None:
+    """Write down why what is left of items waits. They stay ``sending``, because a part of them may be there."""
+    operations = [item.operation for item in items]
+    session.execute("UPDATE reverse_etl.receipt SET message = %s WHERE operation_id = ANY(%s)", [message, operations])
+    session.execute("UPDATE reverse_etl.plan_item SET reason = %s WHERE operation_id = ANY(%s)", [message, operations])
+
+
 def receipts(session: "Session", plan_id: int) -> list[Receipt]:
     """Return the receipts of a plan that wrote anything, in the order in which they were sent."""
     found = session.execute(

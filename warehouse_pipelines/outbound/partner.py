@@ -7,21 +7,28 @@ vendor refused, and when it changed the others.
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from types import MappingProxyType
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from warehouse_pipelines.outbound.values import Values
 from warehouse_pipelines.sources._http import Client
+
+T = TypeVar("T")
 
 Action = Literal["create", "update", "archive"]
 
 
 class Record(NamedTuple):
-    """A record at the vendor: the values of the target's fields, and by which operation of ours it was created."""
+    """A record at the vendor: the values of the target's fields, and by which operation of ours it was created.
+
+    ``shared`` has the ids of a link, by field, that cannot be taken away without what others wrote there.
+    """
 
     id: str
     values: Values
     updated_at: str | None = None
     operation: str | None = None
+    shared: Mapping[str, set[str]] = MappingProxyType({})
 
 
 class Write(NamedTuple):
@@ -86,11 +93,16 @@ class Partner(Protocol):
         """Make what is lacking; return what was made."""
 
 
+def batches(them: Sequence[T], most: int) -> Iterator[Sequence[T]]:
+    """Yield these in batches of at most so many."""
+    for start in range(0, len(them), most):
+        yield them[start : start + most]
+
+
 def used_by_others(partner: Partner, ids: Sequence[str]) -> dict[str, list[str]]:
     """Return what people made of records that we created, by id: fields that they filled, associations."""
     found: dict[str, list[str]] = {}
-    for start in range(0, len(ids), partner.most):
-        batch = ids[start : start + partner.most]
+    for batch in batches(ids, partner.most):
         for used in (partner.filled_by_others(batch), partner.associated_by_others(batch)):
             for id_, names in used.items():
                 if names:

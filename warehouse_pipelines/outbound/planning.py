@@ -12,15 +12,14 @@ Records that the vendor refused when they were last sent go behind the rest, so 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines.errors import ActionNeeded, SuspiciousRead, WrongUse
 from warehouse_pipelines.outbound import ledger
 from warehouse_pipelines.outbound.ledger import Change, Item, Sent
-from warehouse_pipelines.outbound.partner import Partner, Record, used_by_others
+from warehouse_pipelines.outbound.partner import Partner, Record, batches, used_by_others
 from warehouse_pipelines.outbound.target import Field, Target
-from warehouse_pipelines.outbound.values import Values, link_value, linked, must_stay, same, wire
+from warehouse_pipelines.outbound.values import link_value, linked, must_stay, same, wire
 from warehouse_pipelines.outbound.withheld import Withheld
 from warehouse_pipelines.settings import settings
 
@@ -196,8 +195,8 @@ class _Planning:
             else:
                 asked.append(row)
         records: dict[str, Record] = {}
-        ids = iter(dict.fromkeys(str(row["object_id"]) for row in asked))
-        while batch := list(islice(ids, self.partner.most)):
+        ids = list(dict.fromkeys(str(row["object_id"]) for row in asked))
+        for batch in batches(ids, self.partner.most):
             records |= self.partner.read(batch)
         return {str(row["key"]): records.get(str(row["object_id"])) for row in asked}
 
@@ -224,7 +223,7 @@ class _Planning:
     def _update(self, row: Row, record: Record, sent: Mapping[tuple[str, str], Sent]) -> None:
         changes: dict[str, Change] = {}
         for one in self.target.fields:
-            change = _change(one, row, record.values, sent.get((record.id, one.name)))
+            change = _change(one, row, record, sent.get((record.id, one.name)))
             if isinstance(change, Change):
                 changes[one.name] = change
             elif change is KEPT:
@@ -244,12 +243,16 @@ KEPT = object()
 """A person changed this field at the vendor, and what they wrote stays."""
 
 
-def _change(field: Field, row: Row, has: Values, last: Sent | None) -> Change | object | None:
+def _change(field: Field, row: Row, record: Record, last: Sent | None) -> Change | object | None:
     """Return the change of a field, ``KEPT``, or None for none."""
-    new, old = wire(row.get(field.source)), has.get(field.name)
+    new, old = wire(row.get(field.source)), record.values.get(field.name)
     if field.link:
         ours = linked(last.sent) - linked(last.before) if last else set()
-        new = link_value(linked(old) - (ours - linked(new)) | linked(new)) if new or field.clears else old
+        dropped = (ours - linked(new)) & linked(old) if new or field.clears else set()
+        stays = dropped & record.shared.get(field.name, set())
+        new = link_value(linked(old) - (dropped - stays) | linked(new))
+        if stays and new == old:
+            return KEPT
     if must_stay(new) or same(field.kind, new, old) or (new is None and not field.clears):
         return None
     if last is not None and (last.sent or None) == new and last.stored == old:

@@ -1,7 +1,8 @@
 """Verify what a plan wrote, and undo it: a plan of its own, made of receipts.
 
 A field is restored if the vendor still has what it made of our write, or a part of that which an earlier undo left;
-what somebody changed since stays, and is told, unless it is what was there before.
+what somebody changed since stays, and is told, unless it is what was there before. So does an association that others
+labelled, where the vendor takes theirs away with ours.
 A record that we created is archived, unless somebody changed one of its fields since, filled one of their own, or
 associated it with another record. An archived record is not restored: no vendor's API does that.
 """
@@ -13,9 +14,9 @@ from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.loading.erased import last_erasure
 from warehouse_pipelines.outbound import ledger
 from warehouse_pipelines.outbound.ledger import Change, Item, Plan, Receipt
-from warehouse_pipelines.outbound.partner import Partner, Record
+from warehouse_pipelines.outbound.partner import Partner, Record, batches
 from warehouse_pipelines.outbound.target import Target
-from warehouse_pipelines.outbound.values import Value
+from warehouse_pipelines.outbound.values import Value, link_value, linked
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
@@ -44,12 +45,12 @@ def verify(session: "Session", target: Target, plan: Plan, partner: Partner) -> 
     receipts = ledger.receipts(session, plan.plan_id)
     found: dict[str, Record] = {}
     ids = list(dict.fromkeys(receipt.object_id for receipt in receipts if receipt.object_id))
-    for start in range(0, len(ids), partner.most):
-        found |= partner.read(ids[start : start + partner.most])
+    for batch in batches(ids, partner.most):
+        found |= partner.read(batch)
     created = [one.object_id for one in receipts if one.action == "create" and one.object_id in found]
     others: dict[str, list[str]] = {}
-    for start in range(0, len(created), partner.most):
-        others |= partner.filled_by_others([one for one in created[start : start + partner.most] if one])
+    for batch in batches([one for one in created if one], partner.most):
+        others |= partner.filled_by_others(batch)
     return [
         _verdict(target, one, found.get(one.object_id or ""), others.get(one.object_id or "", [])) for one in receipts
     ]
@@ -93,8 +94,8 @@ def make(session: "Session", target: Target, plan: Plan, partner: Partner, *, by
     half = ledger.half_undone(session, plan.plan_id)
     made = [one.record.id for one in verdicts if one.receipt.action == "create" and one.record]
     associated: dict[str, list[str]] = {}
-    for start in range(0, len(made), partner.most):
-        associated |= partner.associated_by_others(made[start : start + partner.most])
+    for batch in batches(made, partner.most):
+        associated |= partner.associated_by_others(batch)
     items = []
     for one in reversed(verdicts):
         item = _undone(target, one, half, associated.get(one.receipt.object_id or "", []), partner)
@@ -149,9 +150,10 @@ def _undone(
         left = [
             name
             for name, one in receipt.fields.items()
-            if name not in item.fields
-            and (
-                name not in target.by_name
+            if (
+                item.fields[name].new != one["before"]
+                if name in item.fields
+                else name not in target.by_name
                 or (("stored" in one or "half" in one) and record.values.get(name) != one["before"])
             )
         ]
@@ -170,6 +172,8 @@ def _restored(receipt: Receipt, record: Record, half: Mapping[tuple[str, str], V
     fields = {}
     for name, one in receipt.fields.items():
         has, before = record.values.get(name), one["before"]
+        if shared := record.shared.get(name):
+            before = link_value(linked(before) | shared)
         ours = [one[key] for key in ("stored", "half") if key in one]
         if ours and (record.id, name) in half:
             ours.append(half[record.id, name])

@@ -1,11 +1,10 @@
 """Who is never sent: erased people, those whose vendor deleted their record for good, and values that must stay."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from warehouse_pipelines.loading.erased import record_digest
-from warehouse_pipelines.loading.erased_values import ErasedValues
+from warehouse_pipelines.loading.erased import ErasedList, record_digest
 from warehouse_pipelines.outbound.values import Value, must_stay
 
 if TYPE_CHECKING:
@@ -17,36 +16,20 @@ HASHED = "a value is a hash of this installation, or what an erasure left"
 
 
 @dataclass(frozen=True)
-class Withheld:
-    """The list of erased people as one plan or one batch reads it. ``last`` is the number of the last erasure."""
+class Withheld(ErasedList):
+    """The list of erased people as one plan or one batch reads it, and whose erasure is ``proposed``."""
 
-    key: bytes = b""
-    last: int = 0
-    records: frozenset[bytes] = frozenset()
-    values: ErasedValues = field(default_factory=lambda: ErasedValues(b"", frozenset()))
-    proposed: frozenset[str] = field(default_factory=frozenset)
+    proposed: frozenset[str] = frozenset()
 
     @classmethod
-    def read(cls, session: "Session") -> "Withheld":
+    def read(cls, session: "Session", table: str | None = None) -> "Withheld":
         """Read the list."""
+        erased = ErasedList.read(session, table)
         found = session.execute(
-            "SELECT (SELECT max(erasure_id) FROM identity.tombstone) AS last, ARRAY("
-            "SELECT source_table || ':' || source_key FROM identity.erasure_proposal WHERE dismissed_at IS NULL)"
-            " AS proposed"
-        ).fetchone()
-        last, proposed = (found["last"], frozenset(found["proposed"])) if found else (None, frozenset())
-        if not last:
-            return cls(proposed=proposed)
-        key = session.execute("SELECT key FROM identity.erasure_key").fetchone()
-        listed = session.execute("SELECT kind, digest FROM identity.tombstone").fetchall()
-        secret = bytes(key["key"]) if key else b""
-        return cls(
-            secret,
-            last,
-            frozenset(bytes(row["digest"]) for row in listed if row["kind"] == "record"),
-            ErasedValues(secret, frozenset(bytes(row["digest"]) for row in listed if row["kind"] != "record")),
-            proposed,
-        )
+            "SELECT source_table || ':' || source_key AS record FROM identity.erasure_proposal"
+            " WHERE dismissed_at IS NULL"
+        ).fetchall()
+        return cls(erased.key, erased.last, erased.records, erased.values, frozenset(row["record"] for row in found))
 
     def reason(self, subject: str | None, values: Iterable[Value]) -> str | None:
         """Return why a record is not sent; None where it may be."""

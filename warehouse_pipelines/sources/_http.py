@@ -33,6 +33,7 @@ import msgspec
 
 from warehouse_pipelines.errors import (
     AnswerChanged,
+    BudgetSpent,
     CredentialRefused,
     NotConfigured,
     OutcomeUnknown,
@@ -322,8 +323,9 @@ class Client:
         """Send the writes of the block now or not at all: after a wait, what was asked before it may be old.
 
         A write (``repeat=False``) that would be sent after a wait for the budget, for the vendor or for a login raises
-        ``WritePostponed``, however long the wait. ``attempt`` says which one in a row the caller makes: the wait grows
-        with it. The block's ``touched`` is False as long as the vendor has done nothing of its writes.
+        ``WritePostponed``, however long the wait. So does any request of the block that the budget has not at once: the
+        next ``hold`` waits for it. ``attempt`` says which one in a row the caller makes: the wait grows with it. The
+        block's ``touched`` is False as long as the vendor has done nothing of its writes.
         """
         self._block = block = _Block(attempt)
         try:
@@ -343,21 +345,27 @@ class Client:
         self._sent += 1
         if self._held and not budgets and time.monotonic() < self._held_until:
             self._held -= 1
-        else:
+        elif self._block is None:
             self._acquire(*self._budgets, *budgets)
+        else:
+            try:
+                self._acquire(*self._budgets, *budgets, longest_wait=AT_ONCE_SECONDS)
+            except BudgetSpent as spent:
+                self._block.short = True
+                raise WritePostponed(f"{self.title}: {spent}", 0) from spent
 
-    def _acquire(self, *budgets: Budget) -> None:
+    def _acquire(self, *budgets: Budget, longest_wait: float | None = None) -> None:
         """Acquire a request of each budget, of the shortest time first, which is the scarcest while it is waited for.
 
         One that got old while another was waited for is acquired once more, or the vendor would be asked too often.
         """
         acquired = []
         for budget in sorted(budgets, key=lambda one: one.seconds):
-            self.context.acquire(self.credential, budget)
+            self.context.acquire(self.credential, budget, longest_wait)
             acquired.append((budget, time.monotonic()))
         for budget, at in acquired[:-1]:
             if time.monotonic() - at > budget.seconds / 20:
-                self.context.acquire(self.credential, budget)
+                self.context.acquire(self.credential, budget, longest_wait)
 
     def _attempt(
         self,

@@ -70,7 +70,9 @@ class Read:
         **options: Any,
     ) -> None:
         self.taken: list[Budget] = []
-        self.context = ReadContext(known=known or Held(), acquire=lambda credential, budget: self.taken.append(budget))
+        self.context = ReadContext(
+            known=known or Held(), acquire=lambda credential, budget, longest_wait: self.taken.append(budget)
+        )
         self.request = ReadRequest(
             entity=entity,
             window=Window(since, until or datetime.now(UTC)),

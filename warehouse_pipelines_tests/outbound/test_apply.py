@@ -8,11 +8,22 @@ from typing import Any
 import pytest
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.errors import ActionNeeded, RequestRefused, SyncRunning, TryAgain, VendorUnavailable, WrongUse
+from warehouse_pipelines.errors import (
+    ActionNeeded,
+    BudgetSpent,
+    RequestRefused,
+    SyncRunning,
+    TryAgain,
+    VendorUnavailable,
+    WrongUse,
+)
 from warehouse_pipelines.loading.hash_and_drop import HASH
+from warehouse_pipelines.model.reading import Budget
+from warehouse_pipelines.outbound.applying import PART_WAITS, PUT_OFF
 from warehouse_pipelines.outbound.delivery import Delivery
 from warehouse_pipelines.outbound.ledger import Item
-from warehouse_pipelines_tests.harness.portal_target import PortalTarget, portal_target, rows
+from warehouse_pipelines.sources import _http
+from warehouse_pipelines_tests.harness.portal_target import BY, PortalTarget, portal_target, rows
 
 slow = pytest.mark.slow
 
@@ -228,6 +239,64 @@ def test_a_vendor_that_is_busy_is_asked_again(portal: PortalTarget, fault: dict[
     portal.give(*rows(30))
     portal.hubspot.set_fault(**fault, path="batch/", every=3)
     assert portal.apply().statuses == {"written": 30}
+
+
+def told(portal: PortalTarget) -> list[tuple[str, str | None, str | None, str | None]]:
+    """The status and reason of each item, with those of its receipt."""
+    with warehouse.session(portal.url) as session:
+        found = session.execute(
+            "SELECT i.status, i.reason, r.status AS receipt, r.message FROM reverse_etl.plan_item AS i"
+            " LEFT JOIN reverse_etl.receipt AS r USING (operation_id) WHERE i.status <> 'written' ORDER BY i.item_no"
+        ).fetchall()
+    return [(row["status"], row["reason"], row["receipt"], row["message"]) for row in found]
+
+
+def test_what_waits_for_the_budget_is_not_told_as_sent(portal: PortalTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where fewer requests were held than the write needs."""
+    monkeypatch.setattr(_http, "FEWEST_HELD", 1)
+    portal.give(*rows(1))
+    plan = portal.plan()
+    spent: list[bool] = []
+    waits: list[Any] = []
+
+    def acquire(credential: str, budget: Budget, longest_wait: float | None) -> None:
+        if longest_wait is not None and not spent:
+            spent.append(True)
+            raise BudgetSpent("spent", seconds=60)
+        if spent and not waits:
+            waits.append(told(portal))
+
+    with portal.outbound() as outbound:
+        outbound.context.acquire = acquire
+        assert outbound.apply(plan, BY).statuses == {"written": 1}
+    assert waits == [[("planned", None, "refused", PUT_OFF)]]
+
+
+def test_what_is_written_in_part_says_that_the_rest_waits(
+    portal: PortalTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the moment when the second of two writes is put off."""
+    portal.give(*rows(1, branch="Dayton"))
+    portal.apply()
+    portal.give(*[{**row, "city": "Elsewhere"} for row in rows(1, branch="Toledo")])
+    plan = portal.plan()
+    monkeypatch.setattr(_http, "FEWEST_HELD", 1)
+    at_once: list[Budget] = []
+    waits: list[Any] = []
+
+    def acquire(credential: str, budget: Budget, longest_wait: float | None) -> None:
+        if longest_wait is not None:
+            at_once.append(budget)
+            if at_once.count(budget) == 2:  # that of the association
+                raise BudgetSpent("spent", seconds=60)
+        elif 2 in map(at_once.count, at_once) and len(waits) < 2:
+            waits.append(told(portal))
+
+    with portal.outbound() as outbound:
+        outbound.context.acquire = acquire
+        done = outbound.apply(plan, BY)
+    assert waits == [[("sending", PART_WAITS, "sending", PART_WAITS)]] * 2
+    assert (done.statuses, [item["reason"] for item in portal.items(done)]) == ({"written": 1}, [None])
 
 
 def test_answers_that_are_lost_for_ever_leave_what_the_next_run_goes_on_with(portal: PortalTarget) -> None:

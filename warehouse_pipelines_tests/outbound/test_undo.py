@@ -14,7 +14,9 @@ from warehouse_pipelines.errors import RequestRefused, SyncRunning, WrongUse
 from warehouse_pipelines.outbound import ledger
 from warehouse_pipelines.outbound.ledger import Plan
 from warehouse_pipelines.outbound.undoing import Verdict
+from warehouse_pipelines.outbound.values import linked
 from warehouse_pipelines.outbound.withheld import Withheld
+from warehouse_pipelines.simulators.hubspot.associations import USER_TYPES
 from warehouse_pipelines_tests.harness.examples import examples
 from warehouse_pipelines_tests.harness.fault_points import Killed
 from warehouse_pipelines_tests.harness.portal_target import BY, PortalTarget, portal_target, rows
@@ -72,7 +74,7 @@ def test_an_association_that_was_half_written_does_not_hold(portal: PortalTarget
     portal.give(*rows(1, branch="Dayton"))
     portal.apply()
     portal.give(*[{**row, "branch": "Toledo", "city": city} for row in rows(1)])
-    portal.hubspot.set_fault("lost_inputs", path="associations/2-37000101/2-37000002/batch/archive")
+    portal.hubspot.set_fault("lost_inputs", path="associations/2-37000101/2-37000002/batch/labels/archive")
     plan = portal.apply()
     portal.hubspot.clear_faults()
     assert plan.statuses == {"partial": 1}
@@ -88,6 +90,7 @@ def test_an_association_without_our_label_is_none_of_ours(portal: PortalTarget) 
     portal.apply()
     [(_, label, _), _] = portal.hubspot.portal.associations.make_type("zipcodes", "divisions", "Backup")
     record = portal.having("90001")
+    portal.hubspot.dissociate("zipcodes", record["hs_object_id"], "divisions", record["divisions"])
     portal.hubspot.associate("zipcodes", record["hs_object_id"], "divisions", record["divisions"], type_id=label)
     plan = portal.plan()
     assert [one["fields"] for one in portal.items(plan)] == [
@@ -95,8 +98,81 @@ def test_an_association_without_our_label_is_none_of_ours(portal: PortalTarget) 
     ]
     done = portal.apply(plan)
     assert (done.statuses, verdicts(portal, done)[0].holds) == ({"written": 1}, True)
+    assert labels(portal) == {None, "Backup"}
+    portal.hubspot.dissociate("zipcodes", record["hs_object_id"], "divisions", record["divisions"])
     portal.hubspot.associate("zipcodes", record["hs_object_id"], "divisions", record["divisions"], type_id=label)
     assert not verdicts(portal, done)[0].holds
+
+
+def labels(portal: PortalTarget) -> set[str | None]:
+    """The labels of the associations of the first zip code with divisions."""
+    store = portal.hubspot.portal.named("zipcodes")
+    number = store.number_of(portal.having("90001")["hs_object_id"])
+    assert number is not None
+    edges = portal.hubspot.portal.associations.edges("zipcodes", "divisions", number)
+    return {label for _, types in edges for _, _, label in types}
+
+
+def labelled_by_people(portal: PortalTarget) -> Plan:
+    """Let the portal's zip code move from Dayton to Toledo, and people label both; return the plan of the second."""
+    [(_, label, _), _] = portal.hubspot.portal.associations.make_type("zipcodes", "divisions", "Backup")
+    plans = []
+    for branch in ("Dayton", "Toledo"):
+        portal.give(*rows(1, branch=branch))
+        plans.append(portal.apply())
+        record = portal.having("90001")
+        for division in record["divisions"].split(";"):
+            portal.hubspot.associate("zipcodes", record["hs_object_id"], "divisions", division, type_id=label)
+    return plans[-1]
+
+
+def test_a_label_of_people_stays_where_ours_is_taken_away(
+    portal: PortalTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for ends in (("zipcodes", "divisions"), ("divisions", "zipcodes")):
+        monkeypatch.delitem(USER_TYPES, ends)
+    assert portal.prepare() == ["the association from custom:zipcode to custom:division"]
+    plan = labelled_by_people(portal)
+    assert (plan.statuses, labels(portal)) == ({"written": 1}, {"Division link", "Backup"})
+    with portal.outbound() as outbound:
+        verdict = outbound.verify(plan)[0]
+        assert verdict.record is not None
+        assert len(linked(verdict.record.values["division_link"])) == 1
+    assert portal.undo(plan).statuses == {"written": 1}
+    assert len(portal.having("90001")["divisions"].split(";")) == 2
+
+
+def test_an_association_without_a_label_stays_where_people_labelled_it(portal: PortalTarget) -> None:
+    """HubSpot takes all labels away with it. It is neither planned nor undone, and the undo says so."""
+    plan = labelled_by_people(portal)
+    divisions = portal.having("90001")["divisions"]
+    assert (plan.statuses, len(divisions.split(";"))) == ({"written": 1}, 2)
+    assert portal.apply().unchanged == 1
+    portal.give(*rows(1, branch="Dayton"))
+    assert (portal.apply().kept, portal.having("90001")["divisions"]) == (1, divisions)
+    undone = portal.undo(plan)
+    assert [item["reason"] for item in portal.items(undone)] == [
+        "changed at the vendor since, and left as it is: division_link"
+    ]
+    assert portal.having("90001")["divisions"] == divisions
+    assert "Backup" in labels(portal)
+
+
+def test_an_association_that_people_label_while_a_plan_is_applied_stays(
+    portal: PortalTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    portal.give(*rows(1, branch="Dayton"))
+    portal.apply()
+    [(_, label, _), _] = portal.hubspot.portal.associations.make_type("zipcodes", "divisions", "Backup")
+    record = portal.having("90001")
+    portal.give(*rows(1, branch="Toledo"))
+    plan = portal.plan()
+    portal.hubspot.associate("zipcodes", record["hs_object_id"], "divisions", record["divisions"], type_id=label)
+    assert portal.apply(plan).statuses == {"partial": 1}
+    assert portal.items(plan)[0]["reason"] == (
+        f"others labelled the association, and their label would go with it: {record['divisions']}"
+    )
+    assert labels(portal) == {None, "Backup"}
 
 
 @pytest.mark.parametrize("name", ["city", "county", PEOPLES])

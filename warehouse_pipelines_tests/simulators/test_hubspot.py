@@ -553,6 +553,33 @@ def test_associations_of_one_record_come_in_pages(portal: Portal) -> None:
     assert rest["to"] != entry["to"]
 
 
+def test_a_label_of_an_association_goes_alone_and_the_one_without_a_label_with_all(portal: Portal) -> None:
+    """As HubSpot's reference of ``batch/labels/archive`` says; ``batch/archive`` takes all away."""
+    found = portal.hubspot.portal
+    [(_, label, _), _] = found.associations.make_type("contacts", "deals", "Backup")
+    contact, deal = found.named("contacts").number_of("9999502"), found.named("deals").number_of("99999801")
+    assert contact is not None
+    assert deal is not None
+
+    def write(end: str, *kinds: tuple[str, int]) -> tuple[set[str | None], ...]:
+        """Write associations of these types; return the labels from both ends then."""
+        types = [{"associationCategory": category, "associationTypeId": number} for category, number in kinds]
+        body = {"inputs": [{"from": {"id": "9999502"}, "to": {"id": "99999801"}, "types": types}]}
+        portal.post(f"/crm/v4/associations/contacts/deals/batch/{end}", body, 201 if end == "create" else 204)
+        forth = dict(found.associations.edges("contacts", "deals", contact)).get(deal, ())
+        back = dict(found.associations.edges("deals", "contacts", deal)).get(contact, ())
+        return tuple({name for _, _, name in types} for types in (forth, back))
+
+    plain, backup = ("HUBSPOT_DEFINED", 4), ("USER_DEFINED", label)
+    assert write("create", plain) == ({None}, {None})
+    assert write("create", backup) == ({None, "Backup"}, {None, "Backup"})
+    assert write("labels/archive", backup) == ({None}, {None})
+    write("create", backup)
+    assert write("labels/archive", plain) == (set(), set())
+    write("create", plain, backup)
+    assert write("archive") == (set(), set())
+
+
 def test_an_association_changes_without_moving_the_record(portal: Portal) -> None:
     before = portal.get(f"{CONTACTS}/9999502")["updatedAt"]
     portal.hubspot.associate("contacts", "9999502", "deals", "99999801")

@@ -626,7 +626,7 @@ class TestLimits:
 
     @of(contacts=20)
     def test_a_spent_budget_ends_the_read(self, vendor: Five9) -> None:
-        def take(credential: str, budget: Any) -> None:
+        def take(credential: str, budget: Any, longest_wait: float | None) -> None:
             if budget.name == "query 86400":
                 raise BudgetSpent("the day is spent")
 

@@ -287,7 +287,7 @@ def test_a_budget_that_got_old_while_another_was_waited_for_is_acquired_once_mor
     """That of the shortest time is waited for first; another one may take longer than the vendor's second."""
     taken = []
 
-    def acquire(credential: str, budget: Budget) -> None:
+    def acquire(credential: str, budget: Budget, longest_wait: float | None) -> None:
         taken.append(budget.name)
         if slow and budget.name == "day":
             time.sleep(0.06)
@@ -315,7 +315,7 @@ def test_a_write_that_is_to_be_sent_at_once_is_not_sent_after_a_wait_for_the_bud
         methods.append(request.method)
         return Answer(200, b"{}")
 
-    def acquire(credential: str, budget: Budget) -> None:
+    def acquire(credential: str, budget: Budget, longest_wait: float | None) -> None:
         nonlocal now
         now += 4
 

@@ -28,6 +28,7 @@ MAX_ASSOCIATIONS = 1000
 MAX_CREATED, MAX_ARCHIVED = 2000, 100
 
 Type = tuple[str, int, str | None]  # category, typeId, label
+Kind = tuple[str, int]
 Edge = tuple[int, tuple[Type, ...]]
 
 HUBSPOT_TYPES = {
@@ -171,6 +172,7 @@ class Associations:
 
     def join(self, source: str, number: int, target: str, neighbour: int, type_id: int | None = None,
              category: str | None = None) -> None:  # fmt: skip
+        """Give two records a type of association beside those that they have."""
         for here, there, one, other in ((source, target, number, neighbour), (target, source, neighbour, number)):
             kinds = self.types(here, there)
             chosen = tuple(kinds[-1:])
@@ -179,11 +181,27 @@ class Associations:
                 chosen = alike[:1] or (("USER_DEFINED", type_id, None),)
                 if chosen[0][2] == "Primary":
                     chosen += tuple(kinds[-1:])
-            self._changed[here, there].setdefault(one, {})[other] = chosen
+            elif type_id is not None:
+                place = [kind[1] for kind in self.types(there, here)].index(type_id)
+                chosen = tuple(kinds[place : place + 1])
+            has = dict(self.edges(here, there, one)).get(other, ())
+            self._changed[here, there].setdefault(one, {})[other] = tuple(dict.fromkeys((*has, *chosen)))
 
     def part(self, source: str, number: int, target: str, neighbour: int) -> None:
+        """Take all types of association from two records."""
         self._changed[source, target].setdefault(number, {})[neighbour] = None
         self._changed[target, source].setdefault(neighbour, {})[number] = None
+
+    def unlabel(self, source: str, number: int, target: str, neighbour: int, kind: Kind) -> None:
+        """Take one type of association from two records; with the one without a label all others go."""
+        there = dict(self.edges(source, target, number)).get(neighbour, ())
+        left = tuple(one for one in there if one[:2] != kind)
+        if not left or any(one[:2] == kind and one[2] is None for one in there):
+            self.part(source, number, target, neighbour)
+            return
+        self._changed[source, target].setdefault(number, {})[neighbour] = left
+        inverse = dict(zip(self.types(source, target), self.types(target, source), strict=True))
+        self._changed[target, source].setdefault(neighbour, {})[number] = tuple(inverse[one] for one in left)
 
     def inherit(self, name: str, absorbed: int, survivor: int) -> None:
         """A merge hands the edges of the absorbed record to the survivor. To be called while both live."""
@@ -244,7 +262,7 @@ def batch_associations(
 
 def write_associations(associations: Associations, request: Request, source: Store, target: Store) -> Answer:
     """Make or end associations of a batch. One that names a record that is not there refuses the batch."""
-    ending = request.path.endswith("archive")
+    ending, of_labels = request.path.endswith("archive"), request.path.endswith("labels/archive")
     ends: list[tuple[int, int, dict[str, Any]]] = []
     for item in batch_inputs(request.json(), MAX_ARCHIVED if ending else MAX_CREATED):
         there = item.get("to") or []
@@ -254,10 +272,14 @@ def write_associations(associations: Associations, request: Request, source: Sto
                 return error_answer(404, "OBJECT_NOT_FOUND", f"no {source.kind.singular} or {target.kind.singular}")
             ends.append((one, two, item))
     known = {kind[:2] for kind in associations.types(source.kind.name, target.kind.name)}
-    if not ending and any(_kind(each) not in known for *_, item in ends for each in item["types"]):
+    if (of_labels or not ending) and any(_kind(each) not in known for *_, item in ends for each in item["types"]):
         return error_answer(400, "VALIDATION_ERROR", "One or more association types are not valid")
     results = []
     for one, two, item in ends:
+        for each in item["types"] if of_labels else ():
+            associations.unlabel(source.kind.name, one, target.kind.name, two, _kind(each))
+        if of_labels:
+            continue
         if ending:
             associations.part(source.kind.name, one, target.kind.name, two)
             continue
@@ -272,7 +294,7 @@ def write_associations(associations: Associations, request: Request, source: Sto
     return answer
 
 
-def _kind(asked: dict[str, Any]) -> tuple[str, int]:
+def _kind(asked: dict[str, Any]) -> Kind:
     return asked["associationCategory"], asked["associationTypeId"]
 
 

@@ -37,7 +37,7 @@ from warehouse_pipelines.simulators.hubspot.search import SearchError
 PLENTY = 1_000_000
 OBJECTS = re.compile(r"/crm/(?:v3/objects|objects/(?:v3|20\d\d-\d\d))/([^/]+)(?:/(.+))?")
 ASSOCIATIONS = re.compile(
-    r"/crm/(?:(v3|v4)/associations|associations/(v3|v4|20\d\d-\d\d))/([^/]+)/([^/]+)/(batch/(?:read|create|archive)|labels)"
+    r"/crm/(?:(v3|v4)/associations|associations/(v3|v4|20\d\d-\d\d))/([^/]+)/([^/]+)/(batch/(?:read|create|archive|labels/archive)|labels)"
 )
 NEIGHBOURS = re.compile(r"/crm/v4/objects/([^/]+)/(\d+)/associations/([^/]+)")
 PROPERTIES = re.compile(r"/crm/(?:v3/properties|properties/(?:v3|20\d\d-\d\d))/([^/]+)(?:/(.+))?")
@@ -164,7 +164,7 @@ class HubSpot(HubSpotOperations):
             if match[5] == "labels" and request.method == "POST":
                 made = self.portal.associations.make_type(source.kind.name, target.kind.name, request.json()["label"])
                 return results_answer([type_json(kind) for kind in made])
-            if match[5] in ("batch/create", "batch/archive"):
+            if match[5] in ("batch/create", "batch/archive", "batch/labels/archive"):
                 return write_associations(self.portal.associations, request, source, target)
             if match[5] == "labels":
                 types = self.portal.associations.types(source.kind.name, target.kind.name)

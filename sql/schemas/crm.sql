@@ -1943,7 +1943,8 @@ COMMENT ON COLUMN crm.leads.status IS 'Where the lead stands.';
 COMMENT ON COLUMN crm.leads.lead_score IS 'Score of the last scoring.';
 COMMENT ON COLUMN crm.leads.lead_score_factors IS 'Points of each factor of the score.';
 COMMENT ON COLUMN crm.leads.source IS 'Where the lead came from.';
-COMMENT ON COLUMN crm.leads.source_metadata IS 'What the source told beside it.';
+COMMENT ON COLUMN crm.leads.source_metadata IS
+    'What the source told beside it. referred_by: who sent the person, by a phone number, an e-mail address, or the id of a lead or person; marts.relationships joins them.';
 COMMENT ON COLUMN crm.leads.tags IS 'Words that users gave the lead.';
 COMMENT ON COLUMN crm.leads.timezone IS 'Time zone of the lead, by its IANA name.';
 COMMENT ON COLUMN crm.leads.division IS 'Branch of the business that the lead belongs to.';

@@ -4,11 +4,11 @@
     python benchmarks/many_rows.py --calls 10000000 --contacts 1000000 --base 100000
 
 Calls of CallRail and contacts of HubSpot are invented and loaded by ``loading.sync``; a call is of a contact, whose
-number it has. Then each step runs in a process of its own: identity and the marts from nothing, a delta of 1,000
-contacts and one of 1,000 calls by key, identity and the marts after it, calls of the last days by their window,
-identity and the marts after it, a full sync that lacks one record in a thousand, identity and the marts of everything
-again, the checks, health and alerts, the pages of ``serve``, and retention. The same is done with ``--base`` calls and
-a tenth as many contacts first, in a database of its own.
+number it has. Then each step runs in a process of its own: identity and the marts from nothing; a delta of 1,000
+contacts and one of 1,000 calls by key, identity and the marts after it; the same with other contacts and calls; calls
+of the last days by their window, identity and the marts after it; the checks, health and alerts, the pages of
+``serve``, retention; a full sync that lacks one record in a thousand, identity and the marts of everything again. The
+same is done with ``--base`` calls and a tenth as many contacts first, in a database of its own.
 
 A step's cost is processor time of the client and of the whole server, over the records that it is about, or over
 the run where it is about none. ``ratio`` is that cost against the base's. *Walked* is what sequential scans read of
@@ -138,9 +138,9 @@ class Business:
         edge = datetime.now(UTC) - CALLS.cadence.lookback + timedelta(seconds=60)
         return int((edge - BEGIN).total_seconds() * self.calls / (DAYS * 86_400)) + 1
 
-    def newest(self, count: int) -> range:
-        """Return so many calls, which are what webhooks tell of."""
-        return range(self.calls - count, self.calls)
+    def newest(self, count: int, before: int = 0) -> range:
+        """Return so many calls, which are what webhooks tell of, but for the newest ``before``."""
+        return range(self.calls - before - count, self.calls - before)
 
 
 def answering(source: Source, records: Callable[[], Iterable[bytes]]) -> Source:
@@ -183,21 +183,21 @@ def load(url: str, what: str, business: Business, *, full: bool = False, lacking
     return {"records": count, "right": right and done.failed == 0}
 
 
-def contacts_delta(url: str, business: Business) -> dict[str, Any]:
-    """Sync contacts that were edited."""
+def contacts_delta(url: str, business: Business, *, other: bool = False) -> dict[str, Any]:
+    """Sync contacts that were edited, or ``other`` ones."""
     from warehouse_pipelines.loading.options import Options
     from warehouse_pipelines.loading.sync import sync
 
-    edited = [place * business.contacts // FEW for place in range(FEW)]
+    edited = [(2 * place + other) * business.contacts // (2 * FEW) for place in range(FEW)]
     done = sync(answering(HUBSPOT, lambda: (contact(n, 1) for n in edited)), CONTACTS, Options(), url=url)
     return {"records": FEW, "right": (done.mode, done.updated, done.created) == ("delta", FEW, 0)}
 
 
-def calls_by_key(url: str, business: Business) -> dict[str, Any]:
-    """Sync the calls that webhooks told of."""
+def calls_by_key(url: str, business: Business, *, other: bool = False) -> dict[str, Any]:
+    """Sync the calls that webhooks told of, or those before these."""
     from warehouse_pipelines.loading.keyed import sync_keys
 
-    edited = business.newest(FEW)
+    edited = business.newest(FEW, before=FEW * other)
     source = answering(CALLRAIL, lambda: (business.call(n, 1) for n in edited))
     done = sync_keys(source, CALLS, [f"CAL{n:012d}" for n in edited], url=url)
     return {"records": FEW, "right": (done.updated, done.created) == (FEW, 0)}
@@ -209,7 +209,7 @@ def calls_of_the_window(url: str, business: Business) -> dict[str, Any]:
     from warehouse_pipelines.loading.sync import sync
 
     first = business.first_of_window()
-    known = set(business.newest(FEW))
+    known = set(business.newest(2 * FEW))
     source = answering(
         CALLRAIL, lambda: (business.call(n, int(n in known or n % 10 == 3)) for n in range(first, business.calls))
     )
@@ -225,7 +225,7 @@ def identity(url: str, business: Business, *, full: bool = False, window: bool =
 
     with warehouse.session(url) as session:
         done = resolve.run(session, full=full)
-    edited = (business.calls - FEW - business.first_of_window()) // 10 if window else FEW / 2
+    edited = (business.calls - 2 * FEW - business.first_of_window()) // 10 if window else FEW / 2
     right = done.records >= business.contacts if full else done.changed >= edited
     count = business.calls + business.contacts if full else max(done.changed, 1)
     return {"records": count, "right": right, "steps": done.seconds}
@@ -342,22 +342,26 @@ STEPS: dict[str, Step] = {
     "1,000 calls by key": (calls_by_key, (), {}),
     "identity, delta": (identity, (), {}),
     "marts, delta": (marts, (), {}),
+    "delta, 1,000 other contacts": (contacts_delta, (), {"other": True}),
+    "1,000 other calls by key": (calls_by_key, (), {"other": True}),
+    "identity, later delta": (identity, (), {}),
+    "marts, later delta": (marts, (), {}),
     "delta, calls of 30 days": (calls_of_the_window, (), {}),
     "identity, calls of 30 days": (identity, (), {"window": True}),
     "marts, calls of 30 days": (marts, (), {"window": True}),
-    "everything again, calls": (load, ("calls",), {"full": True, "lacking": True}),
-    "everything again, contacts": (load, ("contacts",), {"full": True, "lacking": True}),
-    "identity, everything again": (identity, (), {"full": True}),
-    "marts, everything again": (marts, (), {"full": True}),
     "checks": (checks, (), {}),
     "health and alerts": (health, (), {}),
     "pages": (pages, (), {}),
     "retention": (retention, (), {}),
+    "everything again, calls": (load, ("calls",), {"full": True, "lacking": True}),
+    "everything again, contacts": (load, ("contacts",), {"full": True, "lacking": True}),
+    "identity, everything again": (identity, (), {"full": True}),
+    "marts, everything again": (marts, (), {"full": True}),
 }
 SMALL = (
-    "delta, 1,000 contacts", "1,000 calls by key", "identity, delta", "marts, delta", "identity, calls of 30 days",
-    "checks", "health and alerts",
-    "pages", "retention",
+    "delta, 1,000 contacts", "1,000 calls by key", "identity, delta", "marts, delta", "delta, 1,000 other contacts",
+    "1,000 other calls by key", "identity, later delta", "marts, later delta", "identity, calls of 30 days", "checks",
+    "health and alerts", "pages", "retention",
 )  # fmt: skip
 """The steps that must not walk through a big table."""
 

@@ -23,16 +23,20 @@ WITH people AS NOT MATERIALIZED (
     FROM sized AS a JOIN sized AS b ON b.relation = a.relation AND b.via = a.via AND b.person_id > a.person_id
     WHERE a.size BETWEEN 2 AND 50 {among}
 ), referrals AS (
-    -- Who sent somebody stands in the lead, as an id of a lead or person, a number or an address.
+    -- Who sent somebody stands in the lead, as an id of a lead or person, that was merged perhaps, a number or an address.
     SELECT r.person_id AS from_id, l.golden_id AS to_id
     FROM crm.leads AS l
         CROSS JOIN LATERAL (SELECT btrim(l.source_metadata ->> 'referred_by') AS by) AS said
         CROSS JOIN LATERAL (
-            SELECT said.by, CASE WHEN said.by ~ '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$' THEN said.by::uuid END AS id
+            SELECT said.by, CASE WHEN said.by ~* '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$' THEN said.by::uuid END AS id
         ) AS given
         CROSS JOIN LATERAL (
             SELECT p.person_id
             FROM (SELECT q.person_id, q.kind, q.record_count FROM identity.person AS q WHERE q.person_id = given.id
+                  UNION ALL
+                  SELECT q.person_id, q.kind, q.record_count
+                  FROM identity.alias AS i JOIN identity.person AS q ON q.person_id = i.person_id
+                  WHERE i.alias_id = given.id
                   UNION ALL
                   SELECT q.person_id, q.kind, q.record_count FROM identity.person AS q
                   WHERE q.phones @> ARRAY[crm.normalize_phone(given.by)]

@@ -1943,7 +1943,8 @@ COMMENT ON COLUMN crm.leads.status IS 'Where the lead stands.';
 COMMENT ON COLUMN crm.leads.lead_score IS 'Score of the last scoring.';
 COMMENT ON COLUMN crm.leads.lead_score_factors IS 'Points of each factor of the score.';
 COMMENT ON COLUMN crm.leads.source IS 'Where the lead came from.';
-COMMENT ON COLUMN crm.leads.source_metadata IS 'What the source told beside it.';
+COMMENT ON COLUMN crm.leads.source_metadata IS
+    'What the source told beside it. referred_by: who sent the person, by a phone number, an e-mail address, or the id of a lead or person; marts.relationships joins them.';
 COMMENT ON COLUMN crm.leads.value_usd IS
     'What the job is worth; source_roi counts it when the lead is won. Of a sale of two people of one household it stands '
     'at one of them, null at the other, so that a sum counts it once.';

@@ -26,7 +26,11 @@ def users() -> None:
 @users.command()
 @click.argument("name")
 @click.option("--role", type=click.Choice(ROLES), default="viewer", show_default=True)
-@click.option("--organization", type=click.UUID, help="Of crm; default CRM_ORGANIZATION_ID.")
+@click.option(
+    "--organization",
+    type=click.UUID,
+    help="Of crm; default CRM_ORGANIZATION_ID. Users of another one see its leads, and no marts or vendors' tables.",
+)
 @click.option("--oidc", is_flag=True, help="Without a password: NAME is the e-mail address at the OIDC provider.")
 @from_stdin
 def add(name: str, role: str, organization: UUID | None, oidc: bool, password_stdin: bool) -> None:

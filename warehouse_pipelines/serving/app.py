@@ -123,7 +123,8 @@ def build_app(settings: ServeSettings, url: str) -> FastAPI:
     )
     app.state.settings, app.state.https, app.state.url = settings, is_https(settings), url
     app.state.room = Room(guard.MOST_HELD)
-    app.state.zone = common_settings().warehouse_time_zone
+    common = common_settings()
+    app.state.zone, app.state.organization_id = common.warehouse_time_zone, common.crm_organization_id
     app.state.dagster_url = alert_settings.read().warehouse_dagster_public_url
     sequences = sequence_settings.read()
     app.state.unsubscribe_keys, app.state.business = sequences.keys, sequences.warehouse_business_name

@@ -1,8 +1,9 @@
 """Who asks, and whether they may: before anything of a request is read but its head.
 
 Every route is a ``GuardedRoute``. In this order: who it is (401), whether the role and, of a program, the scopes of its
-token have the right that the route declares (403), whether a browser was made to ask by another site (403), the body
-(413, 408). Then the route's own function runs, with ``visitor(request)``.
+token have the right that the route declares (403), whether the organization is the one that the sources feed where the
+route shows what is of all (403), whether a browser was made to ask by another site (403), the body (413, 408). Then the
+route's own function runs, with ``visitor(request)``.
 
 A browser has a cookie, a program ``Authorization: Bearer``; a request with the header is judged by it alone. A cookie
 is sent along whichever page asks, so a request that may change something and has one needs what another site cannot
@@ -11,7 +12,7 @@ know or forge as well: the token in the form field ``csrf_token`` or the header 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Set
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -23,8 +24,8 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import FormData
 
 from warehouse_pipelines.queries import query
-from warehouse_pipelines.serving.problems import Refusal, unauthorized
-from warehouse_pipelines.serving.rights import EVERYONE, ROLES, SIGNED_IN, Right, declared
+from warehouse_pipelines.serving.problems import Refusal, other_organization, unauthorized
+from warehouse_pipelines.serving.rights import EVERYONE, OVER_ALL, ROLES, SIGNED_IN, Right, declared
 from warehouse_pipelines.serving.secrets_kept import TOKEN, csrf_of, digest, is_csrf_of
 
 LARGEST_BODY = 1_000_000
@@ -51,6 +52,8 @@ class Visitor:
     rights: frozenset[Right]
     address: str
     csrf_token: str = ""
+    sees_all_organizations: bool = False
+    """Whether the organization is the one that the sources feed. Others see what is their own alone."""
 
     def may(self, right: Right | str) -> bool:
         """Whether the visitor has a right."""
@@ -67,15 +70,17 @@ class GuardedRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **given: Any) -> None:
         self.right = declared(endpoint)
+        self.of_all_organizations: bool = getattr(endpoint, "of_all_organizations", False)
         super().__init__(path, endpoint, **given)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler, right = super().get_route_handler(), self.right
+        of_all = self.of_all_organizations
 
         async def guarded(request: Request) -> Response:
             request.state.held = 0
             try:
-                await _admit(request, right)
+                await _admit(request, right, of_all=of_all)
                 return await handler(request)
             finally:
                 if request.state.held:
@@ -114,15 +119,17 @@ def address(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-async def _admit(request: Request, right: Right | str) -> None:
+async def _admit(request: Request, right: Right | str, *, of_all: bool) -> None:
     request.state.form = FormData()
     by_program = "authorization" in request.headers
     request.state.visitor = None if by_program and right == EVERYONE else await identify(request)
     if right != EVERYONE:
         if request.state.visitor is None:
             raise unauthorized()
-        if right != SIGNED_IN and right not in request.state.visitor.rights:
-            raise Refusal(403, f"This takes the right {right}, which you do not have here.")
+        if right != SIGNED_IN:
+            require(request.state.visitor, right)
+        if of_all and not request.state.visitor.sees_all_organizations:
+            raise other_organization()
     if request.method in SAFE:
         return
     if not by_program:
@@ -132,6 +139,15 @@ async def _admit(request: Request, right: Right | str) -> None:
         given = request.headers.get("x-csrf-token") or str(request.state.form.get("csrf_token", ""))
         if not is_csrf_of(request.cookies.get(cookie_name(request), ""), given):
             raise Refusal(403, "The form is not of this session. Load the page again.")
+
+
+def require(who: Visitor, right: Right | str) -> None:
+    """Raise ``Refusal`` where a visitor does not have a right."""
+    if who.may(right):
+        return
+    if right in OVER_ALL & ROLES[who.role] and not who.sees_all_organizations:
+        raise other_organization()
+    raise Refusal(403, f"This takes the right {right}, which you do not have here.")
 
 
 async def identify(request: Request) -> Visitor | None:
@@ -144,17 +160,21 @@ async def identify(request: Request) -> Visitor | None:
             row = await _ask(request, query("access_of_token"), {"token": digest(token)})
         if row is None:
             raise unauthorized("The token does not hold: it is none, was revoked or has ended.")
-        rights = ROLES[row["role"]] & {Right(one) for one in row["scopes"] if one in {*Right}}
-        return Visitor(row["id"], row["name"], row["role"], row["organization_id"], rights, address(request))
+        return _visitor(request, row, scopes={Right(one) for one in row["scopes"] if one in {*Right}})
     secret = request.cookies.get(cookie_name(request), "")
     if not secret or len(secret) > 200:
         return None
     row = await _ask(request, query("access_of_session"), {"token": digest(secret), "idle": IDLE})
-    if row is None:
-        return None
+    return None if row is None else _visitor(request, row, csrf_token=csrf_of(secret))
+
+
+def _visitor(
+    request: Request, row: dict[str, Any], *, scopes: Set[Right] = frozenset(Right), csrf_token: str = ""
+) -> Visitor:
+    of_all = row["organization_id"] == request.app.state.organization_id
     return Visitor(
-        row["id"], row["name"], row["role"], row["organization_id"], ROLES[row["role"]], address(request),
-        csrf_of(secret),
+        row["id"], row["name"], row["role"], row["organization_id"],
+        (ROLES[row["role"]] & scopes) - (frozenset() if of_all else OVER_ALL), address(request), csrf_token, of_all,
     )  # fmt: skip
 
 

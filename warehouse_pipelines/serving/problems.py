@@ -40,6 +40,15 @@ def unauthorized(detail: str = "Sign in, or send a token: Authorization: Bearer 
     return Refusal(401, detail, headers={"WWW-Authenticate": 'Bearer realm="warehouse"'})
 
 
+def other_organization() -> Refusal:
+    """Return the refusal of what is of all organizations, to a user of another one than the sources feed."""
+    return Refusal(
+        403,
+        "This is of all organizations at once. It is for users of the one that the sources feed (CRM_ORGANIZATION_ID), "
+        "and you are of another one; you see what is your organization's, such as its leads.",
+    )
+
+
 def answer(request: Request, refusal: Refusal) -> Response:
     """Return what a refusal looks like to whoever asked."""
     path = request.url.path

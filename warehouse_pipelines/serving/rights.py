@@ -5,8 +5,9 @@
     async def list_leads(...)
 
 A route that says nothing cannot be made: ``guard.GuardedRoute`` refuses it when the program starts. So nothing is open
-because somebody forgot it. The roles are those of the sales force's own table ``pipedesk.user_roles``: a viewer is a
-salesperson there, an operator a manager, an admin an admin.
+because somebody forgot it. What is of all organizations at once, such as the marts, says so too
+(``of_all_organizations``): it is for users of the organization that the sources feed. The roles are those of the sales
+force's own table ``pipedesk.user_roles``: a viewer is a salesperson there, an operator a manager, an admin an admin.
 """
 
 from collections.abc import Callable, Mapping
@@ -65,6 +66,12 @@ ROLES: Mapping[str, frozenset[Right]] = {
     "admin": _OPERATOR | {Right.LEADS_DELETE, Right.ACCESS_READ},
 }
 
+OVER_ALL = frozenset({
+    Right.SYNCS_RUN, Right.SCHEDULES_WRITE, Right.DEAD_LETTERS, Right.IDENTITY_DECIDE, Right.DAGSTER_USE,
+    Right.ACCESS_READ,
+})  # fmt: skip
+"""Rights over what is of all organizations at once. Who is of another one than the sources feed has none of them."""
+
 EVERYONE, SIGNED_IN = "everyone", "signed in"
 
 
@@ -76,6 +83,12 @@ def needs(right: Right) -> Callable[[E], E]:
         return endpoint
 
     return mark
+
+
+def of_all_organizations(endpoint: E) -> E:
+    """Say that a route shows what is of all organizations at once, beside the right that it takes."""
+    endpoint.of_all_organizations = True  # type: ignore[attr-defined]
+    return endpoint
 
 
 def signed_in(endpoint: E) -> E:

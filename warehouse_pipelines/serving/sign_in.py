@@ -135,8 +135,7 @@ async def check(request: Request) -> Response:
         if method == "GET" and "text/html" in request.headers.get("accept", ""):
             return RedirectResponse(_login_for(request, uri), status_code=303)
         raise unauthorized()
-    if not who.may(Right.DAGSTER_USE):
-        raise Refusal(403, f"This takes the right {Right.DAGSTER_USE}, which you do not have.")
+    guard.require(who, Right.DAGSTER_USE)
     return Response(status_code=200, headers={"X-Warehouse-User": who.name, "X-Warehouse-Role": who.role})
 
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import uvicorn
 from warehouse_pipelines.serving import app as application
 from warehouse_pipelines.serving.server import configuration
 from warehouse_pipelines.settings import ServeSettings
+from warehouse_pipelines_tests.harness.crm_database import A
 from warehouse_pipelines_tests.harness.http_client import PLAIN
 from warehouse_pipelines_tests.harness.source_harness import looking
 
@@ -54,9 +56,10 @@ class Serving:
 
 @contextmanager
 def serving(url: str, **settings: Any) -> Iterator[Serving]:
-    """Serve the warehouse at ``url`` on a free port."""
+    """Serve the warehouse at ``url`` on a free port; sources feed the organization A."""
     given: dict[str, Any] = {**SECRETS, "warehouse_public_url": PUBLIC, "warehouse_serve_port": 0, **settings}
-    configured = configuration(ServeSettings(**given), url)
+    with mock.patch.dict(os.environ, CRM_ORGANIZATION_ID=A):
+        configured = configuration(ServeSettings(**given), url)
     front: Any = configured.app
     server = uvicorn.Server(configured)
     thread = threading.Thread(target=server.run, name="serve", daemon=True)

@@ -100,7 +100,7 @@ def read(url: str, label: str, ask: Ask, *, clear: bool) -> tuple[Page, int, set
 
     async def work() -> tuple[Page, int, set[str]]:
         pool = Pool(url)
-        table = await Catalogue(pool).table(label, clear=clear)
+        table = await Catalogue(pool).table(label, clear=clear, of_all=True)
         async with pool.reading(Analyst(), clear=clear) as session:
             recorder: Any = Recorder(session)
             page = await read_page(recorder, table, ask(table))
@@ -232,7 +232,7 @@ def test_a_walk_that_ends_goes_on_where_it_ended(url: str) -> None:
 def test_a_whole_value_is_found_however_far_behind_it_is(url: str) -> None:
     async def work() -> tuple[Page, int, set[str]]:
         pool = Pool(url)
-        table = await Catalogue(pool).table("genius_lead", clear=True)
+        table = await Catalogue(pool).table("genius_lead", clear=True, of_all=True)
         async with pool.reading(Analyst(), clear=True) as session:
             recorder: Any = Recorder(session)
             wanted = Wanted(SIZE, table.order())

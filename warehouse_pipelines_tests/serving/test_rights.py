@@ -11,7 +11,9 @@ from starlette.routing import Mount, Route
 from warehouse_pipelines.serving import app as application
 from warehouse_pipelines.serving import guard
 from warehouse_pipelines.serving.guard import GuardedRoute
-from warehouse_pipelines.serving.rights import EVERYONE, MEANINGS, ROLES, SIGNED_IN, Right
+from warehouse_pipelines.serving.pages import OF_ALL, PAGES
+from warehouse_pipelines.serving.rights import EVERYONE, MEANINGS, OVER_ALL, ROLES, SIGNED_IN, Right
+from warehouse_pipelines_tests.harness.crm_database import B, add, session
 from warehouse_pipelines_tests.harness.serving import Serving, serving
 from warehouse_pipelines_tests.harness.visitors import PASSWORD, Browser, add_user, program
 
@@ -110,3 +112,56 @@ def test_a_browser_may_change_nothing_without_the_token_of_its_session(serve: Se
             assert browser.send(method, path, json={}, headers=headers).status_code == 403, (path, headers)
         answer = browser.send(method, path, json={}, headers={"X-CSRF-Token": token})
         assert answer.status_code not in (401, 403, 500), (path, answer.text)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(serve: Serving) -> Iterator[httpx.Client]:
+    """An admin of an organization that no source feeds."""
+    with program(serve.address, serve.url, "admin", organization=B) as client:
+        yield client
+
+
+def test_a_user_of_another_organization_is_shown_nothing_of_all(serve: Serving, elsewhere: httpx.Client) -> None:
+    """Every route: what takes a right over all, or says that it shows what is of all, is refused, and says why."""
+    refused, shown = set(), set()
+    for method, route in ROUTES:
+        answer = ask(elsewhere, method, route)
+        of_all = route.of_all_organizations or route.right in OVER_ALL
+        if of_all or "{table}" in route.path or "{label}" in route.path:
+            assert answer.status_code == 403, (route.path, answer.text)
+            assert "CRM_ORGANIZATION_ID" in answer.text
+            refused.add(route.path)
+        elif route.right != EVERYONE:
+            assert answer.status_code != 403, (route.path, answer.text)
+            shown.add(route.path)
+    read = {route.path for _, route in ROUTES if route.right in (Right.DATA_READ, Right.ANALYTICS_READ)}
+    assert read - refused == {"/tables", "/api/analytics/funnel", "/api/analytics/roi"}, "does it say whose it shows?"
+    assert elsewhere.get("/auth/check").status_code == 403
+    assert {"/answers", "/answers/{name}", "/persons", "/persons/{person}/explain", "/dead-letters"} <= refused
+    assert {"/", "/tables", "/runs", "/api/leads", "/api/analytics/roi", "/api/sync-history", "/api/dnc"} <= shown
+    offered = {address for address, _, _ in PAGES if f'href="{address}"' in elsewhere.get("/").text}
+    assert offered == {address for address, _, right in PAGES if right not in OVER_ALL} - OF_ALL
+
+
+def test_a_user_of_another_organization_reads_the_tables_that_are_listed_and_its_own_rows(
+    serve: Serving, elsewhere: httpx.Client
+) -> None:
+    with session(serve.url, role=None, keep=True) as connection:
+        add(connection, "leads", first_name="Theirs")
+        ours = add(connection, "leads", organization_id=B, first_name="Ours", golden_id=UUID(int=5))
+    listed = set(re.findall(r'<a href="/tables/([\w.]+)[?"]', elsewhere.get("/tables").text))
+    assert {"crm.leads", "crm.dnc_list"} <= listed
+    assert listed.isdisjoint({"marts.source_roi", "marts.activity_timeline", "identity.person", "pipedesk.leads"})
+    for table in listed:
+        for clear in ("false", "true"):
+            answer = elsewhere.get(f"/api/tables/{table}", params={"clear": clear})
+            assert answer.status_code in (200, 404), (table, answer.text)
+            assert "Theirs" not in answer.text
+    assert "Ours" in elsewhere.get("/api/tables/crm.leads", params={"clear": "true"}).text
+    for table in ("identity.person", "marts.activity_timeline", "pipedesk.leads", "crm.status_mapping"):
+        for path in (f"/api/tables/{table}", f"/tables/{table}", f"/tables/{table}/export.csv"):
+            assert elsewhere.get(path).status_code == 403, path
+    row = elsewhere.get("/tables/crm.leads/row", params={"key": [B, str(ours)], "clear": "1"})
+    assert "Ours" in row.text
+    assert str(UUID(int=5)) in row.text
+    assert "/persons/" not in row.text

@@ -35,6 +35,12 @@ class Body(BaseModel, extra="forbid"):
     """A body of a request."""
 
 
+METADATA = (
+    "What is known beside the other fields. `referred_by` is who sent the person: a phone number, an e-mail address, "
+    "or the id of a lead or person. `marts.relationships` joins the two."
+)
+
+
 class Consent(Body):
     """By what a person agreed to be reached over a channel, or took that back."""
 
@@ -54,7 +60,7 @@ class LeadChange(Body):
     phone: Text | None = None
     status: Status = "new"
     source: Text | None = None
-    source_metadata: Document = Field(default_factory=dict)
+    source_metadata: Document = Field(default_factory=dict, description=METADATA)
     tags: list[Word] = Field(default_factory=list, max_length=100)
     timezone: Word | None = None
     division: Text | None = None

@@ -34,7 +34,7 @@ async def read_table(
     who = visitor(request)
     if clear and not who.sees_personal_data:
         raise Refusal(403, f"Personal data in clear take the right {Right.PERSONAL_READ}.")
-    found = await request.app.state.catalogue.table(table, clear=clear)
+    found = await request.app.state.catalogue.table(table, clear=clear, of_all=who.sees_all_organizations)
     order = found.order()
     own = own_rows(found, who.organization_id, request.app.state.zone)
     position = read_position(cursor, order) if cursor and order else None

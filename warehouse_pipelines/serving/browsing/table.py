@@ -1,7 +1,7 @@
 """A relation that can be browsed, as one visitor sees it: its columns, its key, and what an index can find or order.
 
     catalogue = Catalogue(pool)
-    table = await catalogue.table("hubspot_contact", clear=False)      # raises Refusal where there is none to read
+    table = await catalogue.table("hubspot_contact", clear=False, of_all=True)    # raises Refusal
 
 Names come from the catalog alone: what a request says is looked up there, and what is found is quoted. What a table
 looks like is kept for ``KEPT_SECONDS``: to ask for it takes longer than to read a page of it.
@@ -18,7 +18,7 @@ from psycopg import sql
 from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema import masked_views
 from warehouse_pipelines.serving.database import READ, READ_MASKED
-from warehouse_pipelines.serving.problems import Refusal
+from warehouse_pipelines.serving.problems import Refusal, other_organization
 
 if TYPE_CHECKING:
     from warehouse_pipelines.serving.database import Pool
@@ -123,7 +123,12 @@ class Table:
     @property
     def has_rows_of_others(self) -> bool:
         """Whether rows of all organizations are there and no policy keeps them apart: marts are of all."""
-        return not self.is_of_organization and self.schema in ("crm", "marts") and "organization_id" in self.by_name
+        return not self.is_of_organization and not self.is_of_all
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether no column says which organization a row is of: of ``pipedesk`` policies say who, and not which."""
+        return self.schema not in ("crm", "marts") or "organization_id" not in self.by_name
 
     @cached_property
     def by_name(self) -> dict[str, Column]:
@@ -170,8 +175,18 @@ class Catalogue:
         self._kept: dict[tuple[str, bool], tuple[float, Table]] = {}
         self._list: dict[bool, tuple[float, list[dict[str, Any]]]] = {}
 
-    async def table(self, label: str, *, clear: bool) -> Table:
-        """Return the table of this name. Raises ``Refusal`` where there is none that analysts may read."""
+    async def table(self, label: str, *, clear: bool, of_all: bool) -> Table:
+        """Return the table of this name.
+
+        Raises ``Refusal`` where there is none that analysts may read, and, unless ``of_all``, where its rows are of all
+        organizations.
+        """
+        found = await self._table(label, clear)
+        if found.is_of_all and not of_all:
+            raise other_organization()
+        return found
+
+    async def _table(self, label: str, clear: bool) -> Table:
         at, kept = self._kept.get((label, clear), (0.0, None))
         if kept is not None and time.monotonic() - at < KEPT_SECONDS:
             return kept
@@ -181,8 +196,8 @@ class Catalogue:
         self._kept[label, clear] = (time.monotonic(), found)
         return found
 
-    async def tables(self, *, clear: bool) -> list[dict[str, Any]]:
-        """Return all relations, in order; with ``clear`` those too that are not there masked."""
+    async def tables(self, *, clear: bool, of_all: bool) -> list[dict[str, Any]]:
+        """Return what ``table`` gives, in order; with ``clear`` those too that are not there masked."""
         at, kept = self._list.get(clear, (0.0, None))
         if kept is None or time.monotonic() - at >= KEPT_SECONDS:
             async with self._pool.session() as session:
@@ -190,7 +205,7 @@ class Catalogue:
                 rows = await (await session.execute(query("browse_tables"), given)).fetchall()
             kept = [row for row in rows if row["masked"] or clear]
             self._list[clear] = (time.monotonic(), kept)
-        return kept
+        return kept if of_all else [row for row in kept if not row["is_of_all"]]
 
     async def _ask(self, label: str, clear: bool) -> Table:
         named = NAME.fullmatch(label)

@@ -1,6 +1,7 @@
 """Pages for people: a module for each group, ``templates/``, and ``static/`` with what browsers load.
 
-``PAGES`` is the navigation: the address of each page, its name there, and the right it takes, or ``EVERYONE``.
+``PAGES`` is the navigation: the address of each page, its name there, and the right it takes, or ``EVERYONE``. Those of
+``OF_ALL`` are left out for who sees one organization alone.
 """
 
 from warehouse_pipelines.serving.rights import EVERYONE, Right
@@ -15,3 +16,4 @@ PAGES = (
     ("/schedules", "Schedules", Right.STATUS_READ),
     ("/status", "Status", EVERYONE),
 )
+OF_ALL = frozenset({"/persons", "/answers"})

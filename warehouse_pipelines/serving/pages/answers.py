@@ -21,7 +21,7 @@ from warehouse_pipelines.serving.guard import visitor
 from warehouse_pipelines.serving.pages.render import render
 from warehouse_pipelines.serving.pages.tables import require_clear
 from warehouse_pipelines.serving.problems import Refusal
-from warehouse_pipelines.serving.rights import Right, needs
+from warehouse_pipelines.serving.rights import Right, needs, of_all_organizations
 from warehouse_pipelines.unified.answers import Found, answers
 
 routes = guard.router()
@@ -61,6 +61,7 @@ DATED: Mapping[str, tuple[str, str, str]] = {
 
 @routes.get("/answers")
 @needs(Right.ANALYTICS_READ)
+@of_all_organizations
 async def list_answers(request: Request) -> Response:
     """List the questions."""
     return render(request, "answers.html", questions=answers().values(), charts=CHARTS)
@@ -68,6 +69,7 @@ async def list_answers(request: Request) -> Response:
 
 @routes.get("/answers/{name}")
 @needs(Right.ANALYTICS_READ)
+@of_all_organizations
 async def show_answer(
     request: Request,
     name: str,

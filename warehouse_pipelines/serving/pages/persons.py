@@ -30,7 +30,7 @@ from warehouse_pipelines.serving.pages.render import render
 from warehouse_pipelines.serving.pages.row import row_address
 from warehouse_pipelines.serving.pages.tables import require_clear
 from warehouse_pipelines.serving.problems import Refusal
-from warehouse_pipelines.serving.rights import Right, needs
+from warehouse_pipelines.serving.rights import Right, needs, of_all_organizations
 from warehouse_pipelines.unified.identity import explain
 from warehouse_pipelines.unified.identity.compare import words
 from warehouse_pipelines.unified.identity.edges import levels_of
@@ -48,6 +48,7 @@ CONSENT_ROLE = "crm_read"
 
 @routes.get("/persons")
 @needs(Right.DATA_READ)
+@of_all_organizations
 async def find_persons(request: Request, q: Annotated[str, Query(max_length=200)] = "") -> Response:
     """Find a person; without a question, the pairs that wait for a decision."""
     who, word = visitor(request), q.strip()
@@ -170,6 +171,7 @@ def record_name(table: str, key: str, *, clear: bool) -> str:
 
 @routes.get("/persons/{person}")
 @needs(Right.DATA_READ)
+@of_all_organizations
 async def show_person(request: Request, person: UUID, clear: bool = False, decided: bool = False) -> Response:
     """Show all that is known of a person. An id that was merged leads to the one that it was merged into."""
     require_clear(request, clear)
@@ -246,6 +248,7 @@ async def _consent(
 
 @routes.get("/persons/{person}/explain")
 @needs(Right.DATA_READ)
+@of_all_organizations
 async def explain_person(
     request: Request, person: UUID, other: Annotated[str, Query(max_length=300)], clear: bool = False
 ) -> Response:

@@ -17,7 +17,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from warehouse_pipelines.model.describe import duration
-from warehouse_pipelines.serving.pages import PAGES
+from warehouse_pipelines.serving.pages import OF_ALL, PAGES
 from warehouse_pipelines.serving.rights import EVERYONE
 
 FOLDER = Path(__file__).parent
@@ -48,13 +48,18 @@ def render(request: Request, template: str, *, status: int = 200, **context: Any
     """Return a page."""
     visitor = getattr(request.state, "visitor", None)
     may = visitor.may if visitor else lambda right: False
+    sees_all = visitor is not None and visitor.sees_all_organizations
     known = {
         "request": request,
         "visitor": visitor,
         "csrf_token": visitor.csrf_token if visitor else "",
         "may": may,
         "path": request.url.path,
-        "pages": [(address, name) for address, name, right in PAGES if right == EVERYONE or may(right)],
+        "pages": [
+            (address, name)
+            for address, name, right in PAGES
+            if (right == EVERYONE or may(right)) and (address not in OF_ALL or sees_all)
+        ],
         "zone": request.app.state.zone,
         "now": datetime.now(UTC),
         "dagster_url": request.app.state.dagster_url,

@@ -23,7 +23,7 @@ from warehouse_pipelines.serving.browsing.seen import as_seen
 from warehouse_pipelines.serving.browsing.table import Table
 from warehouse_pipelines.serving.guard import visitor
 from warehouse_pipelines.serving.pages.render import render
-from warehouse_pipelines.serving.pages.tables import about_of, require_clear
+from warehouse_pipelines.serving.pages.tables import about_of, require_clear, seen_table
 from warehouse_pipelines.serving.problems import Refusal
 from warehouse_pipelines.serving.rights import Right, needs
 from warehouse_pipelines.sources import SOURCES
@@ -55,7 +55,7 @@ async def show_row(
 ) -> Response:
     """Show a row of a table, by the values of its key in their order."""
     require_clear(request, clear)
-    table = await request.app.state.catalogue.table(label, clear=clear)
+    table = await seen_table(request, label, clear=clear)
     given = tuple(key or ())
     if not table.has_plain_key or len(given) != len(table.key) or any("\x00" in part for part in given):
         raise Refusal(404, "There is no such row to read.")
@@ -69,16 +69,19 @@ async def show_row(
             raise Refusal(404, "There is no such row to read.")
         record = await _record(session, table, given) if clear and "raw_data" in table.by_name else None
         beside = await _beside(session, entity, row, clear=clear) if entity else []
-    async with pool.session(who, reads=True) as session:
-        asked = {"table": label, "key": " ".join(given), "most": CHANGES}
-        person = await (await session.execute(query("browse_person_of"), asked)).fetchone()
-        changes = await (await session.execute(query("browse_changes"), asked)).fetchall()
+    person, changes = None, []
+    if who.sees_all_organizations:
+        async with pool.session(who, reads=True) as session:
+            asked = {"table": label, "key": " ".join(given), "most": CHANGES}
+            person = await (await session.execute(query("browse_person_of"), asked)).fetchone()
+            changes = await (await session.execute(query("browse_changes"), asked)).fetchall()
     if person is not None:
         async with pool.reading(who, clear=clear) as session:
             statement = as_seen("SELECT display_name FROM identity.person WHERE person_id = %s", clear=clear)
             called = await (await session.execute(statement, [person["person_id"]])).fetchone()
         person["name"] = (called or {}).get("display_name") or "a person without a name"
-    links = dict(_links(table, entity, row, clear))
+    # Persons are of all organizations, and so is what vendors' rows name.
+    links = dict(_links(table, entity, row, clear)) if who.sees_all_organizations else {}
     values = [(one, cell(one, row[one.name], zone, LONGEST), links.get(one.name)) for one in table.columns]
     return render(
         request, "row.html", table=table, about=about_of(table.about), key=given, clear=clear,
@@ -92,7 +95,7 @@ async def show_row(
 async def _loggable(request: Request, label: str, key: Sequence[str]) -> str:
     """Return a key for the log of views, which names nobody: ``row`` where the key may be somebody's address."""
     try:
-        masked = await request.app.state.catalogue.table(label, clear=False)
+        masked = await request.app.state.catalogue.table(label, clear=False, of_all=True)
     except Refusal:
         return "row"
     return " ".join(key) if masked.has_plain_key else "row"

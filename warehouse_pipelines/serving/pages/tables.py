@@ -99,11 +99,19 @@ def require_clear(request: Request, clear: bool) -> None:
         raise Refusal(403, f"Personal data in clear take the right {Right.PERSONAL_READ}.")
 
 
+async def seen_table(request: Request, label: str, *, clear: bool) -> Table:
+    """Return a table that the visitor may see. Raises ``Refusal``."""
+    of_all = visitor(request).sees_all_organizations
+    found: Table = await request.app.state.catalogue.table(label, clear=clear, of_all=of_all)
+    return found
+
+
 @routes.get("/tables")
 @needs(Right.DATA_READ)
 async def list_tables(request: Request, q: Annotated[str, Query(max_length=200)] = "") -> Response:
-    """List every table that analysts may read, with what it holds."""
-    rows = await request.app.state.catalogue.tables(clear=visitor(request).sees_personal_data)
+    """List every table that the visitor may read, with what it holds."""
+    who = visitor(request)
+    rows = await request.app.state.catalogue.tables(clear=who.sees_personal_data, of_all=who.sees_all_organizations)
     word = q.strip().lower()
     titles = {source.name: source.title for source in SOURCES}
     groups: dict[str, dict[str, Any]] = {
@@ -148,7 +156,7 @@ async def browse_table(
 ) -> Response:
     """Show rows of a table. ``column``, ``operator`` and ``value`` are a filter to add, as the form sends it."""
     require_clear(request, clear)
-    table = await request.app.state.catalogue.table(label, clear=clear)
+    table = await seen_table(request, label, clear=clear)
     asked, found, failed = _filters(request, table, Asked(q.strip(), (), sort, clear, columns, anywhere), where or ())
     if column and not failed:
         try:
@@ -268,7 +276,7 @@ async def export_table(
 ) -> Response:
     """Send what is filtered as a CSV file: all columns, at most ``EXPORTED`` rows, of which the last line tells."""
     require_clear(request, clear)
-    table = await request.app.state.catalogue.table(label, clear=clear)
+    table = await seen_table(request, label, clear=clear)
     asked, found, failed = _filters(request, table, Asked(q.strip(), (), sort, clear), where or ())
     if failed:
         raise Refusal(422, failed)

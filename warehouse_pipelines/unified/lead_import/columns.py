@@ -6,9 +6,9 @@ Decided:
   What is not known is left out, and the preview says so; nothing is guessed from the cells.
 - The header is the row of the first twenty that has the most known headers. Without one the file is refused: the first
   person would be lost as a header.
-- Several columns may fill a field that takes several (phones, e-mail addresses, tags, notes, and all that says how a
-  person may be reached); of any other field the first column counts, and the second is left out and named. Of a second
-  status what it refuses is read.
+- Several columns may fill a field that takes several (phones, e-mail addresses, tags, notes, who sent the person, and
+  all that says how a person may be reached); of any other field the first column counts, and the second is left out and
+  named. Of a second status what it refuses is read.
 - A header that speaks of a refusal and is not known, such as "Phone 1 DNC" or "National DNC", stops the import: nobody
   is imported as if they had not refused. Whose refusal it is, and of which channel, the user says.
 """
@@ -72,6 +72,9 @@ FIELDS: Mapping[str, Field] = {
               "result, outcome", shown=True),
         Field("source", "lead source, original source, utm source, referral source, how did you hear about us, "
               "marketing source, channel, source name, lead origin, origin", shown=True),
+        Field("referred_by", "referrer, referrer name, referrer phone, referrer email, referring customer, "
+              "referral name, referral phone, referral email, referred by name, referred by phone, "
+              "referred by email", several=True),
         Field("tags", "tag, labels, label, lists, groups, keywords, interest, interests, product, products, "
               "product interest, service", several=True, shown=True),
         Field("notes", "note, comments, comment, description, message, remarks, details, memo, additional notes",

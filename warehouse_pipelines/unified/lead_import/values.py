@@ -32,7 +32,10 @@ from warehouse_pipelines.unified.lead_import.cells import (
 from warehouse_pipelines.unified.lead_import.columns import ColumnMap
 from warehouse_pipelines.unified.lead_import.table_file import Row
 
-LENGTHS = {"notes": 10_000, "street": 300, "company": 200, "tags": 1000, "consent_text": 200, "consent_source": 200}
+LENGTHS = {
+    "notes": 10_000, "street": 300, "company": 200, "tags": 1000, "consent_text": 200, "consent_source": 200,
+    "referred_by": 500,
+}  # fmt: skip
 LENGTH = 120
 KEPT = ("company", "street", "unit", "city", "state", "notes", "owner", "external_id")
 """Fields that ``crm.leads`` has no column for; they stand in ``source_metadata``."""
@@ -222,7 +225,21 @@ def _rest(lead: LeadRow, cells: dict[str, list[str]], now: dt.datetime) -> None:
     for name in KEPT:
         if name != "owner" and name not in lead.metadata and (texts := cells.get(name)):
             lead.metadata[name] = "\n".join(texts) if name == "notes" else _one_line(texts[0])
+    if texts := [text for text in map(_one_line, cells.get("referred_by", ())) if text.lower() not in NOTHING]:
+        sent_by = next((by for text in texts if (by := referrer(text))), None)
+        if sent_by is None:
+            lead.remarks.append("referred_by has no number, address or id, and joins nobody")
+        lead.metadata["referred_by"] = sent_by or texts[0]
     if len(lead.phones) > 1:
         lead.metadata["other_phones"] = lead.phones[1:]
     if len(lead.emails) > 1:
         lead.metadata["other_emails"] = lead.emails[1:]
+
+
+def referrer(text: str) -> str | None:
+    """Return the id of a lead or person, the address or the number in a cell, as ``marts.relationships`` joins it."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        found = addresses(text)[0] or numbers(number_written_out(text) or "")[0]
+        return found[0] if found else None

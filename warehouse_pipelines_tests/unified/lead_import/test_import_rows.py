@@ -1,6 +1,7 @@
 """What becomes of the rows of a file of leads: who is the same, what is filled and kept, what a report says."""
 
 import csv
+import datetime as dt
 import itertools
 import re
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 
 from warehouse_pipelines import warehouse
-from warehouse_pipelines.unified.lead_import import cells, report, run
+from warehouse_pipelines.unified.lead_import import cells, report, run, values
+from warehouse_pipelines.unified.lead_import.columns import Column, ColumnMap
+from warehouse_pipelines.unified.lead_import.table_file import Row
 from warehouse_pipelines_tests.harness.import_database import ORGANIZATION, OTHER, ImportDatabase, counts
 
 HEAD = "First,Last,Phone,Email,Zip,Status,Tags\n"
@@ -37,6 +40,23 @@ def test_leads_are_made_as_the_file_says(crm: ImportDatabase) -> None:
     }  # fmt: skip
     [history] = crm.query("SELECT to_status, triggered_by FROM crm.lead_status_history")
     assert history == {"to_status": "appointment_set", "triggered_by": "import"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "kept"),
+    [
+        ("(206) 555-0101", "+12065550101"), ("Ada Example 206.555.0101", "+12065550101"),
+        ("2.065550101E9", "+12065550101"), ("Ada <ADA@Example.com>", "ada@example.com"),
+        ("9F8B6C1E-0000-4000-8000-00000000000A", "9f8b6c1e-0000-4000-8000-00000000000a"), ("n/a", None), ("", None),
+        ("Ada  Example", "Ada Example"), ("12", "12"), ("2.06E9", "2.06E9"),
+    ],
+)  # fmt: skip
+def test_who_sent_somebody_is_read_as_the_marts_join_it(cell: str, kept: str | None) -> None:
+    mapping = ColumnMap(1, (Column(1, "Phone", "phone"), Column(2, "Referrer", "referred_by")))
+    lead = values.read(Row(2, ("2065550102", cell)), mapping, dt.datetime.now(dt.UTC))
+    assert lead.metadata.get("referred_by") == kept
+    joins = kept is None or kept[0] == "+" or "@" in kept or len(kept) == 36
+    assert any("referred_by" in remark for remark in lead.remarks) is not joins
 
 
 def test_a_second_import_of_the_file_changes_nothing(crm: ImportDatabase) -> None:

@@ -3,14 +3,19 @@
 import itertools
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from warehouse_pipelines.unified import marts
-from warehouse_pipelines_tests.harness.feed_database import FeedDatabase, Row
+from warehouse_pipelines.unified.identity import resolve
+from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase, Row
+from warehouse_pipelines_tests.harness.import_database import import_leads
 from warehouse_pipelines_tests.harness.mart_rows import assert_as_from_nothing, rows
+from warehouse_pipelines_tests.harness.serving import serving
+from warehouse_pipelines_tests.harness.visitors import program
 
 Pair = frozenset[uuid.UUID]
 
@@ -117,11 +122,16 @@ def test_a_company_of_more_than_fifty_joins_nobody(fed: FeedDatabase) -> None:
 
 
 def test_story_3_6_a_referral_knows_who_sent_whom(fed: FeedDatabase) -> None:
-    """By a number, an address, a person's id or a lead's; not by what nobody has."""
-    phone = "+12065550101"
+    """By a number, an address, a person's id, one that was merged too, or a lead's; not by what nobody has."""
+    phone, merged = "+12065550101", uuid.UUID(int=0xA)
     ada = contact(fed, 1, first_name="Ada", phones=(phone,), email="ada@example.com")
+    fed.session.execute(
+        "INSERT INTO identity.alias (alias_id, person_id, reason) VALUES (%s, %s, 'merged')", [merged, ada]
+    )
     sent = {}
-    for number, by in enumerate(("(206) 555-0101", "ADA@example.com", str(ada), "lead", "nobody", phone), 2):
+    for number, by in enumerate(
+        ("(206) 555-0101", "ADA@example.com", str(ada), str(merged).upper(), "lead", "nobody", phone), 2
+    ):
         sent[by] = contact(fed, number, first_name=f"n{number}")
     fed.feed()
     lead = str(fed.lead(ada)["id"])
@@ -134,6 +144,34 @@ def test_story_3_6_a_referral_knows_who_sent_whom(fed: FeedDatabase) -> None:
     found = related(fed)
     assert found.keys() == {("referral", frozenset((ada, whom))) for by, whom in sent.items() if by != "nobody"}
     assert {row["from_id"] for row in found.values()} == {ada}
+
+
+def test_who_sent_somebody_comes_from_a_file_and_from_the_api(fed: FeedDatabase, tmp_path: Path) -> None:
+    """With the column "Referred By" and the key `referred_by`, up to the pair in the mart."""
+    path = tmp_path / "leads.csv"
+    path.write_text(
+        "First Name,Last Name,Phone,Referral Name,Referred By\n"
+        "Ada,Example,2162230101,,n/a\n"
+        "Ben,Novak,2162230102,Ada Example,Ada (216) 223-0101\n"
+    )
+    import_leads(fed.session, path)
+    with (
+        serving(fed.url) as serve,
+        program(serve.address, fed.url, "operator", organization=ORGANIZATION) as client,
+    ):
+        lead = {"first_name": "Cy", "last_name": "Marsh", "phone": "2162230103"}
+        sent = {**lead, "source_metadata": {"referred_by": "(216) 223-0102"}}
+        assert client.post("/api/leads", json=sent).status_code == 201
+        described = client.get("/api/openapi.json").json()["components"]["schemas"]["NewLead"]["properties"]
+        assert "referred_by" in described["source_metadata"]["description"]
+    resolve.run(fed.session)
+    fed.feed()
+    people = {row["first_name"]: row["golden_id"] for row in fed.leads()}
+    found = related(fed)
+    assert {pair: row["from_id"] for pair, row in found.items()} == {
+        ("referral", frozenset((people["Ada"], people["Ben"]))): people["Ada"],
+        ("referral", frozenset((people["Ben"], people["Cy"]))): people["Ben"],
+    }
 
 
 def test_staff_are_related_to_nobody(fed: FeedDatabase) -> None:

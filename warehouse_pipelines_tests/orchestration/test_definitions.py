@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import psycopg
 import pytest
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 from psycopg.rows import dict_row
 
 from warehouse_pipelines.definitions import build_definitions, defs
@@ -225,6 +226,22 @@ def test_a_backfill_loads_its_window_and_leaves_the_cursor_alone(
     assert (asked["window_start"][:10], asked["window_end"][:10]) == window
     assert asked["cursor"] is None
     assert row["records_created"] == count
+
+
+@pytest.mark.parametrize(("name", "says"), [
+    ("things", "launch backfill_store_things, which has a partition a month"),
+    ("gadgets", "store gadgets cannot be asked by date; read it with `full`"),
+])  # fmt: skip
+def test_a_sync_that_is_asked_for_a_partition_is_refused_and_not_a_delta(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, bare_url: str, name: str, says: str
+) -> None:
+    job = definitions.resolve_job_def(f"sync_store_{name}")
+    done = job.execute_in_process(instance=instance, tags={PARTITION_NAME_TAG: "2024-02-01"}, raise_on_error=False)
+    [failure] = [event for event in done.all_events if event.is_step_failure]
+    error = failure.step_failure_data.error
+    assert error is not None
+    assert f"store {name} has no partitions: {says}. Nothing was read" in error.to_string()
+    assert history(bare_url) == []
 
 
 def test_a_month_of_a_backfill_job_asks_for_its_days(

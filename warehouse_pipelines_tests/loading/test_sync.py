@@ -17,7 +17,6 @@ from warehouse_pipelines import settings, warehouse
 from warehouse_pipelines.errors import NotConfigured, RequestRefused, WrongUse
 from warehouse_pipelines.loading import resource, sync_history
 from warehouse_pipelines.loading.options import Options, Purpose
-from warehouse_pipelines.loading.replay import replay
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
 from warehouse_pipelines.model.deletes import Deletes
@@ -26,6 +25,7 @@ from warehouse_pipelines.model.reading import ReadContext, ReadReport, Window
 from warehouse_pipelines.model.source import Flag
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, FakeSource, page, thing
+from warehouse_pipelines_tests.harness.source_harness import replayed
 from warehouse_pipelines_tests.harness.subprocesses import eventually
 
 OVERLAP = THING.cadence.overlap
@@ -545,7 +545,7 @@ def test_what_a_source_measures_is_in_the_metrics_of_every_run(
     fake.sync([thing("b", size="big")])
     with pytest.raises(Exception, match="division by zero"):
         fake.sync(lambda: 1 / 0)
-    assert replay([source], url=fake.url)
+    assert replayed([source], fake.url)
     figures = [row["performance_metrics"] for row in fake.history()]
     assert [figure["bytes_scanned"] for figure in figures] == [0, 7, 7, 0]
     assert figures[1]["rows_seen"] == 2

@@ -15,7 +15,7 @@ import pytest
 
 from warehouse_pipelines import settings, warehouse
 from warehouse_pipelines.errors import NotConfigured, RequestRefused, WrongUse
-from warehouse_pipelines.loading import resource, sync_history
+from warehouse_pipelines.loading import lease, resource, sync_history
 from warehouse_pipelines.loading.options import Options, Purpose
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
@@ -23,9 +23,11 @@ from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import ReadContext, ReadReport, Window
 from warehouse_pipelines.model.source import Flag
+from warehouse_pipelines.observability import logs
+from warehouse_pipelines.queries import query
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, FakeSource, page, thing
-from warehouse_pipelines_tests.harness.source_harness import replayed
+from warehouse_pipelines_tests.harness.source_harness import looking, replayed
 from warehouse_pipelines_tests.harness.subprocesses import eventually
 
 OVERLAP = THING.cadence.overlap
@@ -118,6 +120,68 @@ def test_a_run_that_fails_says_so_in_the_log(fake: FakeSource, caplog: pytest.Lo
         fake.sync(fail)
     (told,) = (one for one in caplog.records if one.name == "warehouse.sync" and one.levelname == "ERROR")
     assert "fake things" in told.getMessage()
+
+
+def test_a_value_that_is_lost_and_a_record_that_is_refused_are_logged_with_what_was_asked(
+    fake: FakeSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the shapes that people search for, and without what may be a name."""
+    fake.sync([thing("a", amount="Ann"), thing("b", size="many")], full=True)
+    said = {one.getMessage(): one for one in caplog.records if one.levelname in ("WARNING", "ERROR")}
+    assert [message.partition(" - ")[0] for message in said] == [
+        "Failed to parse number value: '***' in field 'size' for fake b",
+        "Failed to parse number value: '***' in field 'amount' for fake a",
+        "Error processing things b: size: not a number",
+    ]
+    error = list(said.values())[-1]
+    assert vars(error)["error_type"] == "BadRecord"
+    assert vars(error)["configuration"] == fake.history()[-1]["configuration"] | {"cursor": None}
+
+
+def test_a_row_of_a_run_that_goes_on_says_how_far_it_is_and_is_written_no_more_often_than_that_changes(
+    fake: FakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its counts stay 0 until it is closed, so nobody sums up what was not loaded."""
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
+    seen: list[dict[str, Any]] = []
+
+    def shown() -> dict[str, Any]:
+        rows = looking(fake.url).execute(query("api_sync"), {"run_id": "one"}).fetchall()
+        return dict(rows[0])
+
+    def renewed() -> datetime:
+        moment = looking(fake.url).execute("SELECT renewed_at AS at FROM orchestration.entity_lease").fetchall()
+        found: datetime = moment[0]["at"]
+        return found
+
+    def look() -> None:
+        eventually(lambda: shown()["records_processed"], "it is told how many were read")
+        row = "SELECT xmin::text, records_processed FROM orchestration.sync_history"
+        before, at = looking(fake.url).execute(row).fetchall(), renewed()
+        eventually(lambda: renewed() > at + timedelta(seconds=0.15), "the lease is renewed")
+        assert looking(fake.url).execute(row).fetchall() == before
+        assert before[0]["records_processed"] == 0
+        seen.append(shown())
+
+    fake.sync([thing("a")], [thing("b")], look, [thing("c")], run_id="one")
+    assert [(one["status"], one["records_processed"], one["records_created"]) for one in seen] == [("running", 1, 0)]
+    assert (shown()["status"], shown()["records_processed"], shown()["records_created"]) == ("success", 3, 3)
+
+
+def test_a_read_that_yields_nothing_for_long_says_that_it_goes_on(
+    fake: FakeSource, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where a source folds a whole feed, or waits for a query, before its first page."""
+    monkeypatch.setattr(logs, "PROGRESS_SECONDS", 0.1)
+    caplog.set_level("INFO", "warehouse.sync")
+
+    def wait(context: ReadContext) -> None:
+        context.calls = 7
+        eventually(lambda: "still reading" in caplog.text, "it says that it goes on")
+
+    fake.before = wait
+    fake.sync([thing("a")])
+    assert "fake things: still reading, 7 requests; 0 of an unknown number of records so far" in caplog.text
 
 
 def january(day: int) -> datetime:

@@ -93,6 +93,7 @@ class RunReport:
         metrics = self.metrics() | {
             "unchanged": loader.unchanged,
             "filtered": filtered,
+            "outside_window": self.reading.outside,
             "erased": self.coercer.erased.dropped,
             "duplicates": self.coercer.superseded,
             "older": loader.older,

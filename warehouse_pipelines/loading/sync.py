@@ -358,7 +358,7 @@ class Run:
 
     def _counts(self, loader: Loader) -> Counts:
         return Counts(
-            read=self.coercer.read, superseded=self.coercer.superseded,
+            read=self.coercer.read, superseded=self.coercer.superseded, outside=self.reading.outside,
             found=loader.created + loader.updated + loader.unchanged + loader.failed + self.erased.dropped
             + loader.older,
             had_rows=loader.had_rows, endless=self.reading.endless,
@@ -440,6 +440,9 @@ class Probe(Run):
         """Delete the history row; the session may be busy in the thread that was stopped, as after its seconds."""
         with contextlib.suppress(DatabaseUnavailable), warehouse.session(self.lease.url) as own:
             sync_history.withdraw(own, self.source, self.entity, token=self.lease.token)
+
+    def keep_progress(self) -> None:
+        """Write nothing: nobody looks at a row that is deleted or closed within seconds."""
 
     def tell_begun(self) -> None:
         """Log nothing, as below: whatever went wrong is told by the run that follows."""

@@ -258,6 +258,19 @@ def test_a_full_read_that_leaves_records_out_says_so(fake: FakeSource, monkeypat
     assert "1 of 2 records were read and not loaded" in str(result.reason)
 
 
+def test_a_delta_that_loses_a_record_on_its_way_says_so(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies outside of the window is told from what is lost: the one is left out on purpose."""
+    monkeypatch.setattr(resource, "CHUNK", 5)
+    fake.sync([thing("a", 9)])
+    good = fake.sync([thing("a", 8), {**thing("b"), "at": None}, thing("c", 9)], [thing("d", 1)])
+    assert (good.status, good.created, good.filtered, good.metrics["outside_window"]) == ("success", 2, 2, 2)
+    bound = resource.bound
+    monkeypatch.setattr(resource, "bound", lambda *given: bound(*given).add_map(lambda table: table.slice(1)))
+    lost = fake.sync([thing("e", 10), thing("f", 11)], [thing("d", 1)])
+    assert (lost.status, lost.created, lost.filtered, lost.watermark) == ("partial", 1, 2, None)
+    assert "2 of 3 records were read and not loaded, and 1 are outside of the window" in str(lost.reason)
+
+
 def test_nothing_dated_leaves_the_next_run_full(fake: FakeSource) -> None:
     assert fake.sync().watermark is None
     assert fake.sync([thing("a") | {"at": None}]).mode == "full"

@@ -1,9 +1,13 @@
--- A run, also one that was moved into the archive, and the runs of its entity before and after it.
+-- A run, also one that was moved into the archive, and the runs of its entity before and after it. Of one that is running,
+-- how many records were read so far.
 --
 -- id
 WITH run AS (
     SELECT h.id, h.run_id, h.crm_source AS crm, h.sync_type AS entity, h.endpoint, h.status, h.start_time AS started_at,
-        h.end_time AS ended_at, h.records_processed, h.records_created, h.records_updated, h.records_failed,
+        h.end_time AS ended_at,
+        CASE h.status WHEN 'running' THEN coalesce((h.performance_metrics ->> 'total_records')::integer, 0)
+            ELSE h.records_processed END AS records_processed,
+        h.records_created, h.records_updated, h.records_failed,
         h.error_message, h.configuration, h.performance_metrics AS metrics
     FROM orchestration.sync_history AS h WHERE h.id = %(id)s
     UNION ALL

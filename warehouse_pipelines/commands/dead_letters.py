@@ -36,12 +36,18 @@ def replay(crm: str | None, entity: str | None, waived: bool) -> None:
 
     url = database_url()
     require_database(url)
-    done = replay_dead_letters(list(sources().values()), url=url, crm=crm, entity=entity, waived=waived)
-    if not done:
+    outcomes = []
+    try:
+        for one, row, came in replay_dead_letters(
+            list(sources().values()), url=url, crm=crm, entity=entity, waived=waived
+        ):
+            outcomes.append(outcome_of(one.name, row.name, came))
+    finally:
+        if outcomes:
+            report(outcomes, out())
+    if not outcomes:
         click.echo("No dead letters are waiting.")
         return
-    outcomes = [outcome_of(source.name, entity.name, result) for source, entity, result in done]
-    report(outcomes, out())
     sys.exit(worst(outcomes))
 
 

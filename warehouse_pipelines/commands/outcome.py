@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import WarehouseError
 
 if TYPE_CHECKING:
     from warehouse_pipelines.loading.options import Result
@@ -86,8 +87,10 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
     )
 
 
-def outcome_of(crm: str, sync_type: str, result: "Result") -> Outcome:
-    """Return the outcome of a sync that did not run in Dagster (a replay)."""
+def outcome_of(crm: str, sync_type: str, result: "Result | WarehouseError") -> Outcome:
+    """Return the outcome of a sync that did not run in Dagster (a replay), or of one that failed."""
+    if isinstance(result, WarehouseError):
+        return Outcome(crm=crm, sync_type=sync_type, status="failed", reason=str(result))
     counts = {name: getattr(result, name) for name in COUNTS}
     return Outcome(
         crm=crm,

@@ -120,17 +120,17 @@ class Runner:
         first and the last, the job is that of the backfill. An entity that failed before it had a row in the history is
         returned with Dagster's message as its reason. ``run_id`` is as for ``execute``.
         """
-        resources = {"sync": {"config": {**(config or {}), **_range(days)}}}
+        given = {**(config or {}), **_range(days)}
         kind = "backfill" if days else "sync"
         if len(only) == 1:  # an entity has a job of its own
             entity, only = only[0], ()
         wanted = [declared for _, declared in missing(crm, entity, (), only)]
         assets = [declared.table for declared in wanted] if only else ()
-        done = self.execute(f"{kind}_{crm}_{entity}", {"resources": resources}, assets, run_id)
+        done = self.execute(f"{kind}_{crm}_{entity}", {"resources": {"sync": {"config": given}}}, assets, run_id)
         outcomes = outcomes_of(done.run_id, self.url)
         left = list(missing(crm, entity, outcomes, only))
         if done.gave_up is not None:
-            return [*outcomes, *_refused(left, done.run_id, done.gave_up, self.url)]
+            return [*outcomes, *_refused(left, done.run_id, done.gave_up, self.url, given)]
         return [*outcomes, *_without_row(left, done.events, begun=bool(outcomes))]
 
     def execute(
@@ -215,13 +215,20 @@ def _range(days: tuple[date, date] | None) -> dict[str, str]:
     return {"start_date": first.isoformat(), "end_date": last.isoformat()}
 
 
-def _refused(left: Sequence[tuple["Source", "Entity"]], run_id: str, error: Exception, url: str) -> Iterator[Outcome]:
-    """Write a row of each entity that had to give up waiting, and yield these outcomes."""
-    from warehouse_pipelines.loading import sync_history
+def _refused(
+    left: Sequence[tuple["Source", "Entity"]], run_id: str, error: Exception, url: str, given: Mapping[str, Any]
+) -> Iterator[Outcome]:
+    """Write a row of each entity that had to give up waiting, and yield these outcomes; ``given`` are the options."""
+    from warehouse_pipelines.loading import run_report, sync_history
+    from warehouse_pipelines.orchestration.assets import SyncOptions
 
+    options = SyncOptions(**given).options()
     with warehouse.session(url) as session:
         for source, declared in left:
-            sync_history.refuse(session, source, declared, error, start_time=datetime.now(UTC), run_id=run_id)
+            sync_history.refuse(
+                session, source, declared, error, start_time=datetime.now(UTC), run_id=run_id,
+                asked=run_report.asked(source, declared, options),
+            )  # fmt: skip
     refused = {declared.name for _, declared in left}
     yield from (outcome for outcome in outcomes_of(run_id, url) if outcome.sync_type in refused)
 

@@ -155,6 +155,7 @@ class ColumnReader:
                     self.problems.lose(
                         severity, name, row, value, str(error),
                         personal=words, out_of_range=isinstance(error, NumberOutOfRange),
+                        data_type=KINDS[kind].validator,
                     )  # fmt: skip
         if quick is None:
             array = pa.array(found, type_)

@@ -29,6 +29,7 @@ class Counts:
 
     ``read``           the records that were read
     ``superseded``     those of them that were older versions of another one
+    ``outside``        those whose cursor lies outside of the window that was asked for, which are not loaded
     ``found``          those that were created, updated, unchanged or refused
     ``had_rows``       whether the table had living rows before
     ``endless``        whether the read was given up at the safety limit
@@ -38,6 +39,7 @@ class Counts:
 
     read: int
     superseded: int = 0
+    outside: int = 0
     found: int
     had_rows: bool = False
     endless: bool = False
@@ -60,11 +62,19 @@ def incomplete_reason(
             "What was read is loaded, no row is counted as deleted, the watermark stays. If there are so many, raise "
             "WAREHOUSE_SAFETY_LIMIT and run again; else the list has no end: tell the vendor."
         )
+    full = plan.window.since is None and plan.mode == "full"
+    left_out = read - counts.found - counts.superseded
+    if full and left_out:
+        return f"{left_out} of {read} records were read and not loaded, though everything was asked for"
+    if not full and left_out != counts.outside:
+        return (
+            f"{left_out} of {read} records were read and not loaded, and {counts.outside} are outside of the window "
+            "that was asked for; the watermark stays. This is a fault of the warehouse, not of the vendor: report it"
+        )
     limited = plan.narrowed or bool(options.max_records) or report is None
     report = report or ReadReport()
     if report.changes_only:
         return report.unproven
-    full = plan.window.since is None and plan.mode == "full"
     if full and not limited and not read and counts.had_rows and not options.force:
         raise SuspiciousRead(
             f"{source.title} answered with no {entity.name} at all, and {entity.table} has "
@@ -79,9 +89,6 @@ def incomplete_reason(
         )
     if report.unproven and not limited:
         return report.unproven
-    outside = read - counts.found - counts.superseded
-    if full and outside:
-        return f"{outside} of {read} records were read and not loaded, though everything was asked for"
     if report.reported is not None and report.reported_trusted and not limited and report.reported != read:
         return (
             f"{source.title} says, asked twice, that it has {report.reported} {entity.name} in the window, "

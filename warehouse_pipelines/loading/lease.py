@@ -24,9 +24,10 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -60,7 +61,10 @@ SILENT = "its process stopped renewing its lease, so another run took the entity
 
 
 class Lease:
-    """The lease of this process. Once it is lost, ``when_lost`` is called every 0.2 s until the block ends."""
+    """The lease of this process. ``when_renewed`` is called each time that it is renewed, with the session at hand.
+
+    Once it is lost, ``when_lost`` is called every 0.2 s until the block ends.
+    """
 
     def __init__(
         self, url: str, session: "Session", source: Source, entity: Entity, token: int, taken_at: datetime
@@ -68,6 +72,7 @@ class Lease:
         self.url, self.session, self.token, self.taken_at = url, session, token, taken_at
         self.lost = threading.Event()
         self.when_lost: Callable[[], None] = lambda: None
+        self.when_renewed: Callable[[], None] = lambda: None
         self._of = (source.name, entity.name)
         self._ended = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name=f"lease-{source.name}-{entity.name}", daemon=True)
@@ -109,6 +114,9 @@ class Lease:
                 self.lost.set()
                 while not self._ended.wait(0.2):
                     self.when_lost()
+            else:
+                with contextlib.suppress(psycopg.Error):  # the next renewal finds out
+                    self.when_renewed()
 
 
 @contextlib.contextmanager
@@ -117,11 +125,14 @@ def hold(
     source: Source,
     entity: Entity,
     run_id: str | None = None,
+    asked: Mapping[str, Any] = MappingProxyType({}),
     *,
     at_once: bool = False,
     until_free: bool = False,
 ) -> Iterator[Lease]:
     """Hold the lease of an entity for the block; rows that a dead or silent process left are closed first.
+
+    ``asked`` is what the row of a run that cannot begin says of it (``run_report.asked``).
 
     Raises ``SyncRunning`` when another run holds it for longer than ``LOCK_SECONDS``, or its commit stands still and
     cannot be ended, and leaves a row that says so. With ``at_once`` nobody is waited for, and there is no such row;
@@ -130,15 +141,18 @@ def hold(
     with warehouse.session(url) as session:
         if at_once and not entity_lock.take(session, source.name, entity.name):
             raise SyncRunning(f"{source.name} {entity.name} is being synced. Nothing was read")
-        silent = not at_once and _lock(session, source, entity, run_id, until_free=until_free)
-        token, taken_at = _acquire(session, source, entity, run_id, at_once=at_once)
+        silent = not at_once and _lock(session, source, entity, run_id, asked, until_free=until_free)
+        token, taken_at = _acquire(session, source, entity, run_id, asked, at_once=at_once)
         _terminate_holders(session, entity_lock.loading_key(source.name, entity.name), wait=True)
         sync_history.close_dead(session, source.name, entity.name, SILENT if silent else sync_history.DIED)
         with Lease(url, session, source, entity, token, taken_at) as lease:
             yield lease
 
 
-def _lock(session: "Session", source: Source, entity: Entity, run_id: str | None, *, until_free: bool = False) -> bool:
+def _lock(
+    session: "Session", source: Source, entity: Entity, run_id: str | None, asked: Mapping[str, Any], *,
+    until_free: bool = False,
+) -> bool:  # fmt: skip
     """Wait for the lock of an entity. Return True if it was taken from a holder that did not renew its lease."""
     start_time, began = datetime.now(UTC), time.monotonic()
     other, silent, may_end = "", False, True
@@ -159,24 +173,25 @@ def _lock(session: "Session", source: Source, entity: Entity, run_id: str | None
             silent, may_end, suspect = silent or bool(ended), ended is not None, None
         patience_spent = now - began > LOCK_SECONDS
         if patience_spent and not until_free:
-            raise _refused(session, source, entity, other, start_time, run_id)
+            raise _refused(session, source, entity, other, start_time, run_id, asked)
         time.sleep(UNHURRIED_SECONDS if patience_spent else 0.2)
     return silent
 
 
 def _refused(
-    session: "Session", source: Source, entity: Entity, other: str, start_time: datetime, run_id: str | None
-) -> SyncRunning:
+    session: "Session", source: Source, entity: Entity, other: str, start_time: datetime, run_id: str | None,
+    asked: Mapping[str, Any],
+) -> SyncRunning:  # fmt: skip
     """Return the error of a run that could not begin, and leave its row."""
     error = SyncRunning(
         f"{source.name} {entity.name} is being synced by {other}; try again when it ends. Nothing was read"
     )
-    sync_history.refuse(session, source, entity, error, start_time=start_time, run_id=run_id)
+    sync_history.refuse(session, source, entity, error, start_time=start_time, run_id=run_id, asked=asked)
     return error
 
 
 def _acquire(
-    session: "Session", source: Source, entity: Entity, run_id: str | None, *, at_once: bool
+    session: "Session", source: Source, entity: Entity, run_id: str | None, asked: Mapping[str, Any], *, at_once: bool
 ) -> tuple[int, datetime]:
     """Write the row of a new holder, who has the lock, and return its token, and when it took the lease.
 
@@ -195,7 +210,7 @@ def _acquire(
             taken = _write_holder(session, source, entity, run_id)
         except psycopg.errors.LockNotAvailable as error:
             other = _describe_holder(session, source.name, entity.name)
-            raise _refused(session, source, entity, other, start_time, run_id) from error
+            raise _refused(session, source, entity, other, start_time, run_id, asked) from error
     session.execute("RESET lock_timeout")
     return taken
 

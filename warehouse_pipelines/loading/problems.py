@@ -66,14 +66,18 @@ class Problems:
         personal: bool = False,
         silent: bool = False,
         out_of_range: bool = False,
+        data_type: str = "",
     ) -> None:
-        """Count a value that is there and cannot be in its column. ``out_of_range`` may be true of its record too."""
+        """Count a value that is there and cannot be in its column. ``out_of_range`` may be true of its record too.
+
+        ``data_type`` is what it could not be read as, if that is why.
+        """
         self.lost[name] += name != "raw_data"
         if name == "deleted_at":
             self.unreadable_deletions.add(row)
         if out_of_range:  # of PostgreSQL's numbers too, perhaps
             self.raws[row] = validate.mended(self.raws[row])
-        self.warn(severity, name, row, value, message, personal=personal, silent=silent)
+        self.warn(severity, name, row, value, message, personal=personal, silent=silent, data_type=data_type)
 
     def warn(
         self,
@@ -85,14 +89,20 @@ class Problems:
         *,
         personal: bool = False,
         silent: bool = False,
+        data_type: str = "",
     ) -> None:
         """Count a value that is kept, or null, though something is wrong with it; log the first few."""
         counted = f"{severity}:{name}"
         self.warnings[counted] += 1
         if severity == "warn" and not silent and self.warnings[counted] <= LOGGED:
             column = self.columns.get(name)
+            personal = personal or column is None or redaction.is_personal(name, column.kind)
+            if data_type:
+                logs.parse_failure(
+                    data_type, value, name, self.crm, self.key(row), personal=personal, sync_type=self.entity.name
+                )
+                return
             logs.validation_warning(
                 name, value, self.key(row), message,
-                personal=personal or column is None or redaction.is_personal(name, column.kind),
-                crm_source=self.crm, sync_type=self.entity.name,
+                personal=personal, crm_source=self.crm, sync_type=self.entity.name,
             )  # fmt: skip

@@ -12,12 +12,17 @@ from warehouse_pipelines.loading.interruption import Stopped
 
 
 def read_ahead(
-    tables: Iterable[pa.Table], cancelled: threading.Event, *, name: str, add_seconds: Callable[[float], None]
+    tables: Iterable[pa.Table],
+    cancelled: threading.Event,
+    *,
+    name: str,
+    add_seconds: Callable[[float], None],
+    waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[pa.Table]:
     """Yield the ``tables`` that a thread of this ``name`` reads; an error of the reading is raised here.
 
-    ``add_seconds`` is called with the time that each table took. Raises ``Stopped`` once ``cancelled`` is set, and sets
-    it when the caller stops early.
+    ``add_seconds`` is called with the time that each table took, ``waiting`` every 0.2 s while there is none. Raises
+    ``Stopped`` once ``cancelled`` is set, and sets it when the caller stops early.
     """
     handed: queue.Queue[pa.Table | BaseException | None] = queue.Queue(maxsize=2)
 
@@ -32,6 +37,7 @@ def read_ahead(
         while not cancelled.is_set():
             with contextlib.suppress(queue.Empty):
                 return handed.get(timeout=0.2)
+            waiting()
         raise Stopped
 
     def read() -> None:

@@ -45,6 +45,8 @@ class EntityRead:
 
     ``safety_limit``  give a read up that still goes on after so many records, 0 for never; ``endless`` then says so
     ``begun``         called once, when the first page is there or there is none
+    ``end``           the end of the window, which does not belong to it; None leaves it open
+    ``outside``       how many records lie outside of the window, so that they are not loaded
     ``reported``      how many records the vendor says it has, as far as it has said
     ``report``        what ``fetch`` returned; None before its end, and for a read that was stopped by a limit
     """
@@ -61,6 +63,8 @@ class EntityRead:
         self.safety_limit = safety_limit
         self.begun = begun
         self.endless = False
+        self.end: datetime | None = None
+        self.outside = 0
         self.reported: int | None = None
         self.report: ReadReport | None = None
 
@@ -107,6 +111,17 @@ class EntityRead:
         if gathered:
             yield gathered, asked
 
+    def count_outside(self, cursors: "pa.ChunkedArray") -> None:
+        """Count those of these cursors that lie outside of the window, as its filter should find; null passes it."""
+        import pyarrow.compute as pc
+
+        bounds = []
+        if not self.request.full:
+            bounds.append(pc.less(cursors, self.request.since))
+        if self.end is not None:
+            bounds.append(pc.greater_equal(cursors, self.end))
+        self.outside += sum(pc.sum(beyond).as_py() or 0 for beyond in bounds)
+
     def _pages(self, fetch: Fetch) -> Generator[Page]:
         """Yield the pages and keep the report that comes after the last one."""
         report = yield from fetch(self.request, self.context)
@@ -131,6 +146,8 @@ def tables(crm: Source, reading: EntityRead, coercer: "Coercer") -> Iterator["pa
         if cursor := reading.request.entity.cursor:
             import pyarrow as pa
 
+            if in_window:
+                reading.count_outside(table[cursor])
             asked = table[cursor] if in_window else pa.nulls(table.num_rows, table[cursor].type)
             table = table.append_column(WINDOW_COLUMN, asked)
         yield table
@@ -143,6 +160,7 @@ def bound(unread: "DltResource", reading: EntityRead, coercer: "Coercer", end: d
     What a pipeline is told of the columns is dropped: the loader has its own, and dlt takes 50 ms to check the hints of
     166 of them.
     """
+    reading.end = end
     read = unread(reading, coercer)
     read.apply_hints(columns={})
     if reading.request.entity.cursor:

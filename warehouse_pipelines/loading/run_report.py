@@ -93,6 +93,7 @@ class RunReport:
         metrics = self.metrics() | {
             "unchanged": loader.unchanged,
             "filtered": filtered,
+            "outside_window": self.reading.outside,
             "erased": self.coercer.erased.dropped,
             "duplicates": self.coercer.superseded,
             "older": loader.older,
@@ -153,6 +154,14 @@ class RunReport:
             "performance_metrics": dict(result.metrics),
         }
 
+    def progress(self) -> dict[str, Any]:
+        """Return those of the ``metrics`` that say how far the run is. Any thread may ask."""
+        return {
+            "total_records": self.coercer.read,
+            "total_api_calls": self.reading.context.calls,
+            "vendor_reported": self.reading.reported,
+        }
+
     def metrics(self) -> dict[str, Any]:
         """Return the ``performance_metrics`` that are known at any moment; times in seconds, memory in MB."""
         seconds = time.monotonic() - self._began
@@ -190,15 +199,13 @@ def _peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def configuration(entity: Entity, options: Options, plan: Plan, page_size: int) -> dict[str, Any]:
-    """Return the ``configuration`` that a history row is opened with: what was asked, and the window of the run."""
-    since, until = plan.window
+def asked(source: Source, entity: Entity, options: Options) -> dict[str, Any]:
+    """Return what a run was asked for, of its ``configuration``; it has no window before it is planned."""
     return {
-        "mode": plan.mode,
-        "batch_size": page_size,
+        "batch_size": options.batch_size or entity.page_size or source.page_size,
         "dry_run": options.dry_run,
-        "window_start": since.isoformat() if since else None,
-        "window_end": until.isoformat(),
+        "window_start": None,
+        "window_end": None,
         "full": options.full,
         "force": options.force,
         "skip_validation": options.skip_validation,
@@ -206,6 +213,17 @@ def configuration(entity: Entity, options: Options, plan: Plan, page_size: int) 
         "start_date": options.start_date.isoformat() if options.start_date else None,
         "end_date": options.end_date.isoformat() if options.end_date else None,
         "vendor": dict(options.vendor),
+    }
+
+
+def configuration(source: Source, entity: Entity, options: Options, plan: Plan) -> dict[str, Any]:
+    """Return the ``configuration`` that a history row is opened with: what was asked, and the window of the run."""
+    since, until = plan.window
+    return {
+        "mode": plan.mode,
+        **asked(source, entity, options),
+        "window_start": since.isoformat() if since else None,
+        "window_end": until.isoformat(),
         "narrowed": plan.narrowed,
         "overlap_seconds": _seconds(entity.cadence.overlap),
         "lookback_seconds": _seconds(entity.cadence.lookback),

@@ -83,12 +83,13 @@ def sync(
     """
     flags = source.flags_for(entity, options.vendor)
     options = replace(options, vendor={flag.name: value for flag, value in flags.items()})
-    with lease.hold(url, source, entity, run_id, at_once=purpose == PROBE, until_free=until_free) as held:
+    asked = run_report.asked(source, entity, options)
+    with lease.hold(url, source, entity, run_id, asked, at_once=purpose == PROBE, until_free=until_free) as held:
         last = sync_history.last_good(held.session, source, entity)
         narrowed = any(flag.narrows for flag in flags)
         planned = plan(entity, options, last, held.taken_at, purpose, narrowed=narrowed)
         run = (Probe if purpose == PROBE else Run)(source, entity, options, purpose, planned, held)
-        held.when_lost = run.stop
+        held.when_lost, held.when_renewed = run.stop, run.keep_progress
         run.budget.longest_wait = longest_wait
 
         def work() -> Result:
@@ -128,18 +129,18 @@ class Run:
         self.source, self.entity, self.options, self.purpose, self.plan = source, entity, options, purpose, planned
         self.lease, self.history_id = held, 0
         self.accounts: vendor_account.Known = {}
+        self._progress: dict[str, Any] = {}
         self.stopping = threading.Event()
         self.warehouse = WarehouseReader(held.url)
-        page_size = options.batch_size or entity.page_size or source.page_size
-        self.configuration = run_report.configuration(entity, options, planned, page_size) | purpose.configuration
+        self.configuration = run_report.configuration(source, entity, options, planned) | purpose.configuration
         flags = {"full": options.full, "force": options.force, "backfill": planned.mode == "backfill", **options.vendor}
         self.cancelled = threading.Event()
         self.erased = Erased(entity)
         self.budget = RequestBudget(held.url, self.cancelled, source.name)
         self.reading = extracting.EntityRead(
             ReadRequest(
-                entity=entity, window=planned.window, page_size=page_size, limit=options.max_records, options=flags,
-                keys=purpose.keys,
+                entity=entity, window=planned.window, page_size=self.configuration["batch_size"],
+                limit=options.max_records, options=flags, keys=purpose.keys,
             ),
             ReadContext(known=self.warehouse, acquire=self.budget.acquire, cancelled=self.cancelled),
             safety_limit=settings().warehouse_safety_limit,
@@ -162,7 +163,8 @@ class Run:
         self.report.rows_before = sync_history.last_rows(session, source, entity)
         if entity.cursor is None and mode == "full" and not (options.full or options.force or options.start_date):
             self.change_request(state=sync_history.last_state(session, source, entity))
-        source.require_settings()
+        if self.purpose.kind != "replay":
+            source.require_settings()
         kept_redactions.require(session, entity)
         self.accounts = vendor_account.known(session, source)
         self.declare(source.configured(entity), session)
@@ -195,6 +197,13 @@ class Run:
         self.report.stood = stood
         if not self.options.force:
             self.coercer.missing.expect(shares, stood)
+
+    def keep_progress(self) -> None:
+        """Write into the history row how far the run is, if it has got on since the last time."""
+        progress = self.report.progress()
+        if self.history_id and progress != self._progress:
+            sync_history.keep_progress(self.lease.session, self.history_id, progress)
+            self._progress = progress
 
     def close_failed(self, error: BaseException) -> None:
         """Close the history row of a run that raised, in another session where that of an interrupted run may be busy.
@@ -282,7 +291,9 @@ class Run:
     def _load(self, tables: "DltResource", loader: Loader, progress: Callable[[int], None]) -> None:
         """Load the tables while the next ones are read."""
         name = f"read-{self.entity.table_name}"
-        for table in read_ahead(tables, self.cancelled, name=name, add_seconds=self.report.add_reading):
+        for table in read_ahead(
+            tables, self.cancelled, name=name, add_seconds=self.report.add_reading, waiting=self.tell_reading
+        ):
             if self.stopping.is_set():
                 raise Stopped
             began = time.monotonic()
@@ -309,12 +320,18 @@ class Run:
         """Log how many records were read."""
         logs.progress(self.source.name, self.entity.name, self.coercer.read, self.reading.reported)
 
+    def tell_reading(self) -> None:
+        """Log now and then that the run goes on, while no batch is there."""
+        logs.reading(
+            self.source.name, self.entity.name, self.coercer.read, self.reading.reported, self.reading.context.calls
+        )
+
     def tell_rejects(self, rejects: Sequence[Reject]) -> None:
         """Log what could not be read or loaded."""
         for reject in rejects:
             logs.record_error(
                 self.source.name, self.entity.name, reject.key, reject.message, record=bytes(reject.raw),
-                context=f"{reject.stage} {reject.rule}",
+                configuration=self.configuration, context=f"{reject.stage} {reject.rule}",
             )  # fmt: skip
 
     def tell_completed(self, result: Result) -> None:
@@ -359,7 +376,7 @@ class Run:
 
     def _counts(self, loader: Loader) -> Counts:
         return Counts(
-            read=self.coercer.read, superseded=self.coercer.superseded,
+            read=self.coercer.read, superseded=self.coercer.superseded, outside=self.reading.outside,
             found=loader.created + loader.updated + loader.unchanged + loader.failed + self.erased.dropped
             + loader.older,
             had_rows=loader.had_rows, endless=self.reading.endless,
@@ -442,10 +459,14 @@ class Probe(Run):
         with contextlib.suppress(DatabaseUnavailable), warehouse.session(self.lease.url) as own:
             sync_history.withdraw(own, self.source, self.entity, token=self.lease.token)
 
+    def keep_progress(self) -> None:
+        """Write nothing: nobody looks at a row that is deleted or closed within seconds."""
+
     def tell_begun(self) -> None:
         """Log nothing, as below: whatever went wrong is told by the run that follows."""
 
     def tell_progress(self) -> None: ...
+    def tell_reading(self) -> None: ...
     def tell_rejects(self, rejects: Sequence[Reject]) -> None: ...
     def tell_completed(self, result: Result) -> None: ...
     def tell_failed(self, error: BaseException) -> None: ...

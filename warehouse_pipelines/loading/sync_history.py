@@ -18,6 +18,7 @@ statistics say the table is, and they read the entity's index.
 import contextlib
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -74,8 +75,12 @@ def refuse(
     *,
     start_time: datetime,
     run_id: str | None,
+    asked: Mapping[str, Any],
 ) -> None:
-    """Write the row of a run that could not begin. An attempt after it, of the same run, writes its own."""
+    """Write the row of a run that could not begin, with what was ``asked`` of it (``run_report.asked``).
+
+    An attempt after it, of the same run, writes its own.
+    """
     connection.execute(
         """
         INSERT INTO orchestration.sync_history
@@ -89,7 +94,7 @@ def refuse(
             start_time,
             start_time,
             f"{type(error).__name__}: {masked(str(error), 2000)}",
-            json.dumps({"mode": REFUSED, "dry_run": False}),
+            json.dumps({"mode": REFUSED, **asked}),
             run_id,
         ],
     )
@@ -217,6 +222,14 @@ def begin(
         [source.name, entity.name, entity.path[:200], start_time, json.dumps(configuration), run_id],
     )
     return int(number)
+
+
+def keep_progress(connection: "Session", history_id: int, progress: Mapping[str, Any]) -> None:
+    """Write into a row that is ``running`` how far its run is. Its counts stay 0 until it is closed."""
+    connection.execute(
+        "UPDATE orchestration.sync_history SET performance_metrics = %s WHERE id = %s AND status = 'running'",
+        [json.dumps(progress), history_id],
+    )
 
 
 def fail(

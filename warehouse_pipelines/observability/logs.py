@@ -295,6 +295,29 @@ def progress(crm_source: str, sync_type: str, processed: int, estimated: int | N
     return due
 
 
+def reading(crm_source: str, sync_type: str, processed: int, estimated: int | None, requests: int) -> None:
+    """Log every 30 seconds that a run still reads, though it has not got on. May be called often."""
+    now = time.monotonic()
+    if now - _last_progress.setdefault((crm_source, sync_type), now) < PROGRESS_SECONDS:
+        return
+    _last_progress[crm_source, sync_type] = now
+    sync.info(
+        "%s %s: still reading, %s; %d of %s records so far",
+        crm_source,
+        sync_type,
+        f"{requests:,} request{'' if requests == 1 else 's'}",
+        processed,
+        "an unknown number of" if estimated is None else f"about {estimated}",
+        extra={
+            "crm_source": crm_source,
+            "sync_type": sync_type,
+            "processed": processed,
+            "estimated": estimated,
+            "requests": requests,
+        },
+    )
+
+
 def completed(crm_source: str, sync_type: str, created: int, updated: int, failed: int, **extra: Any) -> None:
     """Log the end of a run; ``extra`` becomes members of the JSON line (status, seconds, history id)."""
     _last_progress.pop((crm_source, sync_type), None)

@@ -16,8 +16,14 @@ from dataclasses import replace
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 
 from warehouse_pipelines import warehouse
+from warehouse_pipelines.errors import WrongUse
 from warehouse_pipelines.loading.options import Options, Result
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
@@ -29,6 +35,7 @@ IO_MANAGER = "warehouse_io_manager"
 """The key of the resource. A code location that has our assets beside others may have an ``io_manager`` of its own."""
 
 DEFER_EVENTS = "dagster/defer_asset_events"
+PARTITION_TAGS = (PARTITION_NAME_TAG, ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
 
 
 class SyncIOManager(dg.IOManager):
@@ -87,6 +94,8 @@ def load(
 
     run_id = _run_id(context)
     with failures(context, lambda: _history(url(), source, entity, run_id)), _at_debug(options.debug):
+        if isinstance(context, dg.OutputContext):
+            _refuse_partition(context, source, entity)
         purpose = options.purpose(source, entity)
         result = sync(
             source, entity, options, purpose, url=url(), run_id=run_id, resource=unread, until_free=until_free
@@ -96,6 +105,18 @@ def load(
         # The vendor's own page shows when it was last read, and plots what that cost.
         context.log_event(dg.AssetObservation(vendor_key(source), metadata={"api_calls": result.calls}))
         return result if result.sample else replace(result, sample=sample.stored(url(), entity))
+
+
+def _refuse_partition(context: dg.OutputContext, source: Source, entity: Entity) -> None:
+    """Raise ``WrongUse`` for a run that is asked for a partition, which no asset has: it would read what is new."""
+    tags = context.step_context.dagster_run.tags if context._step_context else {}
+    if not (asked := [f"{tag}={tags[tag]}" for tag in PARTITION_TAGS if tag in tags]):
+        return
+    name = f"{source.name} {entity.name}"
+    instead = f"{name} cannot be asked by date; read it with `full`"
+    if entity.cadence.backfill_since:
+        instead = f"launch backfill_{source.name}_{entity.name}, which has a partition a month"
+    raise WrongUse(f"The run is tagged {', '.join(asked)}, and {name} has no partitions: {instead}. Nothing was read.")
 
 
 def _history(url: str, source: Source, entity: Entity, run_id: str | None) -> dict[str, Any]:

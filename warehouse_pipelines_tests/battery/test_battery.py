@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from warehouse_pipelines.errors import AnswerChanged, SuspiciousRead
-from warehouse_pipelines.loading.replay import replay
 from warehouse_pipelines_tests.battery.applies import (
     can_lose_ids,
     first_of_each_kind,
@@ -26,7 +25,7 @@ from warehouse_pipelines_tests.battery.applies import (
     only,
 )
 from warehouse_pipelines_tests.battery.checks import check_first_reads, check_history
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, replayed
 from warehouse_pipelines_tests.harness.subprocesses import Child
 
 
@@ -109,14 +108,14 @@ def test_one_bad_record_is_set_aside_and_replayed(harness: SourceHarness) -> Non
     check_history(harness, result)
 
     before = harness.rows()
-    ((_, _, replayed),) = replay([harness.source], url=harness.url)
-    assert (replayed.mode, replayed.created, replayed.failed) == ("replay", 1, 0)
-    assert replayed.metrics["values_lost"][column] == {"lost": 1, "of": 1}
+    (again,) = replayed([harness.source], harness.url)
+    assert (again.mode, again.created, again.failed) == ("replay", 1, 0)
+    assert again.metrics["values_lost"][column] == {"lost": 1, "of": 1}
     assert harness.rows().keys() == truth
     assert [row[column] for key, row in harness.rows().items() if key not in before] == [None]
     assert before.items() <= harness.rows().items()
     assert [one["id"] for one in harness.dead_letters("resolved")] == [dead_letter["id"]]
-    assert replay([harness.source], url=harness.url) == []
+    assert replayed([harness.source], harness.url) == []
 
 
 @only(first_of_each_kind(has_local_values))

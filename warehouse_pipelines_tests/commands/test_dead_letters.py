@@ -4,7 +4,9 @@ import json
 from getpass import getuser
 
 import psycopg
+import pytest
 
+from warehouse_pipelines.loading import entity_lock, lease
 from warehouse_pipelines_tests.harness.command_line import rows, warehouse
 
 LETTERS = """
@@ -14,6 +16,34 @@ LETTERS = """
         (1, 'callrail', 'calls', 'CAL2', 'coerce', 'number', 'not a number', '{"customer_name": "Zoe Planted"}'),
         (1, 'callrail', 'tags', 'TAG1', 'load', '22003', 'out of range', '{}')
 """
+
+
+def test_a_replay_asks_no_vendor_for_anything_and_goes_on_after_a_run_that_failed(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CallRail and HubSpot have no settings here, and somebody else loads CallRail's calls."""
+    monkeypatch.setattr(lease, "LOCK_SECONDS", 0.2)
+    for name in ("CALLRAIL_API_KEY", "HUBSPOT_ACCESS_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(LETTERS)
+        connection.execute(
+            "INSERT INTO orchestration.dead_letter (sync_history_id, crm_source, sync_type, record_key, stage, rule,"
+            " error_message, payload) VALUES (1, 'hubspot', 'contacts', '7', 'coerce', 'number', 'not a number',"
+            """ '{"id": "7", "properties": {"email": "a@example.test"}}')"""
+        )
+        connection.execute("UPDATE orchestration.dead_letter SET payload = '{\"id\": 5}' WHERE record_key = 'TAG1'")
+        connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [entity_lock.key("callrail", "calls")])
+        done = warehouse("replay")
+    assert done.exit_code == 1, done.output
+    assert "callrail calls failed: callrail calls is being synced by another run" in done.stdout
+    statement = "SELECT sync_type, status, count(*) FROM orchestration.dead_letter GROUP BY 1, 2 ORDER BY 1"
+    assert rows(database_url, statement) == [
+        ("calls", "pending", 2),
+        ("contacts", "resolved", 1),
+        ("tags", "resolved", 1),
+    ]
+    assert rows(database_url, "SELECT id FROM callrail_tag") == [("5",)]
 
 
 def test_dead_letters_are_listed_without_the_person_shown_with_it_and_waived_by_name(database_url: str) -> None:

@@ -239,7 +239,7 @@ def test_a_command_that_waits_for_a_slot_gives_up_after_the_setting_or_takes_tha
         first = sync(harness)
         eventually(lambda: statuses(harness) == ["running"], "the first reads", 180)
         patient = command(harness, "sync", "hubspot", "deals")
-        impatient = command(harness, "sync", "hubspot", "companies", WAREHOUSE_POOL_WAIT_SECONDS="1")
+        impatient = command(harness, "sync", "hubspot", "companies", "--full", WAREHOUSE_POOL_WAIT_SECONDS="1")
         eventually(lambda: "waits since" in patient.said, "it says what it waits for", 180)
         [line] = [line for line in patient.said.splitlines() if "waits since" in line]
         assert "hubspot_deal waits since 0 s, at most 600 s for the slot of hubspot_api, held by" in line
@@ -250,10 +250,11 @@ def test_a_command_that_waits_for_a_slot_gives_up_after_the_setting_or_takes_tha
         assert "WAREHOUSE_POOL_WAIT_SECONDS" in text
         refused = query(
             harness,
-            "SELECT status, records_processed, configuration ->> 'mode', error_message LIKE 'PoolBusy: hubspot_comp%' "
+            "SELECT status, records_processed, configuration ->> 'mode', configuration ->> 'full', "
+            "error_message LIKE 'PoolBusy: hubspot_comp%' "
             "FROM orchestration.sync_history WHERE sync_type = 'companies'",
         )
-        assert refused == [("failed", 0, "refused", True)]
+        assert refused == [("failed", 0, "refused", "true", True)]
         with harness.instance() as found:
             info = found.event_log_storage.get_concurrency_info(POOL)
             [holder] = [found.get_run_by_id(claimed.run_id) for claimed in info.claimed_slots]

@@ -4,7 +4,7 @@ A new source needs a driver in ``drivers``; a failing test names it until it has
 """
 
 import atexit
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from types import MappingProxyType
@@ -17,8 +17,10 @@ from psycopg import sql
 from psycopg.rows import dict_row, tuple_row
 from psycopg.types.json import set_json_loads
 
+from warehouse_pipelines.errors import WarehouseError
 from warehouse_pipelines.loading.mirroring import MIRROR
 from warehouse_pipelines.loading.options import Options, Result
+from warehouse_pipelines.loading.replay import replay
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.source import Source
@@ -138,6 +140,16 @@ def history(url: str, source: Source, entity: Entity) -> list[dict[str, Any]]:
     """Return the history rows of an entity, oldest first."""
     wanted = "SELECT * FROM orchestration.sync_history WHERE crm_source = %s AND sync_type = %s ORDER BY id"
     return looking(url).execute(wanted, [source.name, entity.name]).fetchall()
+
+
+def replayed(sources: Sequence[Source], url: str, **which: Any) -> list[Result]:
+    """Load the pending dead letters of these sources again; raise the first error by which a run failed."""
+    done = []
+    for _, _, came in replay(sources, url=url, **which):
+        if isinstance(came, WarehouseError):
+            raise came
+        done.append(came)
+    return done
 
 
 @contextmanager

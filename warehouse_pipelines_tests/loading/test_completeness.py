@@ -61,7 +61,9 @@ def reason(
         pytest.param(FULL, {"report": CHANGES, "counts": NONE}, id="nothing changed since the state"),
         pytest.param(RANGE, {"report": CHANGES, "counts": NONE}, id="nothing changed in a range"),
         pytest.param(FULL, {"counts": replace(TEN, read=12, superseded=2)}, id="older versions among the records"),
-        pytest.param(DELTA, {"counts": replace(TEN, read=12)}, id="a delta that was shown more than its window"),
+        pytest.param(
+            DELTA, {"counts": replace(TEN, read=12, outside=2)}, id="a delta that was shown more than its window"
+        ),
         pytest.param(FULL, {"report": ReadReport(reported=10, reported_trusted=True)}, id="the vendor's figure"),
         pytest.param(FULL, {"report": ReadReport(reported=99)}, id="another figure, which is not trusted"),
         # Whoever set a limit wanted no more.
@@ -97,8 +99,14 @@ def test_a_read_is_complete(plan: Plan, changed: dict[str, Any]) -> None:
             id="changes that are unproven, within a limit",
         ),
         pytest.param(RANGE, {"counts": NONE}, "3 living rows", id="an empty range where rows are known"),
-        pytest.param(RANGE, {"counts": replace(NONE, read=5)}, "3 living rows", id="records of other ranges only"),
+        pytest.param(
+            RANGE, {"counts": replace(NONE, read=5, outside=5)}, "3 living rows", id="records of other ranges only"
+        ),
         pytest.param(FULL, {"counts": replace(TEN, read=12)}, "2 of 12 records", id="records that were not loaded"),
+        pytest.param(
+            DELTA, {"counts": replace(TEN, read=13, outside=2)}, "3 of 13 records", id="one was lost by a delta"
+        ),
+        pytest.param(DELTA, {"counts": replace(TEN, outside=1)}, "0 of 10 records", id="one was counted twice"),
         pytest.param(
             FULL, {"report": ReadReport(reported=11, reported_trusted=True)}, "it has 11 things", id="one is missing"
         ),

@@ -276,7 +276,7 @@ def test_a_second_run_of_an_entity_is_refused_and_one_of_another_is_not(
 
     def both() -> None:
         with pytest.raises(SyncRunning, match=r"by another run \(sync_history \d+, run the-run, 1 min\)"):
-            other.sync([thing("b")], run_id="the-other")
+            other.sync([thing("b")], run_id="the-other", dry_run=True, max_records=5)
         from warehouse_pipelines_tests.harness.fake_source import LOG
 
         found.append(other.sync([thing("b")], entity=LOG).status)
@@ -288,7 +288,9 @@ def test_a_second_run_of_an_entity_is_refused_and_one_of_another_is_not(
     first, refused = fake.history()
     assert (first["status"], first["run_id"]) == ("success", "the-run")
     assert (refused["status"], refused["run_id"], refused["records_processed"]) == ("failed", "the-other", 0)
-    assert refused["configuration"]["mode"] == "refused"
+    asked = refused["configuration"]
+    assert (asked["mode"], asked["dry_run"], asked["max_records"]) == ("refused", True, 5)
+    assert all({"batch_size", "window_start", "window_end"} <= row["configuration"].keys() for row in (first, refused))
     assert refused["error_message"].startswith("SyncRunning: fake things is being synced by another run (sync_history")
     assert refused["end_time"] >= refused["start_time"]
     assert fake.sync([thing("a", 2)]).mode == "delta", "the cursor is that of the run before it"

@@ -22,7 +22,6 @@ from warehouse_pipelines.loading.loader import Loader
 from warehouse_pipelines.loading.merge_sql import MergeStatements
 from warehouse_pipelines.loading.mirroring import check_mirroring
 from warehouse_pipelines.loading.options import Result
-from warehouse_pipelines.loading.replay import replay
 from warehouse_pipelines.loading.transaction import Transaction
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
 from warehouse_pipelines.model.reading import ReadReport, TooLarge
@@ -30,7 +29,7 @@ from warehouse_pipelines.model.rules import one_of
 from warehouse_pipelines_tests.harness.drivers.driver import Key
 from warehouse_pipelines_tests.harness.examples import examples
 from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, TICKET, FakeSource, Record, page, thing
-from warehouse_pipelines_tests.harness.source_harness import asking
+from warehouse_pipelines_tests.harness.source_harness import asking, replayed
 
 pytestmark = pytest.mark.on_oldest(
     "test_what_is_too_long_is_compressed_by_lz4_where_the_server_has_it",
@@ -565,8 +564,8 @@ def test_a_known_dead_letter_is_met_again_and_ends_when_its_record_loads(fake: F
     assert seen_by(fake) == [(first.history_id, again.history_id)]
     row = fake.history()[-1]
     assert (row["status"], row["records_failed"], row["performance_metrics"]["known_failed"]) == ("success", 1, 1)
-    ((_, _, replayed),) = replay([fake.source()], url=fake.url)
-    assert (replayed.status, replayed.failed, letters(fake)) == ("partial", 1, [("a", "coerce", "number", 5)])
+    (again,) = replayed([fake.source()], fake.url)
+    assert (again.status, again.failed, letters(fake)) == ("partial", 1, [("a", "coerce", "number", 5)])
     fake.sync([thing("a")])
     assert (letters(fake), len(letters(fake, "resolved"))) == ([], 1)
     assert fake.sync([bad], full=True).status == "partial", "what was cured and is bad again is new"
@@ -629,9 +628,9 @@ def test_what_is_waived_stays_so_until_its_payload_changes(fake: FakeSource) -> 
     assert len(dead_letters.waive(fake.url, by="ann", reason="rubbish", crm="fake", entity="things")) == 1
     result = fake.sync([thing("b"), bad, nobody], full=True)
     assert (result.status, result.deleted) == ("success", 1), "what a person gave up hides nothing any more"
-    assert replay([fake.source()], url=fake.url) == []
-    ((_, _, replayed),) = replay([fake.source()], url=fake.url, waived=True)
-    assert (replayed.failed, len(letters(fake, "waived"))) == (2, 2)
+    assert replayed([fake.source()], fake.url) == []
+    (again,) = replayed([fake.source()], fake.url, waived=True)
+    assert (again.failed, len(letters(fake, "waived"))) == (2, 2)
     assert fake.sync([thing("a", size="huge")]).status == "partial"
     assert [key for key, *_ in letters(fake)] == ["a"]
     fake.sync([thing("a")])
@@ -645,7 +644,7 @@ def test_what_is_too_large_is_left_to_the_vendor_by_a_replay(fake: FakeSource) -
     fake.sync([good])
     part = TooLarge(json.dumps({"one": "a", "two": 1}).encode())
     assert fake.sync([part]).status == "partial"
-    assert replay([fake.source()], url=fake.url) == []
+    assert replayed([fake.source()], fake.url) == []
     assert fake.row("a", "1")["label"] == "as it was"
     assert [(key, rule) for key, _, rule, _ in letters(fake)] == [("a 1", "size")]
     assert fake.sync([part]).status == "success"
@@ -740,8 +739,8 @@ def test_a_read_that_finds_none_of_the_rows_again_is_stopped_at_any_size(
 def test_whatever_was_sent_is_a_letter(fake: FakeSource, raw: bytes) -> None:
     result = fake.sync([raw, thing("b")])
     assert (result.failed, result.created, len(letters(fake))) == (1, 1, 1)
-    ((_, _, replayed),) = replay([fake.source()], url=fake.url)
-    assert (replayed.created, replayed.failed, len(letters(fake))) == (0, 1, 1)
+    (again,) = replayed([fake.source()], fake.url)
+    assert (again.created, again.failed, len(letters(fake))) == (0, 1, 1)
 
 
 @pytest.mark.parametrize(

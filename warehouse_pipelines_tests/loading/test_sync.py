@@ -15,17 +15,19 @@ import pytest
 
 from warehouse_pipelines import settings, warehouse
 from warehouse_pipelines.errors import NotConfigured, RequestRefused, WrongUse
-from warehouse_pipelines.loading import resource, sync_history
+from warehouse_pipelines.loading import lease, resource, sync_history
 from warehouse_pipelines.loading.options import Options, Purpose
-from warehouse_pipelines.loading.replay import replay
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.loading.warehouse_reader import WarehouseReader
 from warehouse_pipelines.model.deletes import Deletes
 from warehouse_pipelines.model.entity import Entity
 from warehouse_pipelines.model.reading import ReadContext, ReadReport, Window
 from warehouse_pipelines.model.source import Flag
+from warehouse_pipelines.observability import logs
+from warehouse_pipelines.queries import query
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.fake_source import LOG, PAIR, THING, FakeSource, page, thing
+from warehouse_pipelines_tests.harness.source_harness import looking, replayed
 from warehouse_pipelines_tests.harness.subprocesses import eventually
 
 OVERLAP = THING.cadence.overlap
@@ -120,6 +122,68 @@ def test_a_run_that_fails_says_so_in_the_log(fake: FakeSource, caplog: pytest.Lo
     assert "fake things" in told.getMessage()
 
 
+def test_a_value_that_is_lost_and_a_record_that_is_refused_are_logged_with_what_was_asked(
+    fake: FakeSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the shapes that people search for, and without what may be a name."""
+    fake.sync([thing("a", amount="Ann"), thing("b", size="many")], full=True)
+    said = {one.getMessage(): one for one in caplog.records if one.levelname in ("WARNING", "ERROR")}
+    assert [message.partition(" - ")[0] for message in said] == [
+        "Failed to parse number value: '***' in field 'size' for fake b",
+        "Failed to parse number value: '***' in field 'amount' for fake a",
+        "Error processing things b: size: not a number",
+    ]
+    error = list(said.values())[-1]
+    assert vars(error)["error_type"] == "BadRecord"
+    assert vars(error)["configuration"] == fake.history()[-1]["configuration"] | {"cursor": None}
+
+
+def test_a_row_of_a_run_that_goes_on_says_how_far_it_is_and_is_written_no_more_often_than_that_changes(
+    fake: FakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its counts stay 0 until it is closed, so nobody sums up what was not loaded."""
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
+    seen: list[dict[str, Any]] = []
+
+    def shown() -> dict[str, Any]:
+        rows = looking(fake.url).execute(query("api_sync"), {"run_id": "one"}).fetchall()
+        return dict(rows[0])
+
+    def renewed() -> datetime:
+        moment = looking(fake.url).execute("SELECT renewed_at AS at FROM orchestration.entity_lease").fetchall()
+        found: datetime = moment[0]["at"]
+        return found
+
+    def look() -> None:
+        eventually(lambda: shown()["records_processed"], "it is told how many were read")
+        row = "SELECT xmin::text, records_processed FROM orchestration.sync_history"
+        before, at = looking(fake.url).execute(row).fetchall(), renewed()
+        eventually(lambda: renewed() > at + timedelta(seconds=0.15), "the lease is renewed")
+        assert looking(fake.url).execute(row).fetchall() == before
+        assert before[0]["records_processed"] == 0
+        seen.append(shown())
+
+    fake.sync([thing("a")], [thing("b")], look, [thing("c")], run_id="one")
+    assert [(one["status"], one["records_processed"], one["records_created"]) for one in seen] == [("running", 1, 0)]
+    assert (shown()["status"], shown()["records_processed"], shown()["records_created"]) == ("success", 3, 3)
+
+
+def test_a_read_that_yields_nothing_for_long_says_that_it_goes_on(
+    fake: FakeSource, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where a source folds a whole feed, or waits for a query, before its first page."""
+    monkeypatch.setattr(logs, "PROGRESS_SECONDS", 0.1)
+    caplog.set_level("INFO", "warehouse.sync")
+
+    def wait(context: ReadContext) -> None:
+        context.calls = 7
+        eventually(lambda: "still reading" in caplog.text, "it says that it goes on")
+
+    fake.before = wait
+    fake.sync([thing("a")])
+    assert "fake things: still reading, 7 requests; 0 of an unknown number of records so far" in caplog.text
+
+
 def january(day: int) -> datetime:
     return datetime(2024, 1, day, tzinfo=UTC)
 
@@ -192,6 +256,19 @@ def test_a_full_read_that_leaves_records_out_says_so(fake: FakeSource, monkeypat
     result = fake.sync([thing("a", 3), thing("b", 5)], full=True)
     assert (result.status, result.filtered, result.watermark) == ("partial", 1, None)
     assert "1 of 2 records were read and not loaded" in str(result.reason)
+
+
+def test_a_delta_that_loses_a_record_on_its_way_says_so(fake: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies outside of the window is told from what is lost: the one is left out on purpose."""
+    monkeypatch.setattr(resource, "CHUNK", 5)
+    fake.sync([thing("a", 9)])
+    good = fake.sync([thing("a", 8), {**thing("b"), "at": None}, thing("c", 9)], [thing("d", 1)])
+    assert (good.status, good.created, good.filtered, good.metrics["outside_window"]) == ("success", 2, 2, 2)
+    bound = resource.bound
+    monkeypatch.setattr(resource, "bound", lambda *given: bound(*given).add_map(lambda table: table.slice(1)))
+    lost = fake.sync([thing("e", 10), thing("f", 11)], [thing("d", 1)])
+    assert (lost.status, lost.created, lost.filtered, lost.watermark) == ("partial", 1, 2, None)
+    assert "2 of 3 records were read and not loaded, and 1 are outside of the window" in str(lost.reason)
 
 
 def test_nothing_dated_leaves_the_next_run_full(fake: FakeSource) -> None:
@@ -545,7 +622,7 @@ def test_what_a_source_measures_is_in_the_metrics_of_every_run(
     fake.sync([thing("b", size="big")])
     with pytest.raises(Exception, match="division by zero"):
         fake.sync(lambda: 1 / 0)
-    assert replay([source], url=fake.url)
+    assert replayed([source], fake.url)
     figures = [row["performance_metrics"] for row in fake.history()]
     assert [figure["bytes_scanned"] for figure in figures] == [0, 7, 7, 0]
     assert figures[1]["rows_seen"] == 2

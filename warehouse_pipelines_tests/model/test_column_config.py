@@ -21,7 +21,7 @@ from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.schema import local_columns, migrate, tables
 from warehouse_pipelines.sources import DECLARED, SOURCES
 from warehouse_pipelines_tests.harness.fake_source import THING, FakeSource, thing
-from warehouse_pipelines_tests.harness.source_harness import rows, source_harness
+from warehouse_pipelines_tests.harness.source_harness import replayed, rows, source_harness
 from warehouse_pipelines_tests.harness.subprocesses import eventually
 
 Configure = Callable[..., dict[str, Entity]]
@@ -287,13 +287,11 @@ def test_equal_values_have_equal_hashes_however_they_are_written_and_another_key
 
 @pytest.mark.slow("the same in other circumstances")
 def test_a_dead_letter_that_is_replayed_keeps_its_hash(fake: FakeSource, configure: Configure) -> None:
-    from warehouse_pipelines.loading.replay import replay
-
     fake.entity = changed(fake, configure, "[fake.things]\nhash = ['name']\n")
     fake.sync([thing(1, name="Ann Ford"), thing(2, name="Ann Ford", size="no number")])
     source = replace(fake.source(), entities=(replace(fake.entity, severity={}),))
-    ((_, _, replayed),) = replay([source], url=fake.url, crm="fake", entity="things")
-    assert replayed.created == 1
+    (again,) = replayed([source], fake.url, crm="fake", entity="things")
+    assert again.created == 1
     assert fake.row("2")["name"] == fake.row("1")["name"]
 
 

@@ -228,6 +228,21 @@ def test_progress_is_told_at_least_every_thirty_seconds(lines: io.StringIO, monk
     assert (steps[-1]["processed"], steps[-1]["estimated"]) == (1070, 5000)
 
 
+def test_a_run_that_does_not_get_on_is_told_every_thirty_seconds_as_well(
+    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(logs, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    logs.started("clockwork", "leads", None)
+    for _ in range(700):
+        clock.now += 0.1
+        logs.reading("clockwork", "leads", 0, None, 12)
+    told = [line for line in map(json.loads, lines.getvalue().splitlines()) if "requests" in line]
+    assert [line["message"] for line in told] == [
+        "clockwork leads: still reading, 12 requests; 0 of an unknown number of records so far"
+    ] * 2
+
+
 def test_a_flood_of_bad_records_does_not_flood_the_log(lines: io.StringIO) -> None:
     logs.started("hubspot", "contacts", None)
     for n in range(1000):

@@ -16,6 +16,7 @@ from typing import Any
 import dagster as dg
 import psycopg
 import pytest
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 from psycopg.rows import dict_row
 
 from warehouse_pipelines.definitions import build_definitions, defs, to_merge
@@ -287,6 +288,22 @@ def test_a_backfill_that_meets_a_sync_of_its_entity_waits_until_that_has_ended(
         days = {"start_date": "2024-02-02", "end_date": "2024-02-02"}
         assert record_store.run(definitions, "backfill_store_things", instance, config=days).success
     assert [row["status"] for row in history(bare_url)] == ["success"], "none was refused, and tried again"
+
+
+@pytest.mark.parametrize(("name", "says"), [
+    ("things", "launch backfill_store_things, which has a partition a month"),
+    ("gadgets", "store gadgets cannot be asked by date; read it with `full`"),
+])  # fmt: skip
+def test_a_sync_that_is_asked_for_a_partition_is_refused_and_not_a_delta(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, bare_url: str, name: str, says: str
+) -> None:
+    job = definitions.resolve_job_def(f"sync_store_{name}")
+    done = job.execute_in_process(instance=instance, tags={PARTITION_NAME_TAG: "2024-02-01"}, raise_on_error=False)
+    [failure] = [event for event in done.all_events if event.is_step_failure]
+    error = failure.step_failure_data.error
+    assert error is not None
+    assert f"store {name} has no partitions: {says}. Nothing was read" in error.to_string()
+    assert history(bare_url) == []
 
 
 def test_a_month_of_a_backfill_job_asks_for_its_days(

@@ -304,6 +304,32 @@ def test_a_run_adds_up_and_hides_personal_data(serve: Serving, viewer: httpx.Cli
     assert "/runs/8f14e45f" not in failed, "a viewer may not use Dagster"
 
 
+def test_a_run_that_goes_on_is_shown_with_what_was_read_so_far(
+    serve: Serving, viewer: httpx.Client, operator: httpx.Client
+) -> None:
+    """On its page, in the list, and by the API, which answers from the history while Dagster is away."""
+    run_id = "8f14e45f-0000-4000-8000-000000000002"
+    looking(serve.url).execute(
+        "INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, run_id, performance_metrics)"
+        " VALUES ('hubspot', 'deals', now(), %s,"
+        """ '{"total_records": 1234, "total_api_calls": 13, "vendor_reported": 5678}')""",
+        [run_id],
+    )
+    try:
+        page = viewer.get(f"/runs/{newest(serve.url)}").text
+        assert "1,234 of about 5,678 records read so far" in page
+        assert "nothing is loaded before" in page
+        assert '<td class="count" data-label="Read">1,234</td>' in viewer.get("/runs?status=running").text
+        [entity] = viewer.get(f"/api/syncs/{run_id}").json()["entities"]
+        assert [entity[name] for name in ("status", "records_processed", "records_created", "api_calls")] == [
+            "running", 1234, 0, 13,
+        ]  # fmt: skip
+        [first] = viewer.get("/api/sync-history?status=running").json()["items"]
+        assert first["records_processed"] == 1234
+    finally:
+        looking(serve.url).execute("DELETE FROM orchestration.sync_history WHERE run_id = %s", [run_id])
+
+
 def test_an_operator_reaches_the_run_in_dagster(serve: Serving, operator: httpx.Client) -> None:
     page = operator.get(f"/runs/{newest(serve.url)}").text
     assert f'href="http://127.0.0.1:3000/runs/{RUN_ID}"' in page

@@ -27,7 +27,7 @@ from warehouse_pipelines.sources.salespro import SALESPRO, athena, athena_result
 from warehouse_pipelines.sources.salespro.aws import Account
 from warehouse_pipelines.sources.salespro.settings import Settings
 from warehouse_pipelines_tests.harness.fetching import SAMPLES, Held, Read, sample
-from warehouse_pipelines_tests.harness.source_harness import SourceHarness, serve_vendor, source_harness
+from warehouse_pipelines_tests.harness.source_harness import SourceHarness, replayed, serve_vendor, source_harness
 
 ENTITIES = {entity.name: entity for entity in SALESPRO.entities}
 CUSTOMERS, ESTIMATES, RESULTS = (ENTITIES[name] for name in ("customers", "estimates", "lead_results"))
@@ -657,13 +657,11 @@ class TestInTheWarehouse:
     def test_a_dead_letter_that_is_replayed_tells_them_too(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from warehouse_pipelines.loading.replay import replay
-
         with source_harness("salespro_estimate", database_url, monkeypatch) as it:
             it.driver.corrupt(it.entity, "bad_date")
             strict, entity = it.with_entity(severity={"timestamptz": "reject"})
             assert it.sync(source=strict, entity=entity).failed == 1
-            assert replay([it.source], url=it.url)
+            assert replayed([it.source], it.url)
             assert [row["performance_metrics"]["athena_bytes_scanned"] for row in it.history()][1] == 0
 
     def test_the_lead_of_a_result_is_what_the_crm_calls_its_customer(self, vendor: SalesPro) -> None:

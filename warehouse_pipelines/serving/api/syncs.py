@@ -66,7 +66,10 @@ async def run_sync(request: Request, wanted: NewSync) -> Response:
 @routes.get("/{run_id}")
 @needs(Right.STATUS_READ)
 async def read_sync(request: Request, run_id: UUID) -> Response:
-    """Tell how a run goes: Dagster's status, and what each entity has loaded so far."""
+    """Tell how a run goes: Dagster's status, and how many records of each entity were read so far.
+
+    What became of them is told when the entity is done: nothing is loaded before.
+    """
     async with request.app.state.pool.session(visitor(request), reads=True) as session:
         rows = await (await session.execute(query("api_sync"), {"run_id": str(run_id)})).fetchall()
     run: dict[str, Any] | None = None

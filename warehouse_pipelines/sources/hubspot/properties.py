@@ -13,8 +13,11 @@ are read again with the new property by the next read of everything (``--full``)
 Sensitive properties are not in the vendor's list and count as lacking.
 """
 
+import functools
 import re
+import types
 from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 from warehouse_pipelines.errors import AnswerChanged, NotConfigured
 from warehouse_pipelines.model.column_config import Change, applied, instead
@@ -24,7 +27,7 @@ from warehouse_pipelines.model.rules import Kind
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.settings import setting_name
 from warehouse_pipelines.sources.hubspot.reader import HubSpotReader
-from warehouse_pipelines.sources.hubspot.settings import Settings
+from warehouse_pipelines.sources.hubspot.settings import PropertyMap, Settings
 
 READABLE: Mapping[Kind, tuple[str, ...]] = {
     "email": ("string",),
@@ -51,11 +54,18 @@ def mapped(source: Source, entity: Entity, entities: Sequence[Entity], form: typ
     Raises ``NotConfigured`` that names the first entry that cannot be used, whichever entity it is of.
     """
     done = entity
-    found = _read(form().property_map, entities, setting_name(form, "property_map"))
+    found = _read(_map_of(form)().property_map, entities, setting_name(form, "property_map"))
     for one in entities:
         changed = applied(source, entity if one.name == entity.name else one, found.get(one.name, ()))
         done = changed if one.name == entity.name else done
     return done
+
+
+@functools.cache
+def _map_of(form: type[Settings]) -> type[PropertyMap]:
+    """Return the setting alone, of the account that ``form`` is of: a replay goes by it, and needs no token."""
+    prefix = form.model_config.get("env_prefix", "")
+    return cast(type[PropertyMap], types.new_class("PropertyMap", (PropertyMap,), {"env_prefix": prefix}))
 
 
 def _read(written: str, entities: Sequence[Entity], setting: str) -> dict[str, list[Change]]:

@@ -5,6 +5,12 @@ from pydantic import SecretStr
 from warehouse_pipelines.settings import FromEnvironment
 
 
+class PropertyMap(FromEnvironment, env_prefix="HUBSPOT_"):
+    """The setting of ``Settings`` that says which columns a portal has under other names."""
+
+    property_map: str = ""
+
+
 class Settings(FromEnvironment, env_prefix="HUBSPOT_"):
     """``ACCESS_TOKEN`` is of a private app, an OAuth application or a service key.
 

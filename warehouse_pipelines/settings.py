@@ -222,6 +222,8 @@ class Settings(FromEnvironment):
     """
     warehouse_pool_wait_seconds: PositiveInt = 600
     """Seconds that a command waits for a slot of the vendor's pool, which other runs hold, before it gives up."""
+    warehouse_parts_at_a_time: PositiveInt = 4
+    """Parts that a command, or a run of a whole CRM, reads side by side, each in a process with sessions of its own."""
     warehouse_run_days: PositiveInt | None = None
     warehouse_failed_run_days: PositiveInt | None = None
     """Days that Dagster's runs are kept with their logs, and those that failed; unset, as

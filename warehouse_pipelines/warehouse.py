@@ -22,6 +22,7 @@ Decided:
 import atexit
 import contextlib
 import os
+import re
 import socket
 import time
 from collections import deque
@@ -58,6 +59,11 @@ IDLE_SECONDS = 300.0
 
 END_SECONDS = 2.0
 """How long a session that is ended waits for the thread that is in a statement of it."""
+
+_TOO_MANY = re.compile(
+    r"too many (connections|clients)|remaining connection slots|no more connections|max clients", re.I
+)
+"""How PostgreSQL and poolers say 53300. libpq tells no SQLSTATE of a connection that was refused, only the sentence."""
 
 _kept: dict[str, "deque[tuple[float, Session]]"] = {}
 """By URL, what can be lent, with the time it came back."""
@@ -104,9 +110,13 @@ async def connect_async(url: str, *, application_name: str = "warehouse") -> "ps
 def unavailable(error: Exception) -> DatabaseUnavailable:
     """Return the error for a driver's ``error`` that no session could be opened."""
     message = " ".join(masked(str(error)).split()).rstrip(".?")
-    return DatabaseUnavailable(
-        f"cannot connect to the warehouse: {message}. Is PostgreSQL up, is WAREHOUSE_DATABASE_URL right?"
-    )
+    what_to_do = "Is PostgreSQL up, is WAREHOUSE_DATABASE_URL right?"
+    if getattr(error, "sqlstate", None) == "53300" or _TOO_MANY.search(message):
+        what_to_do = (
+            "PostgreSQL allows no more sessions: set WAREHOUSE_PARTS_AT_A_TIME lower, let fewer programs run at a "
+            "time, or raise max_connections or the CONNECTION LIMIT of the role or database (docs/deploy.md, Sessions)."
+        )
+    return DatabaseUnavailable(f"cannot connect to the warehouse: {message}. {what_to_do}")
 
 
 def with_parameters(url: str, application_name: str) -> str:

@@ -1,5 +1,6 @@
 """Which ``.env`` is read: that of the checkout, from wherever the command is typed."""
 
+import importlib
 import json
 import logging
 import os
@@ -25,6 +26,7 @@ from warehouse_pipelines.errors import NotConfigured
 from warehouse_pipelines.loading.options import Options
 from warehouse_pipelines.loading.sync import sync
 from warehouse_pipelines.local import database
+from warehouse_pipelines.model.account_settings import WebhookSecrets
 from warehouse_pipelines.settings import FromEnvironment
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines.sources.hubspot import HUBSPOT
@@ -358,3 +360,25 @@ def test_an_installed_package_brings_dagsters_files_and_one_in_the_folder_goes_f
             assert settings.shipped(name).read_text() == (root / file).read_text()
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}")
     assert settings.shipped("dagster.yaml") == tmp_path / "dagster.yaml"
+
+
+def test_every_setting_stands_in_the_example_and_nothing_else() -> None:
+    """Those of the forms, those that the code takes from the environment itself, and those of the compose files.
+
+    An account's secrets of webhooks are no names of their own: those of the vendor with the account's name in them.
+    """
+    root = settings.project_root()
+    known: set[str] = set()
+    for file in settings.PACKAGE.rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        known |= set(re.findall(r'environ\.get\("((?:WAREHOUSE|PG)_\w+)"', text))
+        if not re.search(r"^class \w+\((FromEnvironment|\w+Settings)\b", text, re.MULTILINE):
+            continue
+        module = importlib.import_module(".".join(file.relative_to(root).with_suffix("").parts))
+        for form in vars(module).values():
+            if isinstance(form, type) and issubclass(form, FromEnvironment) and form is not WebhookSecrets:
+                known |= {settings.setting_name(form, field) for field in form.model_fields}
+    for file in root.glob("docker-compose*.yml"):
+        known |= set(re.findall(r"\$\{([A-Z_]+)", file.read_text(encoding="utf-8")))
+    example = (root / ".env.example").read_text(encoding="utf-8")
+    assert known == set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", example, re.MULTILINE))

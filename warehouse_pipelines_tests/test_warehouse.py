@@ -3,6 +3,7 @@
 import contextlib
 import os
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from psycopg.pq import TransactionStatus
 
 from warehouse_pipelines import warehouse
 from warehouse_pipelines.errors import DatabaseUnavailable
+from warehouse_pipelines.loading.transaction import Transaction
 from warehouse_pipelines.schema.migrate import engine
 from warehouse_pipelines_tests.harness.subprocesses import eventually
 
@@ -201,6 +203,28 @@ def test_a_warehouse_that_is_away_is_said_once_and_alike(way: str) -> None:
     assert said.startswith("cannot connect to the warehouse: ")
     assert said.endswith("Is PostgreSQL up, is WAREHOUSE_DATABASE_URL right?")
     assert "s3cret" not in said
+
+
+@pytest.mark.parametrize("way", ["connect", "load"])
+def test_who_gets_no_more_sessions_is_told_what_to_do(bare_url: str, way: str) -> None:
+    with psycopg.connect(bare_url, autocommit=True) as administrator:
+        administrator.execute("CREATE ROLE has_one LOGIN PASSWORD 'x' CONNECTION LIMIT 1")
+        url = re.sub(r"//[^@]*@", "//has_one:x@", bare_url)
+        try:
+            with warehouse.connect(url), pytest.raises(DatabaseUnavailable) as raised:
+                warehouse.connect(url) if way == "connect" else Transaction(url, "store_thing")
+        finally:
+            administrator.execute("DROP ROLE has_one")
+    said = str(raised.value)
+    assert said.startswith("cannot connect to the warehouse: ")
+    assert 'too many connections for role "has_one". PostgreSQL allows no more sessions: set WAREHOUSE_PARTS_' in said
+
+
+@pytest.mark.parametrize("said", ["sorry, too many clients already", "remaining connection slots are reserved for x"])
+def test_a_full_server_is_recognized_by_its_sentence(said: str) -> None:
+    """libpq tells no SQLSTATE of a connection that was refused."""
+    assert "PostgreSQL allows no more sessions" in str(warehouse.unavailable(psycopg.OperationalError(said)))
+    assert "Is PostgreSQL up" in str(warehouse.unavailable(psycopg.OperationalError("timeout expired")))
 
 
 def test_the_parameters_of_a_session_go_into_a_url(url: str) -> None:

@@ -1,11 +1,11 @@
 """Runs jobs, several side by side in processes of their own: ``run_jobs``, for the command line and the demo.
 
-``AT_A_TIME`` run at once, because they wait for vendors. A CRM's ``all`` is read in as many parts as its pool allows
-(``parts_of``), each a run of its job with some of its entities; all share the budget of the credential. A run for each
-entity would share the work better, and take a quarter of a second of processor time for each of them. Processes and not
-threads: a process has one run, whose log, interrupts and death are its own. They are forked from one that has imported
-everything (``start_importing``), where the system forks safely: four that import for themselves take six seconds
-longer on two cores, and four times the memory.
+Several run at once (``WAREHOUSE_PARTS_AT_A_TIME``), because they wait for vendors. A CRM's ``all`` is read in as many
+parts as its pool allows (``parts_of``), each a run of its job with some of its entities; all share the budget of the
+credential. A run for each entity would share the work better, and take a quarter of a second of processor time for each
+of them. Processes and not threads: a process has one run, whose log, interrupts and death are its own. They are forked
+from one that has imported everything (``start_importing``), where the system forks safely: four that import for
+themselves take six seconds longer on two cores, and four times the memory.
 """
 
 import contextlib
@@ -29,13 +29,11 @@ from warehouse_pipelines import warehouse
 from warehouse_pipelines.commands import runner
 from warehouse_pipelines.commands.outcome import DIED, Outcome, outcomes_of
 from warehouse_pipelines.observability import logs, redaction
+from warehouse_pipelines.settings import settings
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.queues import SimpleQueue
-
-AT_A_TIME = 4
-"""Parts side by side."""
 
 AGAIN_SECONDS = 10.0
 """Longer than a run takes to end that is interrupted."""
@@ -88,7 +86,8 @@ def run_jobs(
     the other processes too. SIGINT, SIGTERM and SIGHUP cancel what runs and what did not begin yet; the outcomes say
     which.
     """
-    parts = [part for job in jobs for part in parts_of(job, url)]
+    at_a_time = settings().warehouse_parts_at_a_time
+    parts = [part for job in jobs for part in parts_of(job, url, at_a_time)]
     if len(parts) == 1:
         crm, entity, only = parts[0]
         alone = runner.Runner(url=url, debug=level <= logging.DEBUG, only=(crm, entity))
@@ -108,7 +107,7 @@ def run_jobs(
     with stopped, stop:
         with (
             _interrupts_set(stop),
-            ProcessPoolExecutor(min(len(parts), AT_A_TIME), processes, _begin, given) as pool,
+            ProcessPoolExecutor(min(len(parts), at_a_time), processes, _begin, given) as pool,
         ):
             running = [pool.submit(_run_part, *one, config, days) for one in zip(parts, run_ids, strict=True)]
             for done in running:
@@ -141,18 +140,19 @@ def _of_died(part: Part, run_id: str, url: str, *, cancelled: bool) -> list[Outc
     ]
 
 
-def parts_of(job: Job, url: str) -> list[Part]:
-    """Return the parts of a job: as many as the pool of its CRM lets read side by side, about equally long."""
+def parts_of(job: Job, url: str, at_a_time: int) -> list[Part]:
+    """Return the parts of a job: as many as the pool of its CRM lets read ``at_a_time``, about equally long."""
     from warehouse_pipelines.loading.run_parts import run_parts
     from warehouse_pipelines.sources import SOURCES
 
     crm, entity = job
     source = next(source for source in SOURCES if source.name == crm)
-    if entity != "all" or source.pool == 1:
+    most = min(source.pool, at_a_time)
+    if entity != "all" or most == 1:
         return [(crm, entity, ())]
     runner.require_database(url)
     with warehouse.session(url) as session:
-        parts = run_parts(session, source, source.entities, source.pool)
+        parts = run_parts(session, source, source.entities, most)
     return [(crm, entity, tuple(one.name for one in part) if len(parts) > 1 else ()) for part in parts]
 
 

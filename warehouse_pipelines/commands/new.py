@@ -7,7 +7,8 @@ page. What is written reads a plain REST API; whoever knows the vendor replaces 
 it from the first moment. A vendor that was written so gets a further entity. The others have habits of their own, so
 their rows are written by hand.
 
-Everything is checked before the first file is written, and no file that is there is overwritten.
+Everything is checked before the first file is written, and no file that is there is overwritten. The vendor's name is
+checked as ``Source`` checks it, and must be a name of Python's too, as a module is called so.
 """
 
 import keyword
@@ -19,12 +20,13 @@ from string import Template
 import click
 
 from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.model.source import NAME
 
 ROOT = Path(__file__).parents[2]
 """The checkout."""
 
 TEMPLATES = Path(__file__).parent / "templates"
-NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 FILES = {
     "source.txt": "warehouse_pipelines/sources/{vendor}.py",
@@ -53,7 +55,8 @@ def new() -> None:
 def entity(path: str) -> None:
     """Write a new entity that works, and its vendor where there is none of that name.
 
-    Afterwards `pytest -k VENDOR_NAME` tests it.
+    VENDOR is in lower case letters and digits, such as homedepot, and NAME in snake_case. Afterwards
+    `pytest -k VENDOR_NAME` tests it.
     """
     words = _words(path)
     written = write(ROOT, words)
@@ -67,17 +70,22 @@ def entity(path: str) -> None:
 
 def _words(path: str) -> Mapping[str, str]:
     """Return what stands in the templates. Raises ``WrongUse`` for names that cannot be used."""
-    vendor, slash, name = path.partition("/")
-    for one in (vendor, name):
-        if not slash or not NAME.fullmatch(one) or keyword.iskeyword(one):
-            raise WrongUse(f"An entity is written as VENDOR/NAME in snake_case, such as demo/widgets; not {path!r}")
+    vendor, _, name = path.partition("/")
+    if (
+        not (NAME.fullmatch(vendor) and vendor.isidentifier() and SNAKE_CASE.fullmatch(name))
+        or keyword.iskeyword(vendor)
+        or keyword.iskeyword(name)
+    ):
+        raise WrongUse(
+            "An entity is written as VENDOR/NAME, VENDOR in lower case letters and digits and NAME in snake_case, such "
+            f"as homedepot/store_orders; not {path!r}"
+        )
     table = f"{vendor}_{name}"
     if len(table) > 50:
         raise WrongUse(f"The table {table} has a name of more than 50 characters")
-    title = vendor.replace("_", " ").title()
     return {
-        "vendor": vendor, "VENDOR": vendor.upper(), "Title": title, "Name": title.replace(" ", ""), "entity": name,
-        "ENTITY": name.upper(), "table": table, "About": name.replace("_", " ").capitalize(),
+        "vendor": vendor, "VENDOR": vendor.upper(), "Title": vendor.title(), "entity": name, "ENTITY": name.upper(),
+        "table": table, "About": name.replace("_", " ").capitalize(),
     }  # fmt: skip
 
 

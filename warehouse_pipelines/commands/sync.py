@@ -58,7 +58,7 @@ run_flags = options(
         "--batch-size",
         type=click.IntRange(1, 10_000),
         metavar="N",
-        help="Records per request (default 100, or what the vendor allows).",
+        help="Records per request (default: that of the source, see `warehouse config show`).",
     ),
     click.option(
         "--max-records", type=click.IntRange(0), metavar="N", help="Stop after so many (default 0: no limit)."

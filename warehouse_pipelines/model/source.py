@@ -13,6 +13,9 @@ from warehouse_pipelines.model.reading import Fetch, Inspect, ReadContext
 from warehouse_pipelines.model.rules import Kind
 from warehouse_pipelines.settings import hash_key, setting_name, wrong
 
+NAME = re.compile(r"[a-z0-9]{1,50}")
+"""What a declared source may be called. In the name of an account an underscore ends that of the vendor."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Flag:
@@ -131,7 +134,7 @@ class Source:
     tables: Mapping[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z0-9]{1,50}", self.name) and self.name != f"{self.vendor}_{self.account}":
+        if not NAME.fullmatch(self.name) and self.name != f"{self.vendor}_{self.account}":
             raise ValueError(f"source {self.name!r}: a name is lower case letters and digits only")
         for what in ("name", "table"):
             names = [getattr(entity, what) for entity in self.entities]

@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from warehouse_pipelines import warehouse
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.schema.row_counts import COUNTED_BYTES, counting
 
 if TYPE_CHECKING:
     from warehouse_pipelines.loading.options import Result
     from warehouse_pipelines.warehouse import Session
-
-COUNTED_BYTES = 4 * 2**20
-"""Up to this size a table is counted: some ten milliseconds."""
 
 
 def key_of(table: str) -> dg.AssetKey:
@@ -88,13 +85,11 @@ def rows_of(session: "Session", table: str) -> dict[str, int]:
 
     To count a million records took longer than a run in which nothing has changed.
     """
-    from psycopg import sql
-
     known: Any = session.execute(query("table_rows"), [table]).fetchone()
     if known["is_table"] and known["bytes"] > COUNTED_BYTES and known["estimate"] >= 0:
         return {"estimated_rows": known["estimate"]}
-    counting = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(*table.split(".")))
-    return {"dagster/row_count": warehouse.value(session, counting)}
+    [counted] = session.execute(counting([table]))
+    return {"dagster/row_count": counted["rows"]}
 
 
 def column_lineage(origins: Mapping[str, Iterable[str]]) -> dg.TableColumnLineage:

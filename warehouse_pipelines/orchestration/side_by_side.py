@@ -50,6 +50,7 @@ from warehouse_pipelines.loading.run_parts import run_parts
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.orchestration.assets import step_key
 from warehouse_pipelines.orchestration.dagster_storage import keep_connections
+from warehouse_pipelines.settings import settings
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import PlanOrchestrationContext
@@ -72,8 +73,9 @@ def parts_of(run: dg.DagsterRun, steps: Sequence[str], sources: Sequence[Source]
     for source in sources:
         entities = {step_key(entity): entity for entity in source.entities}
         if entities.keys() >= {*steps}:
+            most = min(source.pool, settings().warehouse_parts_at_a_time)
             with warehouse.session(url) as session:
-                parts = run_parts(session, source, [entities[step] for step in steps], source.pool)
+                parts = run_parts(session, source, [entities[step] for step in steps], most)
             return [[step_key(entity) for entity in part] for part in parts]
     return [steps]
 

@@ -259,7 +259,7 @@ def _recorded(url: str) -> tuple[tuple[Stage, ...], tuple[online.Step, ...]]:
 
 
 def _copy(session: "Session", url: str, copy: str, dump: Path) -> None:
-    """Copy the schema, the roles that it names, and the rows that a migration compares."""
+    """Copy the schema, the roles that it names, ours with their memberships, and the rows that a migration compares."""
     server = session.info.server_version // 10_000
     words = ["--format=custom", "--schema-only", f"--file={dump}"]
     dump_programs.dump(url, server, words, "Planning: reading the schema")
@@ -270,6 +270,8 @@ def _copy(session: "Session", url: str, copy: str, dump: Path) -> None:
         for role in roles - known - {*remade_views.OURS}:
             made.execute(sql.SQL("CREATE ROLE {} SUPERUSER").format(sql.Identifier(role)))
         backup.make_roles(made, tuple(remade_views.OURS))
+        for row in session.execute(query("role_memberships"), {"roles": [*remade_views.OURS]}):
+            made.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(row["role"]), sql.Identifier(row["member"])))
         dump_programs.load(dump, copy, "Planning: copying the schema")
         made.execute("SET session_replication_role = replica")
         for table in _compared():

@@ -49,7 +49,7 @@ def fake(configured: None, monkeypatch: pytest.MonkeyPatch) -> type[FakeJobs]:
 @pytest.fixture
 def one_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """All entities of a CRM are synced in one run in this process, where that they run side by side does not matter."""
-    monkeypatch.setattr(job_processes, "parts_of", lambda job, url: [(*job, ())])
+    monkeypatch.setattr(job_processes, "parts_of", lambda job, *_: [(*job, ())])
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ import dagster as dg
 import pytest
 from click.testing import Result
 
-from warehouse_pipelines.commands import job_processes
 from warehouse_pipelines.simulators.server import Simulators
 from warehouse_pipelines_tests.harness.command_line import rows, warehouse
 from warehouse_pipelines_tests.harness.subprocesses import eventually
@@ -64,7 +63,7 @@ def test_parts_of_one_crm_and_another_that_was_not_begun_are_cancelled_together(
 ) -> None:
     """Also the one of which no part was begun."""
     before = len(runs())
-    monkeypatch.setattr(job_processes, "AT_A_TIME", 3)
+    monkeypatch.setenv("WAREHOUSE_PARTS_AT_A_TIME", "3")
     for crm in ("leadconduit", "salesrabbit"):
         small_vendors.control(crm, "set_fault", kind="slow", seconds=200)
     result = interrupted(number, lambda: len(rows(database_url, READING)) == 3, "sync", "all")

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from warehouse_pipelines.commands import new
+from warehouse_pipelines.commands.cli import main
 from warehouse_pipelines.errors import WrongUse
 
 WIDGETS = "demo/widgets"
@@ -115,7 +117,23 @@ def test_without_a_checkout_nothing_is_written(tmp_path: Path) -> None:
         new.write(tmp_path, new._words(WIDGETS))
 
 
-@pytest.mark.parametrize("path", ["widgets", "demo/", "Demo/widgets", "demo/wid gets", "../demo/widgets", "demo/class"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "widgets", "demo/", "Demo/widgets", "demo/wid gets", "../demo/widgets", "demo/class", "class/widgets",
+        "home_depot/orders", "8x8/calls", "demo/Orders", "demo/orders_",
+    ],
+)  # fmt: skip
 def test_a_name_that_cannot_be_used_is_refused(path: str) -> None:
-    with pytest.raises(WrongUse, match="VENDOR/NAME"):
+    with pytest.raises(WrongUse, match="VENDOR/NAME, VENDOR in lower case letters and digits and NAME in snake_case"):
         new._words(path)
+
+
+def test_the_name_of_an_entity_may_have_an_underscore_and_that_of_a_vendor_may_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert new._words("homedepot/store_orders")["table"] == "homedepot_store_orders"
+    monkeypatch.setattr(new, "ROOT", tmp_path)
+    done = CliRunner().invoke(main, ["new", "entity", "home_depot/orders"])
+    assert (done.exit_code, "VENDOR in lower case letters and digits" in done.output) == (2, True), done.output
+    assert [*tmp_path.iterdir()] == []

@@ -46,6 +46,15 @@ def test_a_sync_runs_the_job_of_the_ui_and_reports_the_history(vendors: Simulato
     assert rows(database_url, LAST)[0][2] == 0
 
 
+@pytest.mark.parametrize(("at_a_time", "parts"), [(1, 1), (2, 2), (4, 3)])
+def test_a_crm_has_as_many_parts_as_its_pool_and_the_setting_allow(
+    database_url: str, at_a_time: int, parts: int
+) -> None:
+    found = job_processes.parts_of(("hubspot", "all"), database_url, at_a_time)
+    assert len(found) == parts
+    assert all(only for _, _, only in found) == (parts > 1)
+
+
 @pytest.mark.slow("the same in other circumstances")
 def test_all_crms_are_synced_side_by_side(small_vendors: Simulators, database_url: str) -> None:
     """All that are configured; the demo syncs the thirteen."""

@@ -135,6 +135,13 @@ def test_an_interrupt_stops_every_part(
     assert multiprocessing.active_children() == []
 
 
+def test_a_run_has_no_more_parts_than_the_setting_allows(bare_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAREHOUSE_PARTS_AT_A_TIME", "1")
+    steps = ["store_thing", "store_gadget"]
+    by_hand = dg.DagsterRun("sync_store_all")
+    assert side_by_side.parts_of(by_hand, steps, [record_store.RecordStore().source()], bare_url) == [steps]
+
+
 def test_a_run_of_a_tick_is_not_divided_again(bare_url: str) -> None:
     sources, steps = [record_store.RecordStore().source()], ["store_thing", "store_gadget"]
     by_hand = dg.DagsterRun("sync_store_all", asset_selection=frozenset({dg.AssetKey("store_thing")}))

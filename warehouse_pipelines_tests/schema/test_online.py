@@ -14,8 +14,9 @@ from psycopg import errors
 
 from warehouse_pipelines import settings, warehouse
 from warehouse_pipelines.errors import WrongUse
+from warehouse_pipelines.queries import query
 from warehouse_pipelines.schema import migrate as migrations
-from warehouse_pipelines.schema import migration_plan, online
+from warehouse_pipelines.schema import migration_plan, online, remade_views
 from warehouse_pipelines.schema.migrate import engine, migrate
 from warehouse_pipelines.schema.verify import verify
 from warehouse_pipelines_tests.harness.revision_rules import locked_seconds, long_locks
@@ -389,6 +390,20 @@ def test_a_plan_says_what_would_be_done_and_changes_nothing(database_url: str, e
     assert 0 < locked_seconds(found, "public.callrail_call") < 60
     assert locked_seconds(found, "public.callrail_tag") == 0
     assert migrate(database_url, dry_run=True)[0] == "column callrail_call.sentiment"
+
+
+@pytest.mark.slow("a server of its own")
+def test_the_plan_of_a_migrated_warehouse_is_empty(database_url: str) -> None:
+    """Roles and their memberships are no part of a dump: without the latter the copy lacks what the warehouse has."""
+    assert list(migration_plan.plan(database_url).lines()) == ["Nothing to do."]
+
+
+def test_a_plan_copies_what_our_roles_are_members_of(database_url: str) -> None:
+    with warehouse.session(database_url) as session:
+        found = session.execute(query("role_memberships"), {"roles": [*remade_views.OURS]}).fetchall()
+    assert {("crm_read", "warehouse_read"), ("warehouse_read", "warehouse_masking")} == {
+        (row["role"], row["member"]) for row in found
+    }
 
 
 def test_a_plan_names_the_large_table_that_a_revision_changes(with_revision: str) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -10,8 +10,9 @@ import httpx
 import pytest
 
 from warehouse_pipelines import warehouse
+from warehouse_pipelines.loading import sync_schedule
 from warehouse_pipelines.serving import dagster
-from warehouse_pipelines.serving.api import writes
+from warehouse_pipelines.serving.api import crms, writes
 from warehouse_pipelines.serving.database import SESSIONS, Pool
 from warehouse_pipelines.sources import SOURCES
 from warehouse_pipelines_tests.harness.crm_database import A, B, add, session
@@ -30,6 +31,10 @@ def serve(shared_url: str) -> Iterator[Serving]:
             FROM generate_series(1000, 1024) AS n
             """)
         found.execute("ANALYZE hubspot_contact")
+        found.execute("""
+            INSERT INTO hubspot_deal (id, raw_data, archived, sync_created_at, sync_updated_at)
+            SELECT n, '{}', false, now(), now() FROM generate_series(1, 3) AS n
+            """)
         found.execute("""
             INSERT INTO orchestration.sync_history (crm_source, sync_type, start_time, end_time, status, run_id)
             SELECT 'hubspot', 'contacts', now() - n * interval '1 minute', now(), 'success', 'run-' || n
@@ -60,8 +65,21 @@ def test_all_crms_and_their_entities_are_listed(viewer: httpx.Client) -> None:
     assert [*entities] == [entity.name for entity in hubspot.entities]
     contacts = entities["contacts"]
     assert (contacts["row_count"], contacts["last_status"], contacts["table"]) == (25, "success", "hubspot_contact")
-    assert entities["deals"]["row_count"] in (None, 0)
     assert viewer.get("/api/crms/salesforce/entities").status_code == 404
+
+
+def test_a_small_table_is_counted_and_a_large_one_estimated(
+    viewer: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Autovacuum never analyses a table of fewer than 50 rows, so it has no estimate."""
+
+    def rows() -> list[int | None]:
+        found = {one["name"]: one["row_count"] for one in viewer.get("/api/crms/hubspot/models").json()["items"]}
+        return [found[name] for name in ("contacts", "deals", "owners")]
+
+    assert rows() == [25, 3, 0]
+    monkeypatch.setattr(crms, "COUNTED_BYTES", -1)
+    assert rows() == [25, None, None]
 
 
 def test_the_history_is_paged_newest_first(viewer: httpx.Client) -> None:
@@ -83,6 +101,28 @@ def test_every_schedule_is_listed(serve: Serving, viewer: httpx.Client) -> None:
     with warehouse.session(serve.url) as found:
         [row] = found.execute("SELECT count(*) AS n FROM orchestration.sync_schedule").fetchall()
     assert len(viewer.get("/api/schedules").json()["items"]) == row["n"] > 0
+
+
+def test_the_schedules_of_an_entity_can_be_told_apart(serve: Serving, viewer: httpx.Client) -> None:
+    callrail = next(source for source in SOURCES if source.name == "callrail")
+    tags = next(entity for entity in callrail.entities if entity.name == "tags")
+    with warehouse.session(serve.url) as session:
+        sync_schedule.add(session, callrail, tags, name="weekly", mode="full", crontab=["0", "2", "1", "12", "0"])
+        sync_schedule.add(session, callrail, tags, name="daily", mode="force7", every=timedelta(days=1))
+        session.execute("""
+            UPDATE orchestration.sync_schedule SET dagster_status = 'stopped', problem = 'no token'
+            WHERE name = 'weekly'
+            """)
+    shown = ("mode", "recurrence", "every", "period", "crontab", "dagster_status", "problem")
+    assert {
+        one["name"]: tuple(one[name] for name in shown)
+        for one in viewer.get("/api/schedules").json()["items"]
+        if (one["crm"], one["entity"]) == ("callrail", "tags")
+    } == {
+        "callrail tags": ("delta", "interval", 1, "hours", None, None, None),
+        "weekly": ("full", "crontab", None, None, "0 2 1 12 0", "stopped", "no token"),
+        "daily": ("force7", "interval", 1, "days", None, None, None),
+    }
 
 
 def test_a_table_is_read_by_its_key_and_masked(serve: Serving, viewer: httpx.Client) -> None:

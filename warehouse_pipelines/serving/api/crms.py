@@ -1,8 +1,8 @@
 """What is synced, how it goes, and the tables it fills.
 
 CRMs and entities are those that the program declares. How they do is asked of the health query that `warehouse status`
-asks, at most every ``KEPT_SECONDS``: it takes longer than all else here, and many may look at a time. Rows of a table
-are counted from the planner's statistics, never by reading it.
+asks, at most every ``KEPT_SECONDS``: it takes longer than all else here, and many may look at a time. Rows of a small
+table are counted, those of a large one taken from the planner's statistics (``schema.row_counts``).
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from warehouse_pipelines.model.describe import duration
 from warehouse_pipelines.model.source import Source
 from warehouse_pipelines.observability.health import STATUS, Health, judge
 from warehouse_pipelines.queries import query
+from warehouse_pipelines.schema.row_counts import COUNTED_BYTES, counting
 from warehouse_pipelines.serving import guard
 from warehouse_pipelines.serving.api.answers import MOST, reply
 from warehouse_pipelines.serving.guard import visitor
@@ -74,14 +75,19 @@ async def list_crms(request: Request) -> Response:
 @routes.get("/crms/{crm}/models", include_in_schema=False)
 @needs(Right.STATUS_READ)
 async def list_entities(request: Request, crm: str) -> Response:
-    """List the entities of a CRM, with their last run, problems and rows."""
+    """List the entities of a CRM, with their last run, problems and rows.
+
+    `row_count` is counted for small tables; of large ones it is PostgreSQL's estimate, null before there is any.
+    """
     source = source_named(crm)
     standing = await request.app.state.health.now()
     async with request.app.state.pool.session(visitor(request), reads=True) as session:
-        cursor = await session.execute(
-            query("api_row_counts"), {"tables": [entity.table for entity in source.entities]}
-        )
-        rows = {row["name"]: row["rows"] for row in await cursor.fetchall()}
+        asked = {"tables": [entity.table for entity in source.entities], "counted_bytes": COUNTED_BYTES}
+        known = await (await session.execute(query("api_row_counts"), asked)).fetchall()
+        rows = {row["name"]: row["rows"] for row in known}
+        if small := [row["name"] for row in known if row["small"]]:
+            cursor = await session.execute(counting(small))
+            rows |= {row["name"]: row["rows"] for row in await cursor.fetchall()}
     items = []
     for entity in source.entities:
         one = standing[source.name, entity.name]
@@ -116,12 +122,11 @@ async def list_history(
 @routes.get("/schedules")
 @needs(Right.STATUS_READ)
 async def list_schedules(request: Request) -> Response:
-    """List what is synced by schedule, and whether it is switched on."""
-    statement = """
-        SELECT s.crm_source AS crm, s.model_name AS entity, s.every, s.period, s.enabled, s.last_run AS last_asked_at,
-            s.next_run AS next_at, s.dagster_schedule_name AS dagster_schedule
-        FROM orchestration.sync_schedule AS s ORDER BY 1, 2
-        """
+    """List what is synced by schedule: what a run reads (`mode`), when, and whether it is switched on.
+
+    A row has an interval, as `every` and `period`, or a `crontab` in the time zone of the business. `dagster_status`
+    says whether Dagster asks for it, `problem` why it cannot be run.
+    """
     async with request.app.state.pool.session(visitor(request), reads=True) as session:
-        rows: list[dict[str, Any]] = await (await session.execute(statement)).fetchall()
+        rows: list[dict[str, Any]] = await (await session.execute(query("api_schedules"))).fetchall()
     return reply({"items": rows})

@@ -1,8 +1,7 @@
 -- Set is_off in feed_said, by the rule of marts.sale: a sale is called off when any of its records says so, whichever was
 -- told later. Of whom no sale stands, a word that means won is of the last one that was called off, unless it is from more
--- than 45 days after that was sold and from after it was called off. Set sale to the name of the sale by the same rule, and
--- buyer to whose it is, so that what two accounts of one CRM tell of is worth what it is once, and so is what two people of
--- one household bought together. {sale_records} is sale_records.sql of the marts.
+-- than 45 days after that was sold and from after it was called off. Set sale to the name of the sale by the same rule, so
+-- that what two accounts of one CRM tell of is worth what it is once. {sale_records} is sale_records.sql of the marts.
 --
 -- feed_activity: the activities of feed_sale_row, without those that the marts do not have: a job without a day, or a deal
 -- that crm.status_mapping calls won and its stage does not. Of two of one household who have a deal it is the first one's.
@@ -33,8 +32,7 @@ CREATE TEMP TABLE feed_sale ON COMMIT DROP AS
     ), {sale_records}
     SELECT split_part(u.household_id, ' ', 1)::uuid AS organization_id, split_part(u.household_id, ' ', 2)::uuid AS home,
         u.source_table, u.source_key, concat_ws(' ', u.whose, u.sale) AS sale, bool_or(u.is_off) OVER one AS is_off,
-        max(u.occurred_at) OVER one AS sold_at,
-        first_value(u.person_id) OVER (one ORDER BY u.place, u.source_table, u.source_key) AS buyer
+        max(u.occurred_at) OVER one AS sold_at
     FROM united AS u
     WINDOW one AS (PARTITION BY u.whose, u.sale);
 ANALYZE feed_sale;
@@ -50,8 +48,8 @@ UPDATE feed_said AS s SET is_off = true
     FROM feed_off AS f
     WHERE s.organization_id = f.organization_id AND s.person_id = f.person_id AND s.status = 'won'
         AND (s.dated_at > f.until) IS NOT TRUE;
-UPDATE feed_said AS s SET sale = f.sale, buyer = f.buyer
-    FROM (SELECT DISTINCT o.organization_id, o.person_id, f.source_table, f.source_key, f.sale, f.buyer
+UPDATE feed_said AS s SET sale = f.sale
+    FROM (SELECT DISTINCT o.organization_id, o.person_id, f.source_table, f.source_key, f.sale
           FROM feed_sale AS f JOIN feed_sold AS o USING (organization_id, home, source_table, source_key)) AS f
     WHERE s.organization_id = f.organization_id AND s.person_id = f.person_id AND s.source_table = f.source_table
         AND s.source_key = f.source_key;

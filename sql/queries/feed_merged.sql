@@ -38,7 +38,7 @@ CREATE TEMP TABLE feed_noted ON COMMIT DROP AS
         jsonb_each(l.source_metadata) AS m,
         LATERAL (SELECT m.key = ANY ('{company,street,unit,city,state,other_emails,other_phones}') AS read) AS k
     WHERE g.place > 1 AND NOT o.source_metadata ? m.key
-        AND m.key <> ALL ('{feed_deleted,merged_into,shared_phones,crm_status,crm_source,crm_sources,value_counted_at}')
+        AND m.key <> ALL ('{feed_deleted,merged_into,shared_phones,crm_status,crm_source,crm_sources}')
         AND NOT (k.read AND w.entered IS NOT NULL)
     ORDER BY g.stays, m.key, g.place;
 -- Of several enrollments in one sequence the one that is furthest goes on.

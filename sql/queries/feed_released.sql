@@ -28,7 +28,7 @@ UPDATE crm.leads AS l
             UNION ALL SELECT jsonb_array_elements_text(
                 CASE WHEN r.entered ? 'tags' THEN r.entered -> 'tags' ELSE to_jsonb(l.tags) END)) AS x ORDER BY t),
         source_metadata = (l.source_metadata
-                - '{feed_deleted,merged_into,crm_status,crm_source,crm_sources,shared_phones,value_counted_at}'::text[])
+                - '{feed_deleted,merged_into,crm_status,crm_source,crm_sources,shared_phones}'::text[])
             || jsonb_strip_nulls(jsonb_build_object('crm_source', r.entered -> 'crm_source'))
             || CASE WHEN kept.phones <> '[]' THEN jsonb_build_object('shared_phones', kept.phones) ELSE '{}' END
     FROM feed_release AS r

@@ -96,7 +96,7 @@ UPDATE crm.leads AS l
         JOIN feed_wanted AS w ON w.organization_id = %(organization)s AND w.person_id = c.person_id
         JOIN feed_shared AS n ON n.lead_id = c.lead_id,
         LATERAL jsonb_populate_record(NULL::crm.leads, c.fields) AS v,
-        LATERAL (SELECT (x.source_metadata - '{feed_deleted,merged_into,shared_phones,crm_status,value_counted_at}'::text[]) || w.metadata
+        LATERAL (SELECT (x.source_metadata - '{feed_deleted,merged_into,shared_phones,crm_status}'::text[]) || w.metadata
                         || CASE WHEN n.kept || n.own <> '[]' THEN jsonb_build_object('shared_phones', n.kept || n.own)
                                 ELSE '{}' END
                         || CASE WHEN n.others IS NOT NULL THEN jsonb_build_object('other_phones', n.others) ELSE '{}' END

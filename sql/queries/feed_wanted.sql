@@ -46,51 +46,29 @@ CREATE TEMP TABLE feed_owner ON COMMIT DROP AS
     ORDER BY s.organization_id, s.person_id, d.source_key IS NULL, s.said_at DESC, s.source_table, s.source_key;
 ANALYZE feed_owner;
 CREATE TEMP TABLE feed_valued ON COMMIT DROP AS
+    SELECT organization_id, person_id, value_rank, bool_or(status = 'won') AS won,
+        coalesce(sum(value_usd) FILTER (WHERE status = 'won'),
+                 (array_agg(value_usd ORDER BY said_at DESC, source_table, source_key))[1]) AS value_usd,
+        (array_agg(source_table ORDER BY status = 'won' DESC NULLS LAST, said_at DESC, source_table, source_key))[1]
+            AS source_table,
+        (array_agg(source_key ORDER BY status = 'won' DESC NULLS LAST, said_at DESC, source_table, source_key))[1]
+            AS source_key,
+        max(edited_at) AS edited_at
     -- A deal of two contacts of the person is one, and so is a sale of which two accounts of one CRM have a deal.
-    SELECT DISTINCT ON (organization_id, person_id, value_rank, coalesce(sale, source_table),
-                        CASE WHEN sale IS NULL THEN source_key END)
-        organization_id, person_id, value_rank, value_usd, status = 'won' AS won, sale, buyer, said_at, source_table,
-        source_key, edited_at
-    FROM feed_said
-    -- What was not agreed to is worth nothing, and a value that no column holds is none.
-    WHERE value_usd BETWEEN 0 AND 999999999.99 AND status IS DISTINCT FROM 'lost' AND NOT is_off
-    ORDER BY organization_id, person_id, value_rank, coalesce(sale, source_table),
-        CASE WHEN sale IS NULL THEN source_key END, status = 'won' DESC NULLS LAST, source_table, source_key,
-        said_at DESC;
+    FROM (SELECT DISTINCT ON (organization_id, person_id, value_rank, coalesce(sale, source_table),
+                              CASE WHEN sale IS NULL THEN source_key END) *
+          FROM feed_said
+          -- What was not agreed to is worth nothing, and a value that no column holds is none.
+          WHERE value_usd BETWEEN 0 AND 999999999.99 AND status IS DISTINCT FROM 'lost' AND NOT is_off
+          ORDER BY organization_id, person_id, value_rank, coalesce(sale, source_table),
+              CASE WHEN sale IS NULL THEN source_key END, status = 'won' DESC NULLS LAST, source_table, source_key,
+              said_at DESC) AS said
+    GROUP BY organization_id, person_id, value_rank;
 ANALYZE feed_valued;
-CREATE TEMP TABLE feed_best ON COMMIT DROP AS
-    SELECT DISTINCT ON (organization_id, person_id) organization_id, person_id, value_rank FROM feed_valued
-    ORDER BY organization_id, person_id, won IS NOT TRUE, value_rank;
-ANALYZE feed_best;
-CREATE TEMP TABLE feed_counted ON COMMIT DROP AS
-    -- What was sold, else what was told last.
-    SELECT v.*, max(v.edited_at) OVER whose AS last_edited_at,
-        CASE WHEN bool_or(v.won) OVER whose THEN v.won
-             ELSE row_number() OVER (whose ORDER BY v.said_at DESC, v.source_table, v.source_key) = 1 END AS counts
-    FROM feed_valued AS v JOIN feed_best AS b USING (organization_id, person_id, value_rank)
-    WINDOW whose AS (PARTITION BY v.organization_id, v.person_id);
-ANALYZE feed_counted;
-CREATE TEMP TABLE feed_turn ON COMMIT DROP AS
-    -- A sale that the leads of two people have is worth something at the lead of the one whose it is.
-    SELECT c.*, CASE WHEN c.sale IS NULL THEN 1 ELSE row_number() OVER one END AS turn,
-        first_value(c.person_id) OVER one AS counted_at
-    FROM feed_counted AS c WHERE c.counts
-    WINDOW one AS (PARTITION BY c.organization_id, c.sale ORDER BY c.person_id = c.buyer DESC NULLS LAST, c.person_id);
-ANALYZE feed_turn;
 CREATE TEMP TABLE feed_value ON COMMIT DROP AS
-    SELECT organization_id, person_id, sum(value_usd) AS value_usd,
-        (array_agg(source_table ORDER BY said_at DESC, source_table, source_key))[1] AS source_table,
-        (array_agg(source_key ORDER BY said_at DESC, source_table, source_key))[1] AS source_key,
-        max(last_edited_at) AS edited_at
-    FROM feed_turn WHERE turn = 1
-    GROUP BY organization_id, person_id;
+    SELECT DISTINCT ON (organization_id, person_id) * FROM feed_valued
+    ORDER BY organization_id, person_id, won IS NOT TRUE, value_rank;
 ANALYZE feed_value;
-CREATE TEMP TABLE feed_elsewhere ON COMMIT DROP AS
-    SELECT t.organization_id, t.person_id, min(t.counted_at::text) AS counted_at
-    FROM feed_turn AS t LEFT JOIN feed_value AS v USING (organization_id, person_id)
-    WHERE t.turn > 1 AND v.person_id IS NULL
-    GROUP BY t.organization_id, t.person_id;
-ANALYZE feed_elsewhere;
 CREATE TEMP TABLE feed_all ON COMMIT DROP AS
     SELECT organization_id, person_id, min(created_at) AS created_at, array_agg(DISTINCT crm) AS crms
     FROM feed_said GROUP BY organization_id, person_id;
@@ -118,7 +96,7 @@ SELECT organization_id, person_id,
     c.source, coalesce(t.tags, '{}') AS tags, b.division, p.zip AS postal_code, o.owner_id,
     v.value_usd::numeric(12, 2) AS value_usd, least(coalesce(a.created_at, p.first_seen_at, now()), now()) AS created_at,
     jsonb_strip_nulls(jsonb_build_object('crm_source', coalesce(d.crm, a.crms[1]), 'crm_sources', a.crms,
-                                         'crm_status', d.word, 'value_counted_at', e.counted_at)) AS metadata,
+                                         'crm_status', d.word)) AS metadata,
     jsonb_strip_nulls(jsonb_build_object(
         'first_name', feed_origin.first_name, 'last_name', feed_origin.last_name, 'email', feed_origin.email,
         'phone', feed_origin.phone, 'postal_code', feed_origin.zip,
@@ -143,7 +121,6 @@ FROM feed_all AS a
     LEFT JOIN feed_branch AS b USING (organization_id, person_id)
     LEFT JOIN feed_owner AS o USING (organization_id, person_id)
     LEFT JOIN feed_value AS v USING (organization_id, person_id)
-    LEFT JOIN feed_elsewhere AS e USING (organization_id, person_id)
     LEFT JOIN feed_tagged AS t USING (organization_id, person_id)
     LEFT JOIN feed_records AS r USING (organization_id, person_id),
     LATERAL (

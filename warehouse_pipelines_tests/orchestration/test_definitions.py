@@ -280,8 +280,8 @@ def test_a_backfill_that_meets_a_sync_of_its_entity_waits_until_that_has_ended(
     definitions: dg.Definitions, instance: dg.DagsterInstance, bare_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one that *Materialize* began, which has no tag by which Dagster's queue could hold the backfill back."""
-    monkeypatch.setattr(lease, "LOCK_SECONDS", 0.3)
-    monkeypatch.setattr(lease, "UNHURRIED_SECONDS", 0.1)
+    for name, seconds in (("LOCK_SECONDS", 1.0), ("UNHURRIED_SECONDS", 0.1), ("RENEW_SECONDS", 0.1)):
+        monkeypatch.setattr(lease, name, seconds)
     with contextlib.ExitStack() as syncing:
         syncing.enter_context(lease.hold(bare_url, STORE.source(), record_store.THINGS))
         threading.Timer(2.0, syncing.pop_all().close).start()

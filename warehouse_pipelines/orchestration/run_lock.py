@@ -362,16 +362,12 @@ class _Executor(InProcessExecutor):
 
 
 def _is_late(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Return whether a run was created later than it was asked for.
+    from warehouse_pipelines.serving.dagster import LAUNCH_BY, is_late
 
-    One that is tried again has the tags of the first, and is not late.
-    """
-    from warehouse_pipelines.serving.dagster import LAUNCH_BY
-
-    if LAUNCH_BY not in run.tags or run.parent_run_id is not None:
+    if LAUNCH_BY not in run.tags:
         return False
     record = instance.get_run_record_by_id(run.run_id)
-    return record is not None and record.create_timestamp.astimezone(UTC) > datetime.fromisoformat(run.tags[LAUNCH_BY])
+    return record is not None and is_late(run.tags, record.create_timestamp.astimezone(UTC), run.parent_run_id)
 
 
 def _of_a_command(

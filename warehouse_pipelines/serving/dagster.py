@@ -5,6 +5,7 @@ goes on.
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -14,7 +15,7 @@ from warehouse_pipelines.errors import ActionNeeded, TryAgain, masked
 SECONDS = 15.0
 
 LAUNCH_BY = "warehouse/launch_by"
-"""Tag of a run that does nothing if Dagster creates it later than this time (``run_lock.executor``)."""
+"""Tag of a run that does nothing if Dagster creates it later than this time (``is_late``, ``run_lock.executor``)."""
 
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """Errors of a request of which Dagster got nothing."""
@@ -32,8 +33,9 @@ query Run($id: ID!) { runOrError(runId: $id) {
     __typename ... on Run { runId status jobName startTime endTime } } }
 """
 TAGGED = """
-query Tagged($tags: [ExecutionTag!]!) { runsOrError(filter: {tags: $tags}, limit: 1) {
-    __typename ... on Runs { results { runId } } ... on Error { message } } }
+query Tagged($tags: [ExecutionTag!]!) { runsOrError(filter: {tags: $tags}) {
+    __typename ... on Runs { results { runId parentRunId creationTime tags { key value } } }
+    ... on Error { message } } }
 """
 TERMINATE = """
 mutation Terminate($id: String!) { terminateRun(runId: $id, terminatePolicy: SAFE_TERMINATE) {
@@ -51,6 +53,14 @@ class LaunchUnknown(DagsterAway):
 
 class DagsterRefused(ActionNeeded):
     """Dagster does not run this."""
+
+
+def is_late(tags: Mapping[str, str], created_at: datetime, parent_run_id: str | None) -> bool:
+    """Return whether a run was created later than it was asked for, and so does nothing.
+
+    One that is tried again has the tags of the first, and is not late.
+    """
+    return LAUNCH_BY in tags and parent_run_id is None and created_at > datetime.fromisoformat(tags[LAUNCH_BY])
 
 
 class Dagster:
@@ -98,11 +108,14 @@ class Dagster:
         return found if found["__typename"] == "Run" else None
 
     async def tagged(self, tags: Mapping[str, str]) -> str | None:
-        """Return the id of the newest run with these tags, or None. Raises ``DagsterAway`` and ``DagsterRefused``."""
+        """Return the id of the newest run with these tags that is not late, or None.
+
+        Raises ``DagsterAway`` and ``DagsterRefused``.
+        """
         found = (await self._ask(TAGGED, {"tags": _pairs(tags)}))["runsOrError"]
         if found["__typename"] != "Runs":
             raise DagsterRefused(f"Dagster does not list its runs: {masked(found.get('message', ''))}")
-        return next((run["runId"] for run in found["results"]), None)
+        return next((run["runId"] for run in found["results"] if not _is_late(run)), None)
 
     async def cancel(self, run_id: str) -> bool:
         """Ask for the end of a run; return whether there was one to end. Raises ``DagsterAway``."""
@@ -123,6 +136,11 @@ class Dagster:
             raise DagsterRefused(f"Dagster refused: {masked(str(content['errors'][0].get('message', '')))}")
         found: dict[str, Any] = content["data"]
         return found
+
+
+def _is_late(run: Mapping[str, Any]) -> bool:
+    tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+    return is_late(tags, datetime.fromtimestamp(run["creationTime"], UTC), run["parentRunId"])
 
 
 def _pairs(tags: Mapping[str, str]) -> list[dict[str, str]]:

@@ -265,11 +265,16 @@ def test_without_dagster_nothing_is_claimed(serve: Serving, operator: httpx.Clie
 
 
 class LateDagster:
-    """Answers like Dagster's webserver; a launch it answers too late, after it made the run or ``before``."""
+    """Answers like Dagster's webserver; a launch it answers too late, after it made the run or ``before``.
+
+    It ``takes`` so long to make one, of which ``parent`` is the run that it tries again.
+    """
 
     def __init__(self, pool: Pool) -> None:
         self.pool, self.late, self.before = pool, True, False
         self.launched: list[dict[str, str]] = []
+        self.takes = timedelta(0)
+        self.parent: str | None = None
         self.lent: set[int] = set()
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -287,8 +292,13 @@ class LateDagster:
                 raise httpx.ReadTimeout("too late")
             return self.say("launchRun", "LaunchRunSuccess", run={"runId": run_of(len(self.launched))})
         wanted = {tag["key"]: tag["value"] for tag in asked["variables"]["tags"]}
-        found = [run_of(n) for n, tags in enumerate(self.launched, 1) if wanted.items() <= tags.items()]
-        return self.say("runsOrError", "Runs", results=[{"runId": one} for one in found])
+        created = (datetime.now(UTC) + self.takes).timestamp()
+        found = [
+            {"runId": run_of(n), "parentRunId": self.parent, "creationTime": created, "tags": dagster._pairs(tags)}
+            for n, tags in enumerate(self.launched, 1)
+            if wanted.items() <= tags.items()
+        ]
+        return self.say("runsOrError", "Runs", results=found)
 
     @staticmethod
     def say(field: str, typename: str, **more: Any) -> httpx.Response:
@@ -325,6 +335,27 @@ def test_a_repetition_finds_the_run_that_dagster_told_of_too_late(operator: http
     assert operator.post("/api/syncs", json=CONTACTS).status_code == 202
     assert len(late.launched) == 3
     assert late.lent == {0}, "who waits for Dagster holds no session"
+
+
+def test_a_repetition_is_not_answered_with_a_run_that_dagster_made_too_late_to_do_anything(
+    operator: httpx.Client, late: LateDagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, late.takes = {"Idempotency-Key": str(uuid4())}, timedelta(minutes=6)
+    assert operator.post("/api/syncs", json=CONTACTS, headers=key).status_code == 503
+    late.late = False
+    assert operator.post("/api/syncs", json=CONTACTS, headers=key).status_code == 503
+    monkeypatch.setattr(writes, "UNDECIDED", "0 seconds")
+    for replayed in (None, "true"):
+        again = operator.post("/api/syncs", json=CONTACTS, headers=key)
+        assert (again.status_code, again.json()["id"]) == (202, run_of(2))
+        assert again.headers.get("idempotency-replayed") == replayed
+    assert len(late.launched) == 2
+
+
+def test_a_late_run_that_was_started_again_is_an_answer(operator: httpx.Client, late: LateDagster) -> None:
+    key, late.takes, late.parent = {"Idempotency-Key": str(uuid4())}, timedelta(minutes=6), run_of(9)
+    assert operator.post("/api/syncs", json=CONTACTS, headers=key).status_code == 503
+    assert operator.post("/api/syncs", json=CONTACTS, headers=key).json()["id"] == run_of(1)
 
 
 def test_what_dagster_may_still_make_is_not_asked_for_anew(

@@ -2,7 +2,7 @@
 
 A repetition under the same Idempotency-Key is answered with the first run. The run has a tag of the key, by which a
 repetition finds it where Dagster made it and answered too late. One that Dagster makes later than ``LAUNCHED_WITHIN``
-syncs nothing, because a repetition may have made another.
+syncs nothing, because a repetition may have made another, and no repetition is answered with it.
 """
 
 from datetime import datetime, timedelta

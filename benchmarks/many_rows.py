@@ -227,8 +227,10 @@ def identity(url: str, business: Business, *, full: bool = False, window: bool =
 
     with warehouse.session(url) as session:
         done = resolve.run(session, full=full)
-    edited = (business.calls - 2 * FEW - business.first_of_window()) // 10 if window else FEW / 2
-    right = done.records >= business.contacts if full else done.changed >= edited
+    if window:  # the note of a call, which is what was edited, says nothing of who called
+        edited = max((business.calls - 2 * FEW - business.first_of_window()) // 10, 1)
+        return {"records": edited, "right": done.changed < max(edited, FEW), "steps": done.seconds}
+    right = done.records >= business.contacts if full else done.changed >= FEW / 2
     count = business.calls + business.contacts if full else max(done.changed, 1)
     return {"records": count, "right": right, "steps": done.seconds}
 

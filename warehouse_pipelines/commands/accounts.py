@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, LiteralString
 
 import click
@@ -79,6 +79,9 @@ PATIENCE = 10.0
 LOCKED_WITHIN = "800ms"
 """How long all tables may take to be locked. Below ``deadlock_timeout``, so that whoever waits for one of them, and
 reads another that is waited for here, is never the victim of the deadlock: this gives way, and tries again."""
+
+AUTOVACUUM_ENDS_WITHIN = "2500ms"
+"""PostgreSQL ends an autovacuum when somebody has waited for it for ``deadlock_timeout``, which is a second."""
 
 NOTHING = "Nothing was removed."
 
@@ -260,11 +263,11 @@ def _tables(source: "Source") -> "list[sql.Identifier]":
 def _lock(session: "Session", tables: "Sequence[sql.Identifier]", mode: LiteralString) -> None:
     """Lock all tables, tried until none is missing after ``LOCKED_WITHIN``; others end in between.
 
-    Raises ``LockNotAvailable`` after ``PATIENCE``.
+    Before the second try autovacuum is made to give way. Raises ``LockNotAvailable`` after ``PATIENCE``.
     """
     from psycopg import errors, sql
 
-    began = time.monotonic()
+    until, first = time.monotonic() + PATIENCE, True
     while tables:
         try:
             with session.transaction():  # a savepoint: locks of a try that fails go with it
@@ -273,9 +276,26 @@ def _lock(session: "Session", tables: "Sequence[sql.Identifier]", mode: LiteralS
                 session.execute("SET LOCAL statement_timeout = 0")
             return
         except (errors.QueryCanceled, errors.LockNotAvailable) as error:
-            if time.monotonic() - began > PATIENCE:
+            if time.monotonic() > until:
                 raise errors.LockNotAvailable(str(error)) from error
+        for table in tables if first else ():
+            if time.monotonic() < until:
+                _end_autovacuum(session, table, mode)
+        first = False
         time.sleep(0.2)
+
+
+def _end_autovacuum(session: "Session", table: "sql.Identifier", mode: LiteralString) -> None:
+    """Wait for a table alone, so long that PostgreSQL ends an autovacuum of it.
+
+    Nothing that others wait for is held meanwhile, so nobody can be the victim of a deadlock.
+    """
+    from psycopg import errors, sql
+
+    in_use = suppress(errors.QueryCanceled, errors.LockNotAvailable)
+    with in_use, session.transaction(force_rollback=True):
+        session.execute("SELECT set_config('statement_timeout', %s, true)", [AUTOVACUUM_ENDS_WITHIN])
+        session.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(table, sql.SQL(mode)))
 
 
 def _require_migrated(url: str) -> None:

@@ -48,8 +48,6 @@ JUDGED = 25
 
 PUT_OFF = "put off: nothing of it was sent, and it waits"
 
-PART_WAITS = "put off: a part of it was sent, and the rest waits"
-
 ASKED_SECONDS = 30.0
 """How old an answer of the warehouse may be when a batch is sent by it."""
 
@@ -323,7 +321,7 @@ class _Applying:
     def _note_wait(self, items: Sequence[Item], waits: bool) -> None:
         """Let items of which the vendor may have a part say that the rest waits, or that it does not."""
         if items:
-            ledger.note_wait(self._session, items, PART_WAITS if waits else None)
+            ledger.note_wait(self._session, items, ledger.PART_WAITS if waits else None)
 
     def _is_said(self, item: Item) -> bool:
         row, fields = self._said.get(item.source_key), self._target.by_name

@@ -20,6 +20,9 @@ from warehouse_pipelines.queries import query
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
 
+PART_WAITS = "put off: a part of it was sent, and the rest waits"
+"""The reason of an item, and the message of its receipt, as long as that is so."""
+
 COUNTED = ("planned", "sending", "written", "partial", "refused", "moved", "withheld")
 
 
@@ -239,12 +242,17 @@ def items(session: "Session", plan_id: int, statuses: Iterable[str] = (), limit:
 def mark(session: "Session", items: Sequence[Item], status: str, reason: str | None = None) -> None:
     """Give items a status, and a reason where it is not their own."""
     for item in items:
-        item.status, item.reason = status, reason or item.reason
+        item.status, item.reason = status, reason or _own_reason(item)
     with session.cursor() as cursor:
         cursor.executemany(
             "UPDATE reverse_etl.plan_item SET status = %s, reason = %s, object_id = %s WHERE operation_id = %s",
             [(item.status, item.reason, item.object_id, item.operation) for item in items],
         )
+
+
+def _own_reason(item: Item) -> str | None:
+    """Return the reason of an item, but for that it waits."""
+    return None if item.reason == PART_WAITS else item.reason
 
 
 def begin(session: "Session", plan: Plan, items: Sequence[Item]) -> None:
@@ -272,7 +280,7 @@ def settle(session: "Session", outcomes: Sequence[tuple[Item, Outcome]]) -> None
     """Write down what became of items."""
     rows = []
     for item, outcome in outcomes:
-        item.status, item.reason = outcome.status, outcome.message or item.reason
+        item.status, item.reason = outcome.status, outcome.message or _own_reason(item)
         fields = {
             name: {
                 "before": change.old, "sent": change.new,

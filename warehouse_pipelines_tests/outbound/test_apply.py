@@ -19,9 +19,9 @@ from warehouse_pipelines.errors import (
 )
 from warehouse_pipelines.loading.hash_and_drop import HASH
 from warehouse_pipelines.model.reading import Budget
-from warehouse_pipelines.outbound.applying import PART_WAITS, PUT_OFF
+from warehouse_pipelines.outbound.applying import PUT_OFF
 from warehouse_pipelines.outbound.delivery import Delivery
-from warehouse_pipelines.outbound.ledger import Item
+from warehouse_pipelines.outbound.ledger import PART_WAITS, Item
 from warehouse_pipelines.sources import _http
 from warehouse_pipelines_tests.harness.portal_target import BY, PortalTarget, portal_target, rows
 
@@ -297,6 +297,31 @@ def test_what_is_written_in_part_says_that_the_rest_waits(
         done = outbound.apply(plan, BY)
     assert waits == [[("sending", PART_WAITS, "sending", PART_WAITS)]] * 2
     assert (done.statuses, [item["reason"] for item in portal.items(done)]) == ({"written": 1}, [None])
+
+
+def test_what_waited_when_its_run_ended_says_so_no_more_once_it_is_written(
+    portal: PortalTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    portal.give(*rows(1, branch="Dayton"))
+    portal.apply()
+    portal.give(*[{**row, "city": "Elsewhere"} for row in rows(1, branch="Toledo")])
+    plan = portal.plan()
+    monkeypatch.setattr(_http, "FEWEST_HELD", 1)
+    at_once: list[Budget] = []
+
+    def acquire(credential: str, budget: Budget, longest_wait: float | None) -> None:
+        if longest_wait is not None:
+            at_once.append(budget)
+        if 2 in map(at_once.count, at_once):  # from the association on
+            raise BudgetSpent("the day is spent", seconds=60)
+
+    with portal.outbound() as outbound:
+        outbound.context.acquire = acquire
+        with pytest.raises(BudgetSpent):
+            outbound.apply(plan, BY)
+    assert told(portal) == [("sending", PART_WAITS, "sending", PART_WAITS)]
+    assert portal.apply(plan).statuses == {"written": 1}
+    assert [item["reason"] for item in portal.items(plan)] == [None]
 
 
 def test_answers_that_are_lost_for_ever_leave_what_the_next_run_goes_on_with(portal: PortalTarget) -> None:

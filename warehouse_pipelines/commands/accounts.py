@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, LiteralString
 
 import click
@@ -79,6 +79,10 @@ PATIENCE = 10.0
 LOCKED_WITHIN = "800ms"
 """How long all tables may take to be locked. Below ``deadlock_timeout``, so that whoever waits for one of them, and
 reads another that is waited for here, is never the victim of the deadlock: this gives way, and tries again."""
+
+AUTOVACUUM_WITHIN = "2s"
+"""How long one table is waited for that an autovacuum works on. Above ``deadlock_timeout``, after which PostgreSQL ends
+the autovacuum for who waits."""
 
 NOTHING = "Nothing was removed."
 
@@ -258,24 +262,45 @@ def _tables(source: "Source") -> "list[sql.Identifier]":
 
 
 def _lock(session: "Session", tables: "Sequence[sql.Identifier]", mode: LiteralString) -> None:
-    """Lock all tables, tried until none is missing after ``LOCKED_WITHIN``; others end in between.
+    """Lock all tables, tried until none is missing after ``LOCKED_WITHIN``; others, and autovacuums, end in between.
 
     Raises ``LockNotAvailable`` after ``PATIENCE``.
     """
-    from psycopg import errors, sql
+    from psycopg import errors
 
-    began = time.monotonic()
+    until = time.monotonic() + PATIENCE
     while tables:
         try:
             with session.transaction():  # a savepoint: locks of a try that fails go with it
-                session.execute("SELECT set_config('statement_timeout', %s, true)", [LOCKED_WITHIN])
-                session.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(sql.SQL(", ").join(tables), sql.SQL(mode)))
-                session.execute("SET LOCAL statement_timeout = 0")
+                _try_lock(session, tables, mode, LOCKED_WITHIN)
             return
         except (errors.QueryCanceled, errors.LockNotAvailable) as error:
-            if time.monotonic() - began > PATIENCE:
+            if time.monotonic() > until:
                 raise errors.LockNotAvailable(str(error)) from error
         time.sleep(0.2)
+        for table in tables:
+            if time.monotonic() < until:
+                _wait_for_autovacuum(session, table)
+
+
+def _wait_for_autovacuum(session: "Session", table: "sql.Identifier") -> None:
+    """Wait until no autovacuum works on a table, which is ended for it.
+
+    The lock holds up nobody who reads or writes the table. It is given back before another is asked for, so nobody
+    who waits for it can be waited for.
+    """
+    from psycopg import errors
+
+    with suppress(errors.QueryCanceled, errors.LockNotAvailable), session.transaction(force_rollback=True):
+        _try_lock(session, [table], "SHARE UPDATE EXCLUSIVE", AUTOVACUUM_WITHIN)
+
+
+def _try_lock(session: "Session", tables: "Sequence[sql.Identifier]", mode: LiteralString, within: str) -> None:
+    from psycopg import sql
+
+    session.execute("SELECT set_config('statement_timeout', %s, true)", [within])
+    session.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(sql.SQL(", ").join(tables), sql.SQL(mode)))
+    session.execute("SET LOCAL statement_timeout = 0")
 
 
 def _require_migrated(url: str) -> None:

@@ -15,6 +15,7 @@ from warehouse_pipelines.errors import (
     SyncRunning,
     TryAgain,
     VendorUnavailable,
+    WarehouseError,
     WrongUse,
 )
 from warehouse_pipelines.loading.hash_and_drop import HASH
@@ -297,6 +298,37 @@ def test_what_is_written_in_part_says_that_the_rest_waits(
         done = outbound.apply(plan, BY)
     assert waits == [[("sending", PART_WAITS, "sending", PART_WAITS)]] * 2
     assert (done.statuses, [item["reason"] for item in portal.items(done)]) == ({"written": 1}, [None])
+
+
+def test_what_was_written_in_part_and_then_in_full_waits_no_more(
+    portal: PortalTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attempt that ends while the rest waits leaves the sentence behind; the item keeps a reason of its own."""
+    portal.give(*rows(1, branch="Dayton"))
+    portal.apply()
+    monkeypatch.setattr(_http, "FEWEST_HELD", 1)
+    at_once: list[Budget] = []
+
+    def acquire(credential: str, budget: Budget, longest_wait: float | None) -> None:
+        if longest_wait is not None:
+            at_once.append(budget)
+        if 2 in map(at_once.count, at_once):  # that of the association, and all that is read after it
+            raise BudgetSpent("spent", seconds=60_000)
+
+    for own, branch in ((None, "Toledo"), ("county is left as it is", "Dayton")):
+        portal.give(*[{**row, "city": branch} for row in rows(1, branch=branch)])
+        plan = portal.plan()
+        with warehouse.session(portal.url) as session:
+            session.execute("UPDATE reverse_etl.plan_item SET reason = %s WHERE plan_id = %s", [own, plan.plan_id])
+        with portal.outbound() as outbound:
+            outbound.context.acquire = acquire
+            with pytest.raises(WarehouseError):
+                outbound.apply(plan, BY)
+        said = PART_WAITS if own is None else f"{own}; {PART_WAITS}"
+        assert told(portal) == [("sending", said, "sending", PART_WAITS)]
+        at_once.clear()
+        done = portal.apply(plan)
+        assert (done.statuses, [item["reason"] for item in portal.items(done)]) == ({"written": 1}, [own])
 
 
 def test_answers_that_are_lost_for_ever_leave_what_the_next_run_goes_on_with(portal: PortalTarget) -> None:

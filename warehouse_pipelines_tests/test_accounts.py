@@ -8,6 +8,8 @@ import os
 import re
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -364,6 +366,34 @@ def test_a_removal_does_not_wait_for_long_for_who_uses_the_tables(
     assert refused.exit_code == 1
     assert "in use" in refused.output
     assert schemas(unknown) == ["callrail_north", "hubspot_west"]
+
+
+def test_a_removal_ends_an_autovacuum_that_works_on_the_tables(
+    unknown: "psycopg.Connection[Any]", database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL ends it for who waits longer than ``deadlock_timeout``, as the thread does with a lock like it."""
+    monkeypatch.setattr(accounts_command, "PATIENCE", 2.0)
+    monkeypatch.setattr(accounts_command, "LOCKED_WITHIN", "50ms")
+    unknown.execute("BEGIN; LOCK TABLE hubspot_west.hubspot_contact IN SHARE UPDATE EXCLUSIVE MODE")
+    waited = (
+        "SELECT FROM pg_locks WHERE NOT granted AND relation = to_regclass('hubspot_west.hubspot_contact')"
+        " AND clock_timestamp() - waitstart > interval '150 ms'"
+    )
+
+    def end() -> None:
+        until = time.monotonic() + 4
+        with warehouse.session(database_url) as looking:
+            while looking.execute(waited).fetchone() is None and time.monotonic() < until:
+                time.sleep(0.01)
+        if time.monotonic() < until:
+            unknown.execute("ROLLBACK")
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    removed = command("accounts", "remove", "hubspot_west", "callrail_north", "--yes")
+    ending.join()
+    unknown.execute("ROLLBACK")
+    assert (removed.exit_code, schemas(unknown)) == (0, []), removed.output
 
 
 @pytest.mark.parametrize(("written", "problem"), [

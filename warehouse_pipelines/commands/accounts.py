@@ -80,8 +80,9 @@ LOCKED_WITHIN = "800ms"
 """How long all tables may take to be locked. Below ``deadlock_timeout``, so that whoever waits for one of them, and
 reads another that is waited for here, is never the victim of the deadlock: this gives way, and tries again."""
 
-AUTOVACUUM_ENDS_WITHIN = "2500ms"
-"""PostgreSQL ends an autovacuum when somebody has waited for it for ``deadlock_timeout``, which is a second."""
+AUTOVACUUM_WITHIN = "2s"
+"""How long one table is waited for that an autovacuum works on. Above ``deadlock_timeout``, after which PostgreSQL ends
+the autovacuum for who waits."""
 
 NOTHING = "Nothing was removed."
 
@@ -261,41 +262,45 @@ def _tables(source: "Source") -> "list[sql.Identifier]":
 
 
 def _lock(session: "Session", tables: "Sequence[sql.Identifier]", mode: LiteralString) -> None:
-    """Lock all tables, tried until none is missing after ``LOCKED_WITHIN``; others end in between.
+    """Lock all tables, tried until none is missing after ``LOCKED_WITHIN``; others, and autovacuums, end in between.
 
-    Before the second try autovacuum is made to give way. Raises ``LockNotAvailable`` after ``PATIENCE``.
+    Raises ``LockNotAvailable`` after ``PATIENCE``.
     """
-    from psycopg import errors, sql
+    from psycopg import errors
 
-    until, first = time.monotonic() + PATIENCE, True
+    until = time.monotonic() + PATIENCE
     while tables:
         try:
             with session.transaction():  # a savepoint: locks of a try that fails go with it
-                session.execute("SELECT set_config('statement_timeout', %s, true)", [LOCKED_WITHIN])
-                session.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(sql.SQL(", ").join(tables), sql.SQL(mode)))
-                session.execute("SET LOCAL statement_timeout = 0")
+                _try_lock(session, tables, mode, LOCKED_WITHIN)
             return
         except (errors.QueryCanceled, errors.LockNotAvailable) as error:
             if time.monotonic() > until:
                 raise errors.LockNotAvailable(str(error)) from error
-        for table in tables if first else ():
-            if time.monotonic() < until:
-                _end_autovacuum(session, table, mode)
-        first = False
         time.sleep(0.2)
+        for table in tables:
+            if time.monotonic() < until:
+                _wait_for_autovacuum(session, table)
 
 
-def _end_autovacuum(session: "Session", table: "sql.Identifier", mode: LiteralString) -> None:
-    """Wait for a table alone, so long that PostgreSQL ends an autovacuum of it.
+def _wait_for_autovacuum(session: "Session", table: "sql.Identifier") -> None:
+    """Wait until no autovacuum works on a table, which is ended for it.
 
-    Nothing that others wait for is held meanwhile, so nobody can be the victim of a deadlock.
+    The lock holds up nobody who reads or writes the table. It is given back before another is asked for, so nobody
+    who waits for it can be waited for.
     """
-    from psycopg import errors, sql
+    from psycopg import errors
 
-    in_use = suppress(errors.QueryCanceled, errors.LockNotAvailable)
-    with in_use, session.transaction(force_rollback=True):
-        session.execute("SELECT set_config('statement_timeout', %s, true)", [AUTOVACUUM_ENDS_WITHIN])
-        session.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(table, sql.SQL(mode)))
+    with suppress(errors.QueryCanceled, errors.LockNotAvailable), session.transaction(force_rollback=True):
+        _try_lock(session, [table], "SHARE UPDATE EXCLUSIVE", AUTOVACUUM_WITHIN)
+
+
+def _try_lock(session: "Session", tables: "Sequence[sql.Identifier]", mode: LiteralString, within: str) -> None:
+    from psycopg import sql
+
+    session.execute("SELECT set_config('statement_timeout', %s, true)", [within])
+    session.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(sql.SQL(", ").join(tables), sql.SQL(mode)))
+    session.execute("SET LOCAL statement_timeout = 0")
 
 
 def _require_migrated(url: str) -> None:

@@ -48,6 +48,8 @@ JUDGED = 25
 
 PUT_OFF = "put off: nothing of it was sent, and it waits"
 
+PART_WAITS = "put off: a part of it was sent, and the rest waits"
+
 ASKED_SECONDS = 30.0
 """How old an answer of the warehouse may be when a batch is sent by it."""
 
@@ -163,7 +165,7 @@ class _Applying:
     def run(self) -> None:
         self.recover()
         self._hold_back_archiving()
-        planned = ledger.items(self._session, self._plan.plan_id, ["planned", "sending"])
+        planned = self._items("planned", "sending")
         one_by_one = self._partner.most == 1
         refused: deque[bool] = deque(maxlen=JUDGED if one_by_one else CANARIES)
         allowed = JUDGED // 2 if one_by_one else CANARIES - 1
@@ -175,6 +177,13 @@ class _Applying:
             if sum(refused) > allowed or (bad > len(batch) / 2 and len(batch) > CANARIES):
                 reason = next((item.reason for item in sent if item.status == "refused"), "")
                 raise ActionNeeded(f"{self._target.name}: the vendor refuses too much, so writing stopped: {reason}")
+
+    def _items(self, *statuses: str) -> list[Item]:
+        """Return the items of these statuses, without the sentence that the rest waits, said in an earlier attempt."""
+        items = ledger.items(self._session, self._plan.plan_id, statuses)
+        for item in items:
+            item.reason = (item.reason or "").removesuffix(PART_WAITS).removesuffix("; ") or None
+        return items
 
     def _batches(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
         """Yield canaries until one is written, then batches of one action."""
@@ -191,7 +200,7 @@ class _Applying:
 
         What is not done stays ``sending``, to be sent again; unless the plan is given up.
         """
-        sending = ledger.items(self._session, self._plan.plan_id, ["sending"])
+        sending = self._items("sending")
         for batch in self._of_one_action(sending):
             left = set() if give_up else {item.operation for item in self._delivery.left(batch)}
             self._settle([item for item in batch if item.operation not in left], {})
@@ -202,9 +211,7 @@ class _Applying:
 
     def _hold_back_archiving(self) -> None:
         """Refuse all archiving that was not allowed by number; an undo archives what its plan created."""
-        archived = [
-            item for item in ledger.items(self._session, self._plan.plan_id, ["planned"]) if item.action == "archive"
-        ]
+        archived = [item for item in self._items("planned") if item.action == "archive"]
         if self._plan.undoes is None and len(archived) > self._allow_archive:
             reason = f"archiving {len(archived)} records needs --allow-archive {len(archived)}"
             with self._session.transaction():
@@ -321,7 +328,7 @@ class _Applying:
     def _note_wait(self, items: Sequence[Item], waits: bool) -> None:
         """Let items of which the vendor may have a part say that the rest waits, or that it does not."""
         if items:
-            ledger.note_wait(self._session, items, ledger.PART_WAITS if waits else None)
+            ledger.note_wait(self._session, items, PART_WAITS if waits else None)
 
     def _is_said(self, item: Item) -> bool:
         row, fields = self._said.get(item.source_key), self._target.by_name

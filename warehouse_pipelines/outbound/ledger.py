@@ -4,7 +4,7 @@ What is about to be sent stands in a receipt before it is sent, so whoever is ki
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -14,14 +14,11 @@ from uuid import uuid4
 from warehouse_pipelines.errors import TryAgain, WrongUse
 from warehouse_pipelines.loading.erased import erasure_held_off
 from warehouse_pipelines.outbound.partner import Action, Write
-from warehouse_pipelines.outbound.values import Value, Values
+from warehouse_pipelines.outbound.values import Value, Values, linked
 from warehouse_pipelines.queries import query
 
 if TYPE_CHECKING:
     from warehouse_pipelines.warehouse import Session
-
-PART_WAITS = "put off: a part of it was sent, and the rest waits"
-"""The reason of an item, and the message of its receipt, as long as that is so."""
 
 COUNTED = ("planned", "sending", "written", "partial", "refused", "moved", "withheld")
 
@@ -89,9 +86,8 @@ class Outcome(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """What we last wrote into a field, what stood there before, and what the vendor made of it."""
+    """What we last wrote into a field, and what the vendor made of it."""
 
-    before: Value
     sent: Value
     stored: Value
 
@@ -242,17 +238,12 @@ def items(session: "Session", plan_id: int, statuses: Iterable[str] = (), limit:
 def mark(session: "Session", items: Sequence[Item], status: str, reason: str | None = None) -> None:
     """Give items a status, and a reason where it is not their own."""
     for item in items:
-        item.status, item.reason = status, reason or _own_reason(item)
+        item.status, item.reason = status, reason or item.reason
     with session.cursor() as cursor:
         cursor.executemany(
             "UPDATE reverse_etl.plan_item SET status = %s, reason = %s, object_id = %s WHERE operation_id = %s",
             [(item.status, item.reason, item.object_id, item.operation) for item in items],
         )
-
-
-def _own_reason(item: Item) -> str | None:
-    """Return the reason of an item, but for that it waits."""
-    return None if item.reason == PART_WAITS else item.reason
 
 
 def begin(session: "Session", plan: Plan, items: Sequence[Item]) -> None:
@@ -280,7 +271,7 @@ def settle(session: "Session", outcomes: Sequence[tuple[Item, Outcome]]) -> None
     """Write down what became of items."""
     rows = []
     for item, outcome in outcomes:
-        item.status, item.reason = outcome.status, outcome.message or _own_reason(item)
+        item.status, item.reason = outcome.status, outcome.message or item.reason
         fields = {
             name: {
                 "before": change.old, "sent": change.new,
@@ -298,10 +289,17 @@ def settle(session: "Session", outcomes: Sequence[tuple[Item, Outcome]]) -> None
 
 
 def note_wait(session: "Session", items: Sequence[Item], message: str | None) -> None:
-    """Write down why what is left of items waits. They stay ``sending``, because a part of them may be there."""
+    """Write down why what is left of items waits, behind what is their own reason; None for what waits no more.
+
+    They stay ``sending``, because a part of them may be there.
+    """
     operations = [item.operation for item in items]
     session.execute("UPDATE reverse_etl.receipt SET message = %s WHERE operation_id = ANY(%s)", [message, operations])
-    session.execute("UPDATE reverse_etl.plan_item SET reason = %s WHERE operation_id = ANY(%s)", [message, operations])
+    with session.cursor() as cursor:
+        cursor.executemany(
+            "UPDATE reverse_etl.plan_item SET reason = %s WHERE operation_id = %s",
+            [("; ".join(filter(None, [item.reason, message])) or None, item.operation) for item in items],
+        )
 
 
 def receipts(session: "Session", plan_id: int) -> list[Receipt]:
@@ -344,7 +342,24 @@ def was_refused(session: "Session", plan_id: int) -> bool:
 def last_sent(session: "Session", target: str, object_ids: Sequence[str]) -> dict[tuple[str, str], Sent]:
     """Return what we last wrote into each field of these records, by id and field."""
     found = session.execute(query("outbound_last_sent"), {"target": target, "ids": list(object_ids)}).fetchall()
-    return {(row["object_id"], row["field"]): Sent(row["before"], row["sent"], row["stored"]) for row in found}
+    return {(row["object_id"], row["field"]): Sent(row["sent"], row["stored"]) for row in found}
+
+
+def own_links(
+    session: "Session", target: str, links: Sequence[str], object_ids: Sequence[str]
+) -> dict[tuple[str, str], set[str]]:
+    """Return what these records are linked to by us, by id and field: what we added, and did not take away since.
+
+    What was gone when we next wrote the link, and came back, is other people's.
+    """
+    if not links:
+        return {}
+    values = {"target": target, "links": list(links), "ids": list(object_ids)}
+    ours: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for row in session.execute(query("outbound_link_receipts"), values).fetchall():
+        before, after, of = linked(row["before"]), linked(row["after"]), (row["object_id"], row["field"])
+        ours[of] = (ours[of] & before & after) | (after - before)
+    return ours
 
 
 def last_refused(session: "Session", target: str, object_ids: Sequence[str]) -> set[str]:

@@ -82,6 +82,8 @@ class _Planning:
         partners = self._listed(rows) if self.target.lists_all else self._asked(rows)
         taken: Counter[str] = Counter(record.id for record in partners.values() if record)
         sent = ledger.last_sent(self.session, self.target.name, list(taken))
+        links = [one.name for one in self.target.links]
+        ours = ledger.own_links(self.session, self.target.name, links, list(taken))
         for row in rows:
             key = str(row["key"])
             if key not in partners:
@@ -96,7 +98,7 @@ class _Planning:
             elif taken[record.id] > 1:
                 self._refuse(row, "two rows lead to this record of the vendor", record.id)
             else:
-                self._update(row, record, sent)
+                self._update(row, record, sent, ours)
 
     def _sendable(self, rows: Sequence[Row]) -> Iterable[Row]:
         """Yield the rows that may be sent, and refuse the others."""
@@ -220,10 +222,13 @@ class _Planning:
             )
         )  # fmt: skip
 
-    def _update(self, row: Row, record: Record, sent: Mapping[tuple[str, str], Sent]) -> None:
+    def _update(
+        self, row: Row, record: Record, sent: Mapping[tuple[str, str], Sent], ours: Mapping[tuple[str, str], set[str]]
+    ) -> None:
         changes: dict[str, Change] = {}
         for one in self.target.fields:
-            change = _change(one, row, record, sent.get((record.id, one.name)))
+            of = record.id, one.name
+            change = _change(one, row, record, sent.get(of), ours.get(of, set()))
             if isinstance(change, Change):
                 changes[one.name] = change
             elif change is KEPT:
@@ -243,11 +248,10 @@ KEPT = object()
 """A person changed this field at the vendor, and what they wrote stays."""
 
 
-def _change(field: Field, row: Row, record: Record, last: Sent | None) -> Change | object | None:
-    """Return the change of a field, ``KEPT``, or None for none."""
+def _change(field: Field, row: Row, record: Record, last: Sent | None, ours: set[str]) -> Change | object | None:
+    """Return the change of a field, ``KEPT``, or None for none; ``ours`` are the ids that we linked it to."""
     new, old = wire(row.get(field.source)), record.values.get(field.name)
     if field.link:
-        ours = linked(last.sent) - linked(last.before) if last else set()
         dropped = (ours - linked(new)) & linked(old) if new or field.clears else set()
         stays = dropped & record.shared.get(field.name, set())
         new = link_value(linked(old) - (dropped - stays) | linked(new))

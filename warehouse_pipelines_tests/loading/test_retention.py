@@ -397,8 +397,14 @@ def test_a_receipt_stays_as_long_as_an_undo_or_a_later_plan_goes_by_it(session: 
         ("refused", 1, "update", "refused", "e", [], old),
         ("unknown", 1, "update", "sending", "e", [], old),
         ("of a plan that is there", 7, "update", "written", "a", ["city"], old),
+        ("link", 1, "update", "written", "f", {"to": {"before": None, "sent": "1", "stored": "1"}}, old),
+        ("link left", 2, "update", "written", "f", {"to": {"before": "1", "sent": "1;2", "stored": "1;2"}}, planned),
+        ("link in part", 1, "update", "partial", "g", {"to": {"before": "1", "sent": "2", "half": "1;2"}}, old),
+        ("link taken", 1, "update", "written", "h", {"to": {"before": None, "sent": "1", "stored": "1"}}, old),
+        ("link again", 2, "update", "written", "h", {"to": {"before": "1", "sent": "2", "stored": "2"}}, planned),
     ):
-        values = [plan, action, name, object_id, status, {field: {"stored": "x"} for field in fields}, at]
+        kept = fields if isinstance(fields, dict) else {field: {"stored": "x"} for field in fields}
+        values = [plan, action, name, object_id, status, kept, at]
         session.execute(
             "INSERT INTO reverse_etl.receipt (operation_id, plan_id, target, action, source_key, object_id, status,"
             " fields, sent_at) VALUES (gen_random_uuid(), %s, 't', %s, %s, %s, %s, %s, %s)",
@@ -410,6 +416,7 @@ def test_a_receipt_stays_as_long_as_an_undo_or_a_later_plan_goes_by_it(session: 
         return {row["source_key"] for row in session.execute("SELECT source_key FROM reverse_etl.receipt").fetchall()}
 
     stay = {"second", "a field left", "a field again", "made", "unknown", "of a plan that is there"}
+    stay |= {"link", "link left", "link in part", "link again"}
     assert left() == {*stay, "archived"}
     assert left() == stay
     assert created(session, "t").keys() == {"c"}

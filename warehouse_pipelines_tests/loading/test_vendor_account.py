@@ -251,27 +251,6 @@ def test_who_reads_several_tables_is_not_the_victim_of_emptying_them(
         assert (told[:17], failed, it.rows()) == ("Emptied: hubspot.", [], {}), told
 
 
-def test_an_autovacuum_gives_way_to_emptying_the_tables(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PostgreSQL ends it for who has waited ``deadlock_timeout`` for it; here another session does, as it would."""
-    monkeypatch.setattr(resolve, "run", lambda *_, **__: None)
-    monkeypatch.setattr(feed, "run", lambda *_, **__: None)
-    with source_harness("hubspot_owner", database_url, monkeypatch) as it, warehouse.connect(database_url) as vacuum:
-        it.sync()
-        vacuum.execute("BEGIN; LOCK TABLE hubspot_deal IN SHARE UPDATE EXCLUSIVE MODE")
-        waited = "SELECT FROM pg_locks WHERE NOT granted AND clock_timestamp() - waitstart > interval '1 second'"
-
-        def give_way() -> None:
-            while not it.query(waited):
-                time.sleep(0.05)
-            vacuum.execute("ROLLBACK")
-
-        giving = threading.Thread(target=give_way, daemon=True)
-        giving.start()
-        told = command("accounts", "empty", "hubspot", "--yes").output
-        giving.join(timeout=5)
-        assert told[:17] == "Emptied: hubspot.", told
-
-
 def test_an_account_that_is_emptied_by_half_is_read_anew_and_not_of_another_portal(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,13 +15,14 @@ from warehouse_pipelines.errors import (
     SyncRunning,
     TryAgain,
     VendorUnavailable,
+    WarehouseError,
     WrongUse,
 )
 from warehouse_pipelines.loading.hash_and_drop import HASH
 from warehouse_pipelines.model.reading import Budget
-from warehouse_pipelines.outbound.applying import PUT_OFF
+from warehouse_pipelines.outbound.applying import PART_WAITS, PUT_OFF
 from warehouse_pipelines.outbound.delivery import Delivery
-from warehouse_pipelines.outbound.ledger import PART_WAITS, Item
+from warehouse_pipelines.outbound.ledger import Item
 from warehouse_pipelines.sources import _http
 from warehouse_pipelines_tests.harness.portal_target import BY, PortalTarget, portal_target, rows
 
@@ -299,29 +300,35 @@ def test_what_is_written_in_part_says_that_the_rest_waits(
     assert (done.statuses, [item["reason"] for item in portal.items(done)]) == ({"written": 1}, [None])
 
 
-def test_what_waited_when_its_run_ended_says_so_no_more_once_it_is_written(
+def test_what_was_written_in_part_and_then_in_full_waits_no_more(
     portal: PortalTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """An attempt that ends while the rest waits leaves the sentence behind; the item keeps a reason of its own."""
     portal.give(*rows(1, branch="Dayton"))
     portal.apply()
-    portal.give(*[{**row, "city": "Elsewhere"} for row in rows(1, branch="Toledo")])
-    plan = portal.plan()
     monkeypatch.setattr(_http, "FEWEST_HELD", 1)
     at_once: list[Budget] = []
 
     def acquire(credential: str, budget: Budget, longest_wait: float | None) -> None:
         if longest_wait is not None:
             at_once.append(budget)
-        if 2 in map(at_once.count, at_once):  # from the association on
-            raise BudgetSpent("the day is spent", seconds=60)
+        if 2 in map(at_once.count, at_once):  # that of the association, and all that is read after it
+            raise BudgetSpent("spent", seconds=60_000)
 
-    with portal.outbound() as outbound:
-        outbound.context.acquire = acquire
-        with pytest.raises(BudgetSpent):
-            outbound.apply(plan, BY)
-    assert told(portal) == [("sending", PART_WAITS, "sending", PART_WAITS)]
-    assert portal.apply(plan).statuses == {"written": 1}
-    assert [item["reason"] for item in portal.items(plan)] == [None]
+    for own, branch in ((None, "Toledo"), ("county is left as it is", "Dayton")):
+        portal.give(*[{**row, "city": branch} for row in rows(1, branch=branch)])
+        plan = portal.plan()
+        with warehouse.session(portal.url) as session:
+            session.execute("UPDATE reverse_etl.plan_item SET reason = %s WHERE plan_id = %s", [own, plan.plan_id])
+        with portal.outbound() as outbound:
+            outbound.context.acquire = acquire
+            with pytest.raises(WarehouseError):
+                outbound.apply(plan, BY)
+        said = PART_WAITS if own is None else f"{own}; {PART_WAITS}"
+        assert told(portal) == [("sending", said, "sending", PART_WAITS)]
+        at_once.clear()
+        done = portal.apply(plan)
+        assert (done.statuses, [item["reason"] for item in portal.items(done)]) == ({"written": 1}, [own])
 
 
 def test_answers_that_are_lost_for_ever_leave_what_the_next_run_goes_on_with(portal: PortalTarget) -> None:

@@ -173,6 +173,34 @@ def test_an_association_that_people_label_while_a_plan_is_applied_stays(
         f"others labelled the association, and their label would go with it: {record['divisions']}"
     )
     assert labels(portal) == {None, "Backup"}
+    take_label(portal, record["divisions"])
+    portal.give(*rows(1, branch="Columbus"))
+    assert (portal.apply().statuses, len(linked(portal.having("90001")["divisions"]))) == ({"written": 1}, 1)
+
+
+def test_an_association_that_stayed_for_a_label_goes_once_the_label_is_gone(portal: PortalTarget) -> None:
+    change = portal.items(labelled_by_people(portal))[0]["fields"]["division_link"]
+    dayton, [toledo] = change["old"], linked(change["new"]) - {change["old"]}
+    assert (portal.apply().kept, linked(portal.having("90001")["divisions"])) == (1, {dayton, toledo})
+    take_label(portal, dayton)
+    assert (portal.apply().statuses, portal.having("90001")["divisions"]) == ({"written": 1}, toledo)
+    portal.give(*rows(1, branch="Columbus"))
+    assert (portal.apply().statuses, len(linked(portal.having("90001")["divisions"]))) == ({"written": 1}, 2)
+    take_label(portal, toledo)
+    assert portal.apply().statuses == {"written": 1}
+    assert len(linked(portal.having("90001")["divisions"]) - {dayton, toledo}) == 1
+    assert portal.apply().statuses == {}
+
+
+def take_label(portal: PortalTarget, division: str) -> None:
+    """Let people take their label from the association of the first zip code with a division; ours stays."""
+    store, there = portal.hubspot.portal.named("zipcodes"), portal.hubspot.portal.named("divisions")
+    one, other = store.number_of(portal.having("90001")["hs_object_id"]), there.number_of(division)
+    assert one is not None
+    assert other is not None
+    associations = portal.hubspot.portal.associations
+    [kind] = [kind[:2] for kind in associations.types("zipcodes", "divisions") if kind[2]]
+    associations.unlabel("zipcodes", one, "divisions", other, kind)
 
 
 @pytest.mark.parametrize("name", ["city", "county", PEOPLES])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from warehouse_pipelines.schema import scripts
 
-revision = "0053_calls_by_hour"
+revision = "0050_calls_by_hour"
 down_revision = "0049_emptied_accounts"
 
 
@@ -15,4 +15,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Keep months again."""
-    scripts.run_file(Path(__file__).with_name("0053_calls_by_hour_down.sql"))
+    scripts.run_file(Path(__file__).with_name("0050_calls_by_hour_down.sql"))

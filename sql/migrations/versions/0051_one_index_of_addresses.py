@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0055_one_index_of_addresses"
-down_revision = "0053_calls_by_hour"
+revision = "0051_one_index_of_addresses"
+down_revision = "0050_calls_by_hour"
 
 
 def upgrade() -> None:

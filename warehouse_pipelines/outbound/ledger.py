@@ -350,7 +350,7 @@ def own_links(
 ) -> dict[tuple[str, str], set[str]]:
     """Return what these records are linked to by us, by id and field: what we added, and did not take away since.
 
-    What was gone when we next wrote the link, and came back, is other people's.
+    What was not there when we next wrote the link, and came back, is other people's.
     """
     if not links:
         return {}

@@ -217,6 +217,6 @@ def test_a_short_idle_day_runs_what_its_schedules_ask_for(prepared: dict[str, st
 @pytest.mark.slow("a short run of a benchmark")
 @pytest.mark.skipif(sys.platform != "linux", reason="the costs are read from /proc")
 def test_a_short_run_of_many_rows_does_each_step_rightly(prepared: dict[str, str]) -> None:
-    said = last_line(prepared, "many_rows.py", "--calls", "3000", "--contacts", "1000", "--base", "0")
+    said = last_line(prepared, "many_rows.py", "--calls", "3000", "--contacts", "2000", "--base", "0")
     assert said["all_right"] is True
     assert {"first load, calls", "marts, delta", "pages", "retention"} <= said["steps"].keys()

@@ -20,7 +20,6 @@ from string import Template
 import click
 
 from warehouse_pipelines.errors import WrongUse
-from warehouse_pipelines.model.source import NAME
 
 ROOT = Path(__file__).parents[2]
 """The checkout."""
@@ -70,6 +69,8 @@ def entity(path: str) -> None:
 
 def _words(path: str) -> Mapping[str, str]:
     """Return what stands in the templates. Raises ``WrongUse`` for names that cannot be used."""
+    from warehouse_pipelines.model.source import NAME  # which imports pydantic
+
     vendor, _, name = path.partition("/")
     if (
         not (NAME.fullmatch(vendor) and vendor.isidentifier() and SNAKE_CASE.fullmatch(name))

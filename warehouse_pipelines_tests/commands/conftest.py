@@ -1,6 +1,7 @@
 """What the tests of the command line share: settings for every source, and vendors that answer."""
 
 import contextlib
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -28,6 +29,14 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
             if "base_url" in source.settings.model_fields:
                 found[f"{source.settings.model_config['env_prefix']}BASE_URL"] = "http://127.0.0.1:1"
     return found
+
+
+@pytest.fixture
+def in_a_terminal() -> Iterator[None]:
+    """Give SIGHUP its default effect: who starts the tests with ``nohup`` ignores it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

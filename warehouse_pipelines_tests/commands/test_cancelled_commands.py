@@ -18,7 +18,7 @@ from warehouse_pipelines_tests.harness.command_line import rows, warehouse
 from warehouse_pipelines_tests.harness.subprocesses import eventually
 
 pytestmark = [
-    pytest.mark.usefixtures("configured"),
+    pytest.mark.usefixtures("configured", "in_a_terminal"),
     pytest.mark.slow("commands, which are cancelled"),
     pytest.mark.timeout(600),
 ]

@@ -155,6 +155,7 @@ def test_a_process_ends_with_its_starter_whoever_its_parent_is() -> None:
     assert process.exitcode == 1
 
 
+@pytest.mark.usefixtures("in_a_terminal")
 def test_a_second_signal_interrupts() -> None:
     stopped, stop = FORKS.Pipe(duplex=False)
     with stopped, stop, job_processes._interrupts_set(stop):

@@ -36,17 +36,16 @@ HASHED = ("crm.status_mapping", "crm.dnc_list", "crm.lead_source_costs", "marts.
 
 COUNTS: Mapping[str, str] = {
     **{
-        table: f"SELECT count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)), 0) AS it FROM {table} AS t"  # noqa: S608
+        table: f"SELECT count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)), 0) FROM {table} AS t"  # noqa: S608
         for table in HASHED
     },
     # Months go to the archive.
-    "crm.lead_audit_log": "SELECT count(*)::text AS it FROM pg_inherits"
-    " WHERE inhparent = 'crm.lead_audit_log'::regclass",
+    "crm.lead_audit_log": "SELECT count(*)::text FROM pg_inherits WHERE inhparent = 'crm.lead_audit_log'::regclass",
 }
 """What of a table is kept in ``marts.position.counts``."""
 
 
-TOMBSTONES = "SELECT removed::text AS it FROM orchestration.retention_policy WHERE kind = 'tombstones'"
+TOMBSTONES = "SELECT removed::text FROM orchestration.retention_policy WHERE kind = 'tombstones'"
 """How many rows that vendors had deleted were removed for good so far."""
 
 
@@ -75,7 +74,7 @@ def _changed(session: "Session", table: str, since: Any) -> bool:
     if table in HASHED:
         return False
     if table in STAMPED:
-        asked = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} > %s) AS it").format(
+        asked = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} > %s)").format(
             sql.Identifier(*table.split(".")), sql.Identifier(STAMPED[table])
         )
         return bool(warehouse.value(session, asked, [since])) or is_deleted(session, [table], since)

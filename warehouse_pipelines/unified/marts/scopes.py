@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NOTED_BY_TIMELINE = frozenset(one.table for one in ACTIVITIES)
 """The tables of sources whose hours the timeline notes."""
 
-IS_OLD = "SELECT date_trunc('hour', %s::timestamptz) < date_trunc('hour', now()) AS it"
+IS_OLD = "SELECT date_trunc('hour', %s::timestamptz) < date_trunc('hour', now())"
 """Whether a mart that depends on the time is to be computed again although nothing changed: in another hour."""
 
 
